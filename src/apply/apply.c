@@ -1,0 +1,303 @@
+/* The life of a committed transaction: decode (done by the caller), begin at its zxid, change the tree
+ * part by part, fire each part's watches, write each part's result, end. */
+#include "apply/apply.h"
+
+struct telling { /* the context while one part's watches fire */
+    struct apply *apply;
+    mk_zxid zxid;
+    struct mk_bytes deleted_acl; /* of the znode that was deleted, copied before */
+};
+
+static enum mk_status failure_only(enum mk_status status)
+{
+    /* Answers mean that the tree was not as the leader saw it: during replay over a state that is
+     * already newer. Only what broke is passed up. */
+    return status >= MK_IO ? status : MK_OK;
+}
+
+static void tell(void *context, struct tree_watcher *watcher, int event, struct mk_bytes path)
+{
+    struct telling *telling = context;
+    struct apply *apply = telling->apply;
+    struct mk_bytes acl = telling->deleted_acl;
+
+    if (event != JUTE_EVENT_DELETED) {
+        struct store_znode znode;
+        enum mk_status status =
+            store_znode_read(store_committed(apply->store), path, false, &znode);
+        acl = status == MK_OK ? znode.acl : MK_BYTES_NULL;
+    }
+    apply->tell(apply->context, watcher, telling->zxid, event, path, acl);
+}
+
+/* ---- Parts ---- */
+
+static int64_t create_owner(const struct jute_txn *txn)
+{
+    switch (txn->type) {
+    case JUTE_CREATE_CONTAINER: return TREE_OWNER_CONTAINER;
+    case JUTE_CREATE_TTL:
+        return txn->ttl_ms >= 1 && txn->ttl_ms <= TREE_TTL_MAX_MS ? tree_owner_ttl(txn->ttl_ms) : 0;
+    default: return txn->ephemeral ? txn->client_id : 0;
+    }
+}
+
+/* The open ACL travels spelled out, and is kept as none. */
+static struct mk_bytes acl_kept(struct mk_bytes acl)
+{
+    static const uint8_t open[] = "\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone";
+    return mk_bytes_equal(acl, mk_bytes_of(open, sizeof(open) - 1)) ? MK_BYTES_NULL : acl;
+}
+
+static enum mk_status part_create(struct apply *apply, const struct jute_txn *txn,
+                                  struct store_znode *znode)
+{
+    struct store_create create = {
+        .path = txn->path,
+        .data = txn->data,
+        .acl = acl_kept(txn->acl),
+        .owner = create_owner(txn),
+        .parent_cversion = txn->parent_cversion,
+    };
+    return store_znode_create(store_committed(apply->store), &create, znode);
+}
+
+static enum mk_status part_delete(struct apply *apply, const struct jute_txn *txn,
+                                  struct telling *telling, struct mk_arena *scraps)
+{
+    struct store_view *view = store_committed(apply->store);
+    struct store_znode znode;
+
+    if (tree_watches_count(apply->watches).watches > 0 &&
+        store_znode_read(view, txn->path, false, &znode) == MK_OK && znode.acl.data != NULL) {
+        telling->deleted_acl = mk_arena_copy(scraps, znode.acl);
+    }
+    return store_znode_delete(view, txn->path);
+}
+
+static void put_path_stat(struct apply *apply, struct mk_buf *body, const struct jute_txn *txn,
+                          const struct store_znode *znode)
+{
+    struct jute_stat stat = apply_stat(znode, apply->extended_types);
+
+    mk_buf_put_field(body, txn->path);
+    jute_put_stat(body, &stat);
+}
+
+static void put_stat(struct apply *apply, struct mk_buf *body, const struct store_znode *znode)
+{
+    struct jute_stat stat = apply_stat(znode, apply->extended_types);
+
+    jute_put_stat(body, &stat);
+}
+
+/* A part's result: in a multi behind its result header, alone without one. */
+static void put_result(struct apply *apply, const struct jute_txn *txn,
+                       const struct store_znode *znode, bool in_multi, struct mk_buf *body)
+{
+    bool with_stat = txn->type == JUTE_CREATE2 || txn->type == JUTE_CREATE_CONTAINER ||
+                     txn->type == JUTE_CREATE_TTL;
+    if (in_multi) {
+        jute_put_multi_result(body, with_stat ? JUTE_CREATE2 : txn->type);
+    }
+    switch (txn->type) {
+    case JUTE_CREATE: mk_buf_put_field(body, txn->path); break;
+    case JUTE_CREATE2:
+    case JUTE_CREATE_CONTAINER:
+    case JUTE_CREATE_TTL: put_path_stat(apply, body, txn, znode); break;
+    case JUTE_SET_DATA:
+    case JUTE_SET_ACL: put_stat(apply, body, znode); break;
+    default: break; /* delete, check: nothing */
+    }
+}
+
+static enum mk_status part_change(struct apply *apply, const struct jute_txn *txn,
+                                  struct store_znode *znode, struct telling *telling,
+                                  struct mk_arena *scraps)
+{
+    struct store_view *view = store_committed(apply->store);
+
+    switch (txn->type) {
+    case JUTE_CREATE:
+    case JUTE_CREATE2:
+    case JUTE_CREATE_CONTAINER:
+    case JUTE_CREATE_TTL: return part_create(apply, txn, znode);
+    case JUTE_DELETE:
+    case JUTE_DELETE_CONTAINER: return part_delete(apply, txn, telling, scraps);
+    case JUTE_SET_DATA:
+    case JUTE_RECONFIG:
+        return store_znode_set_data(view, txn->path, txn->data, txn->version, znode);
+    case JUTE_SET_ACL:
+        return store_znode_set_acl(view, txn->path, acl_kept(txn->acl), txn->version, znode);
+    default: return MK_OK; /* a check: made by the leader */
+    }
+}
+
+static void part_watches(struct apply *apply, const struct jute_txn *txn, struct telling *telling)
+{
+    switch (txn->type) {
+    case JUTE_CREATE:
+    case JUTE_CREATE2:
+    case JUTE_CREATE_CONTAINER:
+    case JUTE_CREATE_TTL: tree_watches_created(apply->watches, txn->path, tell, telling); break;
+    case JUTE_DELETE:
+    case JUTE_DELETE_CONTAINER:
+        tree_watches_deleted(apply->watches, txn->path, tell, telling);
+        break;
+    case JUTE_SET_DATA:
+    case JUTE_RECONFIG: tree_watches_changed(apply->watches, txn->path, tell, telling); break;
+    default: break;
+    }
+}
+
+static enum mk_status part_apply(struct apply *apply, const struct jute_txn *txn, bool in_multi,
+                                 struct mk_buf *body, struct mk_arena *scraps)
+{
+    struct telling telling = {.apply = apply, .zxid = txn->zxid};
+    struct store_znode znode = {0};
+    enum mk_status status = part_change(apply, txn, &znode, &telling, scraps);
+
+    if (status != MK_OK) {
+        return failure_only(status);
+    }
+    /* The result first: `znode` is a view, and a watch's ACL is read from the store. */
+    if (body != NULL) {
+        put_result(apply, txn, &znode, in_multi, body);
+    }
+    part_watches(apply, txn, &telling);
+    return MK_OK;
+}
+
+/* ---- Whole transactions ---- */
+
+/* A failed multi is logged as one too: every part an error, and nothing is applied. */
+static bool multi_failed(const struct jute_txn *txn)
+{
+    struct jute_txn_cursor cursor = jute_txn_begin(txn);
+    struct jute_txn part;
+
+    while (jute_txn_next(&cursor, &part)) {
+        if (part.type == JUTE_ERROR) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_multi_errors(const struct jute_txn *txn, struct mk_buf *body)
+{
+    struct jute_txn_cursor cursor = jute_txn_begin(txn);
+    struct jute_txn part;
+
+    while (jute_txn_next(&cursor, &part)) {
+        jute_put_multi_error(body, part.type == JUTE_ERROR ? part.error : 0);
+    }
+}
+
+static enum mk_status apply_multi(struct apply *apply, const struct jute_txn *txn,
+                                  struct mk_buf *body, struct mk_arena *scraps)
+{
+    enum mk_status status = MK_OK;
+
+    if (multi_failed(txn)) {
+        if (body != NULL) {
+            put_multi_errors(txn, body);
+        }
+    } else {
+        struct jute_txn_cursor cursor = jute_txn_begin(txn);
+        struct jute_txn part;
+        while (status == MK_OK && jute_txn_next(&cursor, &part)) {
+            status = part_apply(apply, &part, true, body, scraps);
+        }
+    }
+    if (body != NULL) {
+        jute_put_multi_end(body);
+    }
+    return status;
+}
+
+static enum mk_status delete_ephemeral(struct apply *apply, const struct jute_txn *close,
+                                       struct mk_bytes path, struct mk_arena *scraps)
+{
+    struct jute_txn part = *close;
+
+    part.type = JUTE_DELETE;
+    part.path = path;
+    return part_apply(apply, &part, false, NULL, scraps);
+}
+
+struct paths { /* of the ephemerals still to delete, gathered before the first is */
+    struct mk_arena *scraps;
+    struct mk_bytes last;
+    struct mk_bytes *paths;
+    size_t count;
+};
+#define CLOSE_PATHS_PER_ROUND 1024 /* bounds the scraps of a session with very many ephemerals */
+
+static bool gather_path(void *context, struct mk_bytes path)
+{
+    struct paths *paths = context;
+
+    paths->paths[paths->count++] = mk_arena_copy(paths->scraps, path);
+    return paths->count < CLOSE_PATHS_PER_ROUND;
+}
+
+/* The listed paths, then whatever else the session still owns: the list is empty when it would have
+ * been too long for a transaction. */
+static enum mk_status apply_close_session(struct apply *apply, const struct jute_txn *txn,
+                                          struct mk_arena *scraps)
+{
+    struct store_view *view = store_committed(apply->store);
+    struct jute_strings_cursor cursor = jute_strings_begin(txn->paths);
+    struct mk_bytes path;
+    enum mk_status status = MK_OK;
+
+    while (status == MK_OK && jute_strings_next(&cursor, &path)) {
+        status = delete_ephemeral(apply, txn, path, scraps);
+    }
+    struct paths rest = {.scraps = scraps};
+    do {
+        rest.paths = mk_arena_alloc(scraps, CLOSE_PATHS_PER_ROUND * sizeof(*rest.paths));
+        rest.count = 0;
+        if (status == MK_OK) {
+            status = store_ephemerals_each(view, txn->client_id, MK_BYTES_NULL, gather_path, &rest);
+        }
+        for (size_t i = 0; status == MK_OK && i < rest.count; i++) {
+            status = delete_ephemeral(apply, txn, rest.paths[i], scraps);
+        }
+        mk_arena_reset(scraps);
+    } while (status == MK_OK && rest.count == CLOSE_PATHS_PER_ROUND);
+    if (status == MK_OK) {
+        store_session_remove(view, txn->client_id);
+    }
+    return status;
+}
+
+enum mk_status apply_txn(struct apply *apply, const struct jute_txn *txn, struct mk_buf *body,
+                         struct apply_result *result)
+{
+    struct store_view *view = store_committed(apply->store);
+    struct mk_arena scraps = {0};
+    enum mk_status status = MK_OK;
+
+    MK_ASSERT(txn->zxid > store_applied(apply->store));
+    *result = (struct apply_result){0};
+    store_begin(view, txn->zxid, txn->time_ms);
+    switch (txn->type) {
+    case JUTE_ERROR: result->error = txn->error; break;
+    case JUTE_CREATE_SESSION:
+        store_session_put(view, txn->client_id, txn->timeout_ms);
+        result->session_created = txn->client_id;
+        result->session_timeout_ms = txn->timeout_ms;
+        break;
+    case JUTE_CLOSE_SESSION:
+        status = apply_close_session(apply, txn, &scraps);
+        result->session_closed = txn->client_id;
+        break;
+    case JUTE_MULTI: status = apply_multi(apply, txn, body, &scraps); break;
+    default: status = part_apply(apply, txn, false, body, &scraps); break;
+    }
+    store_end(view);
+    mk_arena_free(&scraps);
+    return status;
+}

@@ -1,0 +1,43 @@
+/* A committed transaction becomes a fact: the tree changes, watches fire, and the body of the reply to
+ * whoever asked is written. The same code on leader, follower, in recovery and in the simulator. It
+ * decides nothing: every check was made when the transaction was prepared. */
+#ifndef MK_APPLY_H
+#define MK_APPLY_H
+
+#include "base/base.h"
+#include "jute/jute.h"
+#include "session/session.h"
+#include "store/store.h"
+#include "tree/tree.h"
+
+/* A watch fires. `acl` is what the watcher must be able to READ (null: open to all): the znode's, its
+ * last one if it was deleted, the parent's for children events (protocol reference, section 6.5). */
+typedef void apply_tell(void *context, struct tree_watcher *watcher, mk_zxid zxid, int event,
+                        struct mk_bytes path, struct mk_bytes acl);
+
+struct apply {
+    struct store *store;
+    struct tree_watches *watches;
+    bool extended_types;
+    apply_tell *tell;
+    void *context;
+};
+
+/* What the server has to know of an applied transaction. */
+struct apply_result {
+    mk_session session_created; /* or 0 */
+    int32_t session_timeout_ms;
+    mk_session session_closed; /* or 0 */
+    int32_t error;             /* the reply's header: a wire code */
+};
+
+/* Apply `txn` at the committed view. `body`, if not NULL, gets the reply's body (no header). MK_OK, or
+ * a failure of the store, after which nothing may be served. An operation that does not fit the tree is
+ * not a failure: it changes nothing, as in ZooKeeper (replay is idempotent). */
+enum mk_status apply_txn(struct apply *apply, const struct jute_txn *txn, struct mk_buf *body,
+                         struct apply_result *result);
+
+/* A znode's Stat as clients see it: cversion converted, owners of containers and TTLs hidden. */
+struct jute_stat apply_stat(const struct store_znode *znode, bool extended_types);
+
+#endif

@@ -1,0 +1,685 @@
+/* The life of a call.
+ *
+ *   made by opcode 700, or by creating a call node -> first run -> returned or failed: answered
+ *                                                               -> parked: its record and node exist
+ *   parked: a wait breaks -> run again, from the top, on the version it started with
+ *           the deadline passes -> Timeout | its node is deleted -> Cancelled | its session ends
+ *
+ * What never ran leaves nothing: an unknown operation, bad arguments, too many calls. */
+#include <string.h>
+
+#include "prepare/context.h"
+
+#define NUMBER_DIGITS 16
+
+/* ---- Names and paths ---- */
+
+bool prepare_call_is_node_path(struct mk_bytes path)
+{
+    struct mk_bytes calls = MK_BYTES(TREE_CALLS_PATH "/");
+
+    return path.data != NULL && path.len > calls.len && mk_bytes_starts(path, calls) &&
+           memchr(path.data + calls.len, '/', path.len - calls.len) == NULL;
+}
+
+/* "_c_<uuid>-": Curator's protection, so that it finds its node again after a lost reply. */
+static size_t protection_bytes(struct mk_bytes name)
+{
+    const size_t bytes = 3 + 36 + 1;
+
+    return name.len > bytes && memcmp(name.data, "_c_", 3) == 0 && name.data[bytes - 1] == '-'
+               ? bytes
+               : 0;
+}
+
+/* The operation that the path of a call node to be created names: "lock.acquire" of
+ * ".../_c_<uuid>-lock.acquire-". Null if it does not end in "-". */
+static struct mk_bytes node_operation(struct mk_bytes path)
+{
+    struct mk_bytes name = tree_path_name(path);
+    size_t skip = protection_bytes(name);
+
+    if (name.len - skip < 2 || name.data[name.len - 1] != '-') {
+        return MK_BYTES_NULL;
+    }
+    return mk_bytes_of(name.data + skip, name.len - skip - 1);
+}
+
+/* The number at the end of a call node's path; 0 if it does not look like one. */
+static mk_zxid node_number(struct mk_bytes path)
+{
+    uint64_t number = 0;
+
+    if (path.len < NUMBER_DIGITS + 1) {
+        return 0;
+    }
+    for (size_t i = path.len - NUMBER_DIGITS; i < path.len; i++) {
+        uint8_t c = path.data[i];
+        if (c >= '0' && c <= '9') {
+            number = number << 4 | (uint64_t)(c - '0');
+        } else if (c >= 'a' && c <= 'f') {
+            number = number << 4 | (uint64_t)(c - 'a' + 10);
+        } else {
+            return 0;
+        }
+    }
+    return number <= INT64_MAX ? (mk_zxid)number : 0;
+}
+
+/* ---- What is looked up before a first run ---- */
+
+struct target {
+    struct mk_bytes hash; /* in the scraps */
+    struct recipe_version *version;
+    const struct recipe_operation *operation;
+};
+
+/* MK_OK, or a refusal with its reason. */
+static enum mk_status find_target(struct prepare *prepare, struct mk_bytes operation,
+                                  struct target *target, struct mk_error *why)
+{
+    const uint8_t *dot = operation.len > 0 ? memchr(operation.data, '.', operation.len) : NULL;
+    struct mk_buf path = {0};
+    struct store_znode znode;
+
+    mk_error_set(why, "there is no recipe with an operation called that");
+    if (dot == NULL || dot == operation.data || operation.len > 2 * RECIPE_NAME_BYTES_MAX + 1) {
+        return MK_UNIMPLEMENTED;
+    }
+    struct mk_bytes name = mk_bytes_of(operation.data, (size_t)(dot - operation.data));
+    mk_buf_append_bytes(&path, MK_BYTES(TREE_RECIPES_PATH "/"));
+    mk_buf_append_bytes(&path, name);
+    enum mk_status status = store_znode_read(prepare->view, mk_buf_view(&path), true, &znode);
+    mk_buf_free(&path);
+    if (status != MK_OK) {
+        return status == MK_NO_NODE ? MK_UNIMPLEMENTED : status;
+    }
+    target->hash = mk_arena_copy(&prepare->scraps, znode.data);
+    status = prepare_step_version(prepare, name, target->hash, &target->version, why);
+    if (status != MK_OK) {
+        return status == MK_WOULD_BLOCK || status >= MK_IO ? status : MK_UNIMPLEMENTED;
+    }
+    target->operation =
+        recipe_operation_find(target->version, mk_bytes_of(dot + 1, operation.len - name.len - 1));
+    return target->operation != NULL ? MK_OK : MK_UNIMPLEMENTED;
+}
+
+struct counting {
+    uint32_t count;
+    uint32_t max;
+};
+
+static bool count_call(void *context, mk_zxid call)
+{
+    struct counting *counting = context;
+
+    (void)call;
+    return ++counting->count < counting->max;
+}
+
+static enum mk_status check_bounds(struct prepare *prepare, mk_session session,
+                                   uint32_t results_count)
+{
+    struct counting counting = {.max = prepare->options.session_calls_max};
+
+    if (store_totals(prepare->store)->calls >= (int64_t)prepare->options.calls_max ||
+        results_count >= prepare->options.session_calls_max) {
+        return MK_OVERLOADED;
+    }
+    if (store_totals(prepare->store)->calls == 0) {
+        return MK_OK; /* the usual case; in flight there are at most as many as requests */
+    }
+    enum mk_status status = store_session_calls_each(prepare->view, session, count_call, &counting);
+    return status == MK_OK && counting.count >= counting.max ? MK_OVERLOADED : status;
+}
+
+/* ---- Made ---- */
+
+static void first_step(struct call_step *step, struct prepare *prepare, const struct prepare_at *at,
+                       const struct prepare_who *who, struct mk_buf *out)
+{
+    *step = (struct call_step){
+        .prepare = prepare,
+        .at = *at,
+        .who = *who,
+        .number = at->zxid,
+        .first = true,
+        .out = out,
+    };
+    step->call = (struct tree_call){
+        .session = who->session,
+        .made_ms = at->time_ms,
+        .identities = who->identities,
+        .chroot = MK_BYTES(""),
+        .once = MK_BYTES(""),
+        .node_path = MK_BYTES_NULL,
+    };
+}
+
+static enum mk_status check_arguments(struct call_step *step, const struct target *target,
+                                      struct mk_error *why)
+{
+    enum recipe_format format =
+        step->call.format == JUTE_CALL_MSGPACK ? RECIPE_MSGPACK : RECIPE_JSON;
+    mk_ms timeout_ms;
+    enum mk_status status = recipe_arguments_check(target->version, target->operation, format,
+                                                   step->call.arguments, &timeout_ms, why);
+
+    if (status == MK_OK && timeout_ms >= 0) {
+        step->call.deadline_ms = step->at.time_ms + timeout_ms;
+    }
+    step->call.version = target->hash;
+    step->call.outlives_session = target->operation->outlives_session;
+    return status;
+}
+
+/* A request that is answered without a transaction. */
+static void answer(struct prepared *prepared, const char *error, struct mk_bytes message)
+{
+    prepared->transaction = false;
+    prepared->own_body = true;
+    mk_buf_put_field(&prepared->body, mk_bytes_text(error));
+    mk_buf_put_field(&prepared->body, message);
+    mk_buf_put_field(&prepared->body, MK_BYTES_NULL);
+}
+
+static void refuse(struct prepared *prepared, enum mk_status status, const struct mk_error *why)
+{
+    const char *error = status == MK_UNIMPLEMENTED   ? "Unimplemented"
+                        : status == MK_OVERLOADED    ? "Overload"
+                        : status == MK_BAD_ARGUMENTS ? "BadArguments"
+                                                     : jute_error_name(jute_error_code(status));
+    answer(
+        prepared, error,
+        mk_bytes_text(status == MK_OVERLOADED ? "too many calls are waiting or kept" : why->text));
+}
+
+/* A call id that is known: the answer it got, or its place among the waiting. MK_NO_NODE: a new one. */
+struct finding {
+    struct prepare *prepare;
+    mk_zxid calls[64];
+    uint32_t count;
+    mk_zxid after;
+};
+
+static bool find_calls(void *context, mk_zxid call)
+{
+    struct finding *finding = context;
+
+    if (call > finding->after) {
+        finding->calls[finding->count++] = call;
+    }
+    return finding->count < MK_COUNT(finding->calls);
+}
+
+static enum mk_status read_call(struct prepare *prepare, mk_zxid number, struct tree_call *call)
+{
+    uint8_t path[TREE_CALL_RECORD_PATH_BYTES];
+    struct store_znode znode;
+
+    tree_call_record_path(path, number);
+    enum mk_status status =
+        store_znode_read(prepare->view, mk_bytes_of(path, sizeof(path)), true, &znode);
+    if (status != MK_OK) {
+        return status;
+    }
+    struct mk_bytes record = mk_arena_copy(&prepare->scraps, znode.data);
+    return record.data == NULL ? MK_MALFORMED : tree_call_decode(record, call);
+}
+
+static enum mk_status find_parked(struct prepare *prepare, mk_session session, int64_t call_id,
+                                  mk_zxid *number)
+{
+    struct finding finding = {.prepare = prepare};
+    enum mk_status status = MK_OK;
+
+    do {
+        finding.count = 0;
+        status = store_session_calls_each(prepare->view, session, find_calls, &finding);
+        for (uint32_t i = 0; status == MK_OK && i < finding.count; i++) {
+            struct tree_call call;
+            finding.after = finding.calls[i];
+            enum mk_status read = read_call(prepare, finding.calls[i], &call);
+            if (read == MK_OK && call.call_id == call_id && call.operation.len > 0) {
+                *number = finding.calls[i];
+                return MK_OK;
+            }
+            if (read == MK_WOULD_BLOCK || read >= MK_IO) {
+                return read;
+            }
+        }
+    } while (status == MK_OK && finding.count == MK_COUNT(finding.calls));
+    return status == MK_OK ? MK_NO_NODE : status;
+}
+
+static enum mk_status find_earlier(struct prepare *prepare, const struct prepare_who *who,
+                                   const struct jute_request *request, struct prepared *prepared,
+                                   uint32_t *results_count)
+{
+    struct mk_bytes body;
+    mk_zxid number;
+
+    *results_count = 0;
+    if (request->call_id <= 0) {
+        return MK_NO_NODE;
+    }
+    enum mk_status status = prepare_results_find(prepare, who->session, request->call_id,
+                                                 request->done_through, &body, results_count);
+    if (status == MK_OK) {
+        prepared->transaction = false;
+        prepared->own_body = true;
+        mk_buf_append_bytes(&prepared->body, body);
+        return MK_OK;
+    }
+    if (status == MK_NO_NODE) {
+        status = find_parked(prepare, who->session, request->call_id, &number);
+    }
+    if (status == MK_OK) {
+        prepared->transaction = false;
+        prepared->parked = number;
+    }
+    return status;
+}
+
+/* A chroot is a valid path or none; "/" is none. */
+static bool chroot_fits(struct mk_bytes *chroot)
+{
+    if (chroot->data == NULL || chroot->len == 0 || mk_bytes_equal(*chroot, MK_BYTES("/"))) {
+        *chroot = MK_BYTES("");
+        return true;
+    }
+    return tree_path_check(*chroot) == MK_OK;
+}
+
+/* Operations that only read change nothing and are not logged. */
+static enum mk_status run_read_only(struct call_step *step, const struct target *target,
+                                    struct prepared *prepared)
+{
+    struct host host;
+    prepare_host_init(&host, step, true);
+    struct recipe_run run = {
+        .version = target->version,
+        .operation = target->operation,
+        .format = step->call.format == JUTE_CALL_MSGPACK ? RECIPE_MSGPACK : RECIPE_JSON,
+        .arguments = step->call.arguments,
+        .once = MK_BYTES(""),
+        .zxid = store_view_zxid(step->prepare->view),
+        .now_ms = step->at.time_ms,
+        .session = step->call.session,
+        .host = &host.base,
+    };
+    enum mk_status status = MK_OK;
+
+    recipe_run(step->prepare->engine, &run);
+    if (run.end == RECIPE_WOULD_BLOCK) {
+        status = MK_WOULD_BLOCK;
+    } else if (run.end == RECIPE_RETURNED) {
+        prepared->transaction = false;
+        prepared->own_body = true;
+        mk_buf_put_field(&prepared->body, MK_BYTES_NULL);
+        mk_buf_put_field(&prepared->body, MK_BYTES_NULL);
+        mk_buf_put_field(&prepared->body, mk_buf_view(&run.result));
+    } else {
+        answer(prepared, run.end == RECIPE_FAILED ? run.error_name : "RecipeError",
+               run.end == RECIPE_FAILED ? mk_buf_view(&run.message)
+                                        : MK_BYTES("a read-only operation may not wait"));
+    }
+    recipe_run_deinit(&run);
+    return status;
+}
+
+enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_at *at,
+                                 const struct prepare_who *who, const struct jute_request *request,
+                                 struct mk_buf *out, struct prepared *prepared)
+{
+    struct target target = {0};
+    struct mk_error why;
+    struct call_step step;
+    uint32_t results_count;
+
+    if (!prepare->options.recipes) {
+        mk_error_set(&why, "recipes are switched off on this server");
+        refuse(prepared, MK_UNIMPLEMENTED, &why);
+        return MK_OK;
+    }
+    enum mk_status status = find_earlier(prepare, who, request, prepared, &results_count);
+    if (status != MK_NO_NODE) {
+        return status;
+    }
+    first_step(&step, prepare, at, who, out);
+    step.done_through = request->done_through;
+    step.call.call_id = request->call_id > 0 ? request->call_id : 0;
+    step.call.cxid = who->cxid;
+    step.call.format = request->format;
+    step.call.operation = request->operation;
+    step.call.chroot = request->chroot;
+    step.call.arguments = request->data;
+    status = find_target(prepare, request->operation, &target, &why);
+    if (status == MK_OK && !chroot_fits(&step.call.chroot)) {
+        mk_error_set(&why, "the chroot is not a path");
+        status = MK_BAD_ARGUMENTS;
+    }
+    if (status == MK_OK) {
+        status = check_arguments(&step, &target, &why);
+    }
+    if (status == MK_OK && target.operation->reads_only) {
+        return run_read_only(&step, &target, prepared);
+    }
+    if (status == MK_OK) {
+        status = check_bounds(prepare, who->session, results_count);
+    }
+    if (status == MK_WOULD_BLOCK || status >= MK_IO) {
+        return status;
+    }
+    if (status != MK_OK) {
+        refuse(prepared, status, &why);
+        return MK_OK;
+    }
+    bool parked;
+    status = prepare_step_run(&step, &prepared->body, &parked);
+    prepared->own_body = !parked;
+    prepared->parked = parked ? step.number : 0;
+    return status;
+}
+
+/* ---- Made by creating a call node ---- */
+
+static enum mk_status put_create_body(struct call_step *step, const struct jute_request *request,
+                                      struct prepared *prepared)
+{
+    struct store_znode znode;
+
+    mk_buf_put_field(&prepared->body, step->node);
+    if (request->op == JUTE_CREATE) {
+        return MK_OK;
+    }
+    enum mk_status status = store_znode_read(step->prepare->view, step->node, false, &znode);
+    if (status == MK_OK) {
+        struct jute_stat stat = {
+            .czxid = znode.stat.czxid,
+            .mzxid = znode.stat.mzxid,
+            .ctime_ms = znode.stat.ctime_ms,
+            .mtime_ms = znode.stat.mtime_ms,
+            .version = znode.stat.version,
+            .cversion = 0,
+            .aversion = znode.stat.aversion,
+            .ephemeral_owner = znode.stat.owner,
+            .data_length = znode.data_length,
+            .pzxid = znode.stat.pzxid,
+        };
+        jute_put_stat(&prepared->body, &stat);
+    }
+    return status;
+}
+
+enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prepare_at *at,
+                                      const struct prepare_who *who,
+                                      const struct jute_request *request, struct mk_buf *out,
+                                      struct prepared *prepared)
+{
+    struct mk_bytes operation = node_operation(request->path);
+    struct target target = {0};
+    struct mk_error why;
+    struct call_step step;
+    struct mk_buf body = {0};
+    struct store_znode parent;
+
+    if (!prepare->options.recipes) {
+        return MK_UNIMPLEMENTED;
+    }
+    if (request->flags != 3 || operation.data == NULL) {
+        return MK_BAD_ARGUMENTS; /* not ephemeral and sequential, or no "-" behind the operation */
+    }
+    enum mk_status status =
+        store_znode_read(prepare->view, MK_BYTES(TREE_CALLS_PATH), false, &parent);
+    if (status == MK_OK) {
+        struct changer changer = {.session = who->session, .identities = who->identities};
+        status = prepare_may(prepare, &changer, parent.acl, TREE_CREATE);
+    }
+    first_step(&step, prepare, at, who, out);
+    step.call.node = true;
+    step.call.format = JUTE_CALL_JSON;
+    step.call.operation = operation;
+    step.call.arguments = request->data;
+    step.node = request->path;
+    step.node_type = request->op;
+    if (status == MK_OK) {
+        status = find_target(prepare, operation, &target, &why);
+    }
+    if (status == MK_OK) {
+        status = check_arguments(&step, &target, &why);
+    }
+    if (status == MK_OK) {
+        status = check_bounds(prepare, who->session, 0);
+    }
+    if (status != MK_OK) {
+        return status;
+    }
+    bool parked;
+    status = prepare_step_run(&step, &body, &parked);
+    mk_buf_free(&body); /* the result is in the node */
+    if (status == MK_OK) {
+        prepared->own_body = true;
+        status = put_create_body(&step, request, prepared);
+    }
+    return status;
+}
+
+/* ---- Woken, timed out, cancelled, orphaned ---- */
+
+static enum mk_status later_step(struct call_step *step, struct prepare *prepare,
+                                 const struct prepare_at *at, mk_zxid number, struct mk_buf *out)
+{
+    *step = (struct call_step){.prepare = prepare, .at = *at, .number = number, .out = out};
+    enum mk_status status = read_call(prepare, number, &step->call);
+    if (status == MK_OK) {
+        step->who.session = step->call.session;
+        step->who.identities = step->call.identities;
+        step->node = step->call.node_path;
+    }
+    return status;
+}
+
+/* A finished call node has been kept long enough, or its owner deletes it. */
+static enum mk_status forget_finished(struct call_step *step)
+{
+    uint8_t record[TREE_CALL_RECORD_PATH_BYTES];
+    struct jute_txn part;
+    enum mk_status status = MK_OK;
+
+    prepare_step_begin(step);
+    if (step->node.data != NULL) {
+        status = prepare_own_delete(step->prepare, step->node, &part);
+        if (status == MK_OK) {
+            prepare_step_put(step, &part);
+        }
+    }
+    if (status == MK_OK || status == MK_NO_NODE) {
+        tree_call_record_path(record, step->number);
+        status = prepare_own_delete(step->prepare, mk_bytes_of(record, sizeof(record)), &part);
+    }
+    if (status == MK_OK) {
+        prepare_step_put(step, &part);
+        prepare_step_commit(step);
+    } else {
+        prepare_step_abort(step);
+    }
+    return status;
+}
+
+enum mk_status prepare_call_delete_node(struct prepare *prepare, const struct prepare_at *at,
+                                        const struct prepare_who *who,
+                                        const struct jute_request *request, struct mk_buf *out,
+                                        struct prepared *prepared)
+{
+    struct store_znode znode;
+    struct call_step step;
+    mk_zxid number = node_number(request->path);
+    enum mk_status status = store_znode_read(prepare->view, request->path, false, &znode);
+
+    if (status != MK_OK) {
+        return status;
+    }
+    struct tree_stat stat = znode.stat;
+    if (number == 0 || tree_call_of_path(request->path) != 0) {
+        return MK_NO_NODE; /* a record: not there, for clients */
+    }
+    status = later_step(&step, prepare, at, number, out);
+    if (status != MK_OK) {
+        return status == MK_MALFORMED ? MK_NO_NODE : status;
+    }
+    if (step.call.session != who->session && !tree_identities_super(who->identities)) {
+        return MK_NO_AUTH;
+    }
+    if (request->version != -1 && request->version != stat.version) {
+        return MK_BAD_VERSION;
+    }
+    step.who.cxid = who->cxid;
+    prepared->own_body = true; /* delete answers with a header alone */
+    if (step.call.operation.len == 0) {
+        return forget_finished(&step);
+    }
+    step.delete_node = true;
+    prepared->ended = number;
+    return prepare_step_end(&step, "Cancelled", MK_BYTES("the caller cancelled the call"),
+                            &prepared->ended_body);
+}
+
+struct due {
+    struct prepare *prepare;
+    mk_ms time_ms;
+    mk_zxid found;
+    mk_zxid ready[32]; /* looked at in one go; the store may not be called while it visits */
+    uint32_t count;
+    uint32_t skip;
+};
+
+static bool gather_ready(void *context, mk_zxid call)
+{
+    struct due *due = context;
+
+    if (due->skip > 0) {
+        due->skip--;
+        return true;
+    }
+    due->ready[due->count++] = call;
+    return due->count < MK_COUNT(due->ready);
+}
+
+/* The first ready call that is not being slowed. *next_ms: when the first of the slowed ones may. */
+static enum mk_status ready_due(struct prepare *prepare, mk_ms time_ms, mk_zxid *call,
+                                mk_ms *next_ms)
+{
+    struct due due = {.prepare = prepare, .time_ms = time_ms};
+    uint32_t seen = 0;
+
+    do {
+        due.count = 0;
+        due.skip = seen;
+        enum mk_status status = store_ready_each(prepare->view, gather_ready, &due);
+        if (status != MK_OK) {
+            return status;
+        }
+        for (uint32_t i = 0; i < due.count; i++) {
+            struct tree_call record;
+            status = read_call(prepare, due.ready[i], &record);
+            if (status == MK_WOULD_BLOCK || status >= MK_IO) {
+                return status;
+            }
+            if (status == MK_OK && record.not_before_ms <= time_ms) {
+                *call = due.ready[i];
+                return MK_OK;
+            }
+            if (status == MK_OK && record.not_before_ms < *next_ms) {
+                *next_ms = record.not_before_ms;
+            }
+        }
+        seen += due.count;
+    } while (due.count == MK_COUNT(due.ready));
+    return MK_END;
+}
+
+enum mk_status prepare_call_due(struct prepare *prepare, mk_ms time_ms, mk_zxid *call,
+                                enum prepare_why *why, mk_ms *next_ms)
+{
+    mk_ms deadline_ms;
+
+    mk_arena_reset(&prepare->scraps);
+    *next_ms = INT64_MAX;
+    if (!prepare->options.recipes) {
+        return MK_END;
+    }
+    enum mk_status status = store_deadline_first(prepare->view, &deadline_ms, call);
+    if (status == MK_OK && deadline_ms <= time_ms) {
+        *why = PREPARE_DEADLINE;
+        return MK_OK;
+    }
+    if (status == MK_OK) {
+        *next_ms = deadline_ms;
+    } else if (status != MK_END) {
+        return status;
+    }
+    *why = PREPARE_READY;
+    return ready_due(prepare, time_ms, call, next_ms);
+}
+
+enum mk_status prepare_call_step(struct prepare *prepare, const struct prepare_at *at, mk_zxid call,
+                                 enum prepare_why why, struct mk_buf *out,
+                                 struct prepared *prepared)
+{
+    struct call_step step;
+    bool parked = false;
+
+    mk_arena_reset(&prepare->scraps);
+    prepared->transaction = true;
+    enum mk_status status = later_step(&step, prepare, at, call, out);
+    if (status != MK_OK) {
+        return status;
+    }
+    if (step.call.operation.len == 0) {
+        return forget_finished(&step);
+    }
+    step.session_ends = why == PREPARE_GONE;
+    if (why == PREPARE_READY) {
+        status = prepare_step_run(&step, &prepared->ended_body, &parked);
+    } else if (why == PREPARE_DEADLINE) {
+        status = prepare_step_end(&step, "Timeout", MK_BYTES("the call was not granted in time"),
+                                  &prepared->ended_body);
+    } else {
+        status =
+            prepare_step_end(&step, "SessionExpired", MK_BYTES("the caller's session has ended"),
+                             &prepared->ended_body);
+    }
+    prepared->ended = status == MK_OK && !parked ? call : 0;
+    return status;
+}
+
+/* ---- The calls that end with their session ---- */
+
+enum mk_status prepare_session_call(struct prepare *prepare, mk_session session, mk_zxid *call)
+{
+    struct finding finding = {.prepare = prepare};
+    enum mk_status status = MK_OK;
+
+    mk_arena_reset(&prepare->scraps);
+    if (!prepare->options.recipes) {
+        return MK_END;
+    }
+    do {
+        finding.count = 0;
+        status = store_session_calls_each(prepare->view, session, find_calls, &finding);
+        for (uint32_t i = 0; status == MK_OK && i < finding.count; i++) {
+            struct tree_call record;
+            finding.after = finding.calls[i];
+            enum mk_status read = read_call(prepare, finding.calls[i], &record);
+            if (read == MK_WOULD_BLOCK || read >= MK_IO) {
+                return read;
+            }
+            if (read == MK_OK && !record.outlives_session) {
+                *call = finding.calls[i];
+                return MK_OK;
+            }
+        }
+    } while (status == MK_OK && finding.count == MK_COUNT(finding.calls));
+    return status == MK_OK ? MK_END : status;
+}

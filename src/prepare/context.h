@@ -1,0 +1,139 @@
+/* Private to prepare: what its files share. */
+#ifndef MK_PREPARE_CONTEXT_H
+#define MK_PREPARE_CONTEXT_H
+
+#include "prepare/prepare.h"
+
+struct prepare {
+    struct prepare_options options;
+    struct store *store;
+    struct store_view *view; /* the speculative one */
+    struct recipe_engine *engine;
+    const struct mk_log *log;
+    struct mk_arena scraps; /* of the request at hand; reset by every door function */
+};
+
+/* Who changes what: a client, or a recipe on behalf of one. */
+struct changer {
+    mk_session session;
+    struct mk_bytes identities;
+};
+
+enum mk_status prepare_may(const struct prepare *prepare, const struct changer *changer,
+                           struct mk_bytes acl, int permission);
+
+/* ---- changes.c: one operation: checked, done in the speculative view, and written as a part ---- */
+
+/* The operations that a multi may hold, and setACL. `part` borrows from the request and the scraps. */
+enum mk_status prepare_change_request(struct prepare *prepare, const struct changer *changer,
+                                      const struct jute_request *request, bool in_multi,
+                                      struct jute_txn *part);
+
+struct change_create {
+    struct mk_bytes path, data;
+    struct mk_bytes acl; /* fixed; null: open */
+    int32_t type;        /* JUTE_CREATE, JUTE_CREATE2, JUTE_CREATE_CONTAINER, JUTE_CREATE_TTL */
+    bool ephemeral, sequential;
+    mk_ms ttl_ms;
+};
+enum mk_status prepare_change_create(struct prepare *prepare, const struct changer *changer,
+                                     const struct change_create *create, struct jute_txn *part);
+enum mk_status prepare_change_delete(struct prepare *prepare, const struct changer *changer,
+                                     struct mk_bytes path, int32_t version, struct jute_txn *part);
+enum mk_status prepare_change_set_data(struct prepare *prepare, const struct changer *changer,
+                                       struct mk_bytes path, struct mk_bytes data, int32_t version,
+                                       struct jute_txn *part);
+
+/* The same for what the server does in its own name: no ACL, no reserved paths; what must hold is
+ * asserted by the caller's logic. MK_NO_NODE and the like are answers. */
+enum mk_status prepare_own_create(struct prepare *prepare, struct mk_bytes path,
+                                  struct mk_bytes data, struct mk_bytes acl,
+                                  mk_session ephemeral_owner, bool container,
+                                  struct jute_txn *part);
+enum mk_status prepare_own_set_data(struct prepare *prepare, struct mk_bytes path,
+                                    struct mk_bytes data, struct jute_txn *part);
+enum mk_status prepare_own_delete(struct prepare *prepare, struct mk_bytes path,
+                                  struct jute_txn *part);
+
+/* The ACL as it goes into a transaction: the open one spelled out. */
+struct mk_bytes prepare_acl_spelled_out(struct mk_bytes acl);
+
+/* ---- results.c: what a session's finished calls returned, for retries: one record znode ---- */
+
+#define RESULTS_PATH_BYTES (sizeof(TREE_CALLS_PATH "/.s") - 1 + 16)
+void prepare_results_path(uint8_t out[RESULTS_PATH_BYTES], mk_session session);
+/* MK_OK: `*body` is the reply's body that call `call_id` had (in the scraps). MK_NO_NODE: unknown.
+ * *count: how many are remembered above done_through. */
+enum mk_status prepare_results_find(struct prepare *prepare, mk_session session, int64_t call_id,
+                                    int64_t done_through, struct mk_bytes *body, uint32_t *count);
+/* Remember one more, forget those up to done_through; written as a part. */
+enum mk_status prepare_results_add(struct prepare *prepare, mk_session session, int64_t call_id,
+                                   int64_t done_through, struct mk_bytes body,
+                                   struct jute_txn *part);
+
+/* ---- call.c ---- */
+
+bool prepare_call_is_node_path(struct mk_bytes path); /* directly below TREE_CALLS_PATH */
+enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_at *at,
+                                 const struct prepare_who *who, const struct jute_request *request,
+                                 struct mk_buf *out, struct prepared *prepared);
+enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prepare_at *at,
+                                      const struct prepare_who *who,
+                                      const struct jute_request *request, struct mk_buf *out,
+                                      struct prepared *prepared);
+enum mk_status prepare_call_delete_node(struct prepare *prepare, const struct prepare_at *at,
+                                        const struct prepare_who *who,
+                                        const struct jute_request *request, struct mk_buf *out,
+                                        struct prepared *prepared);
+
+/* ---- step.c: one transaction of one call ---- */
+
+struct call_step {
+    struct prepare *prepare;
+    struct prepare_at at;
+    struct prepare_who who; /* of the request, or the call's session and cxid 0 */
+    mk_zxid number;         /* the call's */
+    bool first;             /* this is the run that makes it */
+    bool delete_node;       /* the caller deletes the call node with it */
+    bool session_ends;
+    struct tree_call call; /* in the scraps */
+    int64_t done_through;
+    struct mk_bytes node;  /* path of the call node; on the first run, up to its number, or null */
+    bool created_overflow; /* it made more than a record can remember: it may not park */
+    int32_t node_type;     /* how it is created: JUTE_CREATE or JUTE_CREATE2 */
+    /* The transaction being written. */
+    struct mk_buf *out;
+    size_t start;
+    struct jute_txn_multi multi;
+};
+
+/* Open, run, and write the transaction. *body gets the reply's body for an opcode-700 caller. *parked:
+ * it waits, and there is none. */
+enum mk_status prepare_step_run(struct call_step *step, struct mk_buf *body, bool *parked);
+/* End the call without a return: `cancel` runs, what it made goes. */
+enum mk_status prepare_step_end(struct call_step *step, const char *error, struct mk_bytes message,
+                                struct mk_buf *body);
+void prepare_step_begin(struct call_step *step);
+void prepare_step_abort(struct call_step *step);
+void prepare_step_put(struct call_step *step, const struct jute_txn *part);
+/* Ends the transaction; asserts that it fits. */
+void prepare_step_commit(struct call_step *step);
+
+/* The version that runs `hash` of recipe `name`: loaded from the tree if it is not in memory. */
+enum mk_status prepare_step_version(struct prepare *prepare, struct mk_bytes name,
+                                    struct mk_bytes hash, struct recipe_version **version,
+                                    struct mk_error *error);
+
+/* ---- host.c: what a running recipe sees of the speculative view ---- */
+
+struct host {
+    struct recipe_host base;
+    struct call_step *step;
+    struct changer changer;
+    bool reads_only;
+};
+void prepare_host_init(struct host *host, struct call_step *step, bool reads_only);
+/* A path as the recipe wrote it, below the call's chroot; in the scraps. */
+struct mk_bytes prepare_host_path(const struct call_step *step, struct mk_bytes path);
+
+#endif

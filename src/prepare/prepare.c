@@ -1,0 +1,370 @@
+/* Dispatch: a request becomes one transaction, whichever way it goes.
+ *
+ *   begin at the next zxid -> check and change, in the speculative view -> write it -> end
+ *   an answer instead: abort, and write the error transaction, which uses up the zxid as well
+ *   MK_WOULD_BLOCK: abort, write nothing; the server loads what is missing and asks again */
+#include "prepare/prepare.h"
+
+#include "prepare/context.h"
+
+/* A closeSession with more ephemerals than this carries no list; apply goes by its own index. */
+#define CLOSE_PATHS_MAX 1000
+
+struct prepare *prepare_new(const struct prepare_options *options, struct store *store,
+                            struct recipe_engine *engine, const struct mk_log *log)
+{
+    MK_ASSERT(engine != NULL || !options->recipes);
+
+    struct prepare *prepare = mk_alloc_zero(1, sizeof(*prepare));
+    prepare->options = *options;
+    prepare->store = store;
+    prepare->view = store_speculative(store);
+    prepare->engine = engine;
+    prepare->log = log;
+    return prepare;
+}
+
+void prepare_free(struct prepare *prepare)
+{
+    mk_arena_free(&prepare->scraps);
+    mk_free(prepare);
+}
+
+void prepared_reset(struct prepared *prepared)
+{
+    prepared->transaction = false;
+    prepared->own_body = false;
+    prepared->body.len = 0;
+    prepared->error = 0;
+    prepared->parked = 0;
+    prepared->ended = 0;
+    prepared->ended_body.len = 0;
+}
+
+void prepared_deinit(struct prepared *prepared)
+{
+    mk_buf_free(&prepared->body);
+    mk_buf_free(&prepared->ended_body);
+}
+
+static struct jute_txn header_of(const struct prepare_at *at, mk_session session, int32_t cxid,
+                                 int32_t type)
+{
+    return (struct jute_txn){
+        .client_id = session,
+        .cxid = cxid,
+        .zxid = at->zxid,
+        .time_ms = at->time_ms,
+        .type = type,
+    };
+}
+
+static void put_header(struct jute_txn *part, const struct jute_txn *header)
+{
+    part->client_id = header->client_id;
+    part->cxid = header->cxid;
+    part->zxid = header->zxid;
+    part->time_ms = header->time_ms;
+}
+
+static void put_error(const struct prepare_at *at, const struct prepare_who *who,
+                      enum mk_status status, struct mk_buf *out)
+{
+    struct jute_txn txn = header_of(at, who->session, who->cxid, JUTE_ERROR);
+
+    txn.error = jute_error_code(status);
+    jute_txn_encode(out, &txn);
+}
+
+/* ---- One operation ---- */
+
+static enum mk_status prepare_single(struct prepare *prepare, const struct prepare_at *at,
+                                     const struct prepare_who *who,
+                                     const struct jute_request *request, struct mk_buf *out)
+{
+    struct changer changer = {.session = who->session, .identities = who->identities};
+    struct jute_txn header = header_of(at, who->session, who->cxid, 0);
+    struct jute_txn txn;
+
+    store_begin(prepare->view, at->zxid, at->time_ms);
+    enum mk_status status = prepare_change_request(prepare, &changer, request, false, &txn);
+    if (status == MK_OK) {
+        store_end(prepare->view);
+        put_header(&txn, &header);
+        jute_txn_encode(out, &txn);
+        return MK_OK;
+    }
+    store_abort(prepare->view);
+    if (status == MK_WOULD_BLOCK || status >= MK_IO) {
+        return status;
+    }
+    put_error(at, who, status, out);
+    return MK_OK;
+}
+
+/* ---- Multi ---- */
+
+/* The failed one: what came before it 0, itself its code, what comes after RuntimeInconsistency. */
+static void put_failed_multi(const struct jute_txn *header, const struct jute_request *request,
+                             int32_t failed, enum mk_status status, struct mk_buf *out)
+{
+    struct jute_multi_cursor cursor = jute_multi_begin(request);
+    struct jute_txn_multi multi = jute_txn_multi_begin(out, header);
+    struct jute_request operation;
+
+    for (int32_t i = 0; jute_multi_next(&cursor, &operation); i++) {
+        struct jute_txn part = {.type = JUTE_ERROR};
+        if (i == failed) {
+            part.error = jute_error_code(status);
+        } else if (i > failed) {
+            part.error = jute_error_code(MK_RUNTIME_INCONSISTENCY);
+        }
+        jute_txn_multi_put(out, &multi, &part);
+    }
+    jute_txn_multi_end(out, &multi);
+}
+
+static enum mk_status prepare_multi(struct prepare *prepare, const struct prepare_at *at,
+                                    const struct prepare_who *who,
+                                    const struct jute_request *request, struct mk_buf *out)
+{
+    struct changer changer = {.session = who->session, .identities = who->identities};
+    struct jute_txn header = header_of(at, who->session, who->cxid, JUTE_MULTI);
+    struct jute_multi_cursor cursor = jute_multi_begin(request);
+    struct jute_request operation;
+    struct jute_txn part;
+    size_t start = out->len;
+    enum mk_status status = MK_OK;
+    int32_t failed = 0;
+
+    store_begin(prepare->view, at->zxid, at->time_ms);
+    struct jute_txn_multi multi = jute_txn_multi_begin(out, &header);
+    while (jute_multi_next(&cursor, &operation)) {
+        status = prepare_change_request(prepare, &changer, &operation, true, &part);
+        if (status != MK_OK) {
+            break;
+        }
+        jute_txn_multi_put(out, &multi, &part);
+        failed++;
+    }
+    if (status == MK_OK) {
+        jute_txn_multi_end(out, &multi);
+        store_end(prepare->view);
+        return MK_OK;
+    }
+    store_abort(prepare->view);
+    out->len = start;
+    if (status == MK_WOULD_BLOCK || status >= MK_IO) {
+        return status;
+    }
+    put_failed_multi(&header, request, failed, status, out);
+    return MK_OK;
+}
+
+/* ---- The door ---- */
+
+static bool is_create(int32_t op)
+{
+    return op == JUTE_CREATE || op == JUTE_CREATE2;
+}
+
+enum mk_status prepare_request(struct prepare *prepare, const struct prepare_at *at,
+                               const struct prepare_who *who, const struct jute_request *request,
+                               struct mk_buf *out, struct prepared *prepared)
+{
+    enum mk_status status;
+
+    MK_ASSERT(at->zxid > store_view_zxid(prepare->view));
+    mk_arena_reset(&prepare->scraps);
+    prepared->transaction = true;
+    if (request->op == JUTE_CALL) {
+        status = prepare_call_make(prepare, at, who, request, out, prepared);
+    } else if (is_create(request->op) && prepare_call_is_node_path(request->path)) {
+        status = prepare_call_make_node(prepare, at, who, request, out, prepared);
+    } else if (request->op == JUTE_DELETE && prepare_call_is_node_path(request->path)) {
+        status = prepare_call_delete_node(prepare, at, who, request, out, prepared);
+    } else if (request->op == JUTE_MULTI) {
+        return prepare_multi(prepare, at, who, request, out);
+    } else {
+        return prepare_single(prepare, at, who, request, out);
+    }
+    if (status == MK_OK || status == MK_WOULD_BLOCK || status >= MK_IO) {
+        return status;
+    }
+    put_error(at, who, status, out); /* refused before anything was begun */
+    return MK_OK;
+}
+
+/* ---- Sessions ---- */
+
+enum mk_status prepare_create_session(struct prepare *prepare, const struct prepare_at *at,
+                                      mk_session session, int32_t timeout_ms, struct mk_buf *out)
+{
+    struct jute_txn txn = header_of(at, session, 0, JUTE_CREATE_SESSION);
+
+    MK_ASSERT(session != 0);
+    txn.timeout_ms = timeout_ms;
+    store_begin(prepare->view, at->zxid, at->time_ms);
+    store_session_put(prepare->view, session, timeout_ms);
+    store_end(prepare->view);
+    jute_txn_encode(out, &txn);
+    return MK_OK;
+}
+
+struct gathered { /* the ephemerals that a closeSession lists */
+    struct mk_arena *scraps;
+    struct mk_bytes paths[CLOSE_PATHS_MAX + 1];
+    size_t count;
+};
+
+static bool gather(void *context, struct mk_bytes path)
+{
+    struct gathered *gathered = context;
+
+    gathered->paths[gathered->count++] = mk_arena_copy(gathered->scraps, path);
+    return gathered->count <= CLOSE_PATHS_MAX;
+}
+
+static enum mk_status delete_own_ephemerals(struct prepare *prepare, mk_session session)
+{
+    struct gathered *gathered = mk_arena_alloc(&prepare->scraps, sizeof(*gathered));
+    enum mk_status status = MK_OK;
+
+    gathered->scraps = &prepare->scraps;
+    do {
+        gathered->count = 0;
+        status = store_ephemerals_each(prepare->view, session, MK_BYTES_NULL, gather, gathered);
+        for (size_t i = 0; status == MK_OK && i < gathered->count; i++) {
+            status = store_znode_delete(prepare->view, gathered->paths[i]);
+        }
+    } while (status == MK_OK && gathered->count > CLOSE_PATHS_MAX);
+    return status;
+}
+
+/* The listed paths: the session's ephemerals if they are few, and the record of its results. */
+static enum mk_status close_paths(struct prepare *prepare, mk_session session, struct mk_buf *paths,
+                                  int32_t *count)
+{
+    struct gathered *gathered = mk_arena_alloc(&prepare->scraps, sizeof(*gathered));
+    uint8_t results[RESULTS_PATH_BYTES];
+    struct mk_bytes results_bytes = mk_bytes_of(results, sizeof(results));
+    struct store_znode znode;
+
+    gathered->scraps = &prepare->scraps;
+    gathered->count = 0;
+    enum mk_status status =
+        store_ephemerals_each(prepare->view, session, MK_BYTES_NULL, gather, gathered);
+    if (status != MK_OK) {
+        return status;
+    }
+    if (gathered->count > CLOSE_PATHS_MAX) {
+        gathered->count = 0;
+    }
+    for (size_t i = 0; i < gathered->count; i++) {
+        mk_buf_put_field(paths, gathered->paths[i]);
+    }
+    *count = (int32_t)gathered->count;
+    prepare_results_path(results, session);
+    status = store_znode_read(prepare->view, results_bytes, false, &znode);
+    if (status == MK_OK) {
+        mk_buf_put_field(paths, results_bytes);
+        *count += 1;
+        status = store_znode_delete(prepare->view, results_bytes);
+    }
+    return status == MK_NO_NODE ? MK_OK : status;
+}
+
+enum mk_status prepare_close_session(struct prepare *prepare, const struct prepare_at *at,
+                                     mk_session session, int32_t cxid, struct mk_buf *out)
+{
+    struct jute_txn txn = header_of(at, session, cxid, JUTE_CLOSE_SESSION);
+    struct mk_buf paths = {0};
+    int32_t count = 0;
+
+    mk_arena_reset(&prepare->scraps);
+    store_begin(prepare->view, at->zxid, at->time_ms);
+    enum mk_status status = close_paths(prepare, session, &paths, &count);
+    if (status == MK_OK) {
+        status = delete_own_ephemerals(prepare, session);
+    }
+    if (status == MK_OK) {
+        store_session_remove(prepare->view, session);
+        store_end(prepare->view);
+        txn.paths = (struct jute_strings){
+            .count = count,
+            .bytes = paths.len > 0 ? mk_buf_view(&paths) : MK_BYTES(""),
+        };
+        jute_txn_encode(out, &txn);
+    } else {
+        store_abort(prepare->view);
+    }
+    mk_buf_free(&paths);
+    return status;
+}
+
+/* ---- The catalogue ---- */
+
+static enum mk_status catalogue_znode(struct prepare *prepare, struct mk_bytes path,
+                                      struct mk_bytes data, struct mk_buf *out,
+                                      struct jute_txn_multi *multi)
+{
+    struct store_znode znode;
+    struct jute_txn part;
+    enum mk_status status = store_znode_read(prepare->view, path, false, &znode);
+
+    if (status != MK_NO_NODE) {
+        return status;
+    }
+    status = prepare_own_create(prepare, path, data, MK_BYTES_NULL, 0, false, &part);
+    if (status == MK_OK) {
+        jute_txn_multi_put(out, multi, &part);
+    }
+    return status;
+}
+
+enum mk_status prepare_catalogue(struct prepare *prepare, const struct prepare_at *at,
+                                 struct mk_bytes name, struct mk_bytes source, struct mk_buf *out,
+                                 bool *transaction)
+{
+    struct jute_txn header = header_of(at, 0, 0, JUTE_MULTI);
+    char hash[RECIPE_VERSION_BYTES + 1];
+    struct mk_buf active = {0};
+    struct mk_buf version = {0};
+    struct store_znode znode;
+    size_t start = out->len;
+
+    mk_arena_reset(&prepare->scraps);
+    recipe_version_hash(source, hash);
+    mk_buf_printf(&active, TREE_RECIPES_PATH "/%.*s", (int)name.len, (const char *)name.data);
+    mk_buf_printf(&version, "%.*s/%s", (int)active.len, (const char *)active.data, hash);
+
+    *transaction = false;
+    enum mk_status status = store_znode_read(prepare->view, mk_buf_view(&active), false, &znode);
+    if (status == MK_NO_NODE) {
+        store_begin(prepare->view, at->zxid, at->time_ms);
+        struct jute_txn_multi multi = jute_txn_multi_begin(out, &header);
+        struct {
+            struct mk_bytes path, data;
+        } znodes[] = {
+            {MK_BYTES(TREE_CALLS_PATH), MK_BYTES("")},
+            {MK_BYTES(TREE_RECIPES_PATH), MK_BYTES("")},
+            {mk_buf_view(&active), mk_bytes_text(hash)},
+            {mk_buf_view(&version), source},
+        };
+        status = MK_OK;
+        for (size_t i = 0; status == MK_OK && i < MK_COUNT(znodes); i++) {
+            status = catalogue_znode(prepare, znodes[i].path, znodes[i].data, out, &multi);
+        }
+        if (status == MK_OK) {
+            jute_txn_multi_end(out, &multi);
+            store_end(prepare->view);
+            *transaction = true;
+        } else {
+            store_abort(prepare->view);
+            out->len = start;
+        }
+    }
+    mk_buf_free(&active);
+    mk_buf_free(&version);
+    return status;
+}

@@ -1,0 +1,94 @@
+/* A request and the state as it will be, when all that is proposed has committed, become one definite
+ * transaction, or an error. Recipes run here, and are woken here. What prepare decides it also does, in
+ * the store's speculative view, so that the next request is prepared on top of it.
+ *
+ * Prepare never waits, replies to nobody and proposes nothing: the server does, with what it returns. */
+#ifndef MK_PREPARE_H
+#define MK_PREPARE_H
+
+#include "base/base.h"
+#include "jute/jute.h"
+#include "recipe/recipe.h"
+#include "session/session.h"
+#include "store/store.h"
+#include "tree/tree.h"
+
+struct prepare_options {
+    bool extended_types; /* TTL znodes */
+    bool skip_acl;
+    bool recipes;
+    uint32_t transaction_bytes_max; /* half of jute.maxbuffer */
+    uint32_t calls_max;             /* parked or kept, all sessions */
+    uint32_t session_calls_max;     /* ... of one session; also its remembered results */
+    mk_ms call_result_ms;           /* how long a finished call node is kept */
+};
+
+struct prepare;
+/* `store` and `engine` stay the caller's; `engine` may be NULL when recipes are off. */
+struct prepare *prepare_new(const struct prepare_options *options, struct store *store,
+                            struct recipe_engine *engine, const struct mk_log *log);
+void prepare_free(struct prepare *prepare);
+
+/* What every transaction is made at and for. */
+struct prepare_at {
+    mk_zxid zxid;  /* that the transaction will have: the next one */
+    mk_ms time_ms; /* log time, for its header */
+};
+struct prepare_who {
+    mk_session session;
+    int32_t cxid;
+    struct mk_bytes identities; /* vector<Id> */
+};
+
+/* What came of it. Zero-initialise before the first use; prepared_reset() between uses. */
+struct prepared {
+    bool transaction; /* one was appended to `out`; else the request is answered at once */
+    bool own_body;    /* `body` is the reply's; else the one that apply writes */
+    struct mk_buf body;
+    int32_t error;  /* of a request answered at once: the header's wire code */
+    mk_zxid parked; /* the call that the reply now waits for, or 0 */
+    mk_zxid ended;  /* a parked call that ends with this transaction, or 0: the body of its */
+    struct mk_buf ended_body; /* held reply, if anyone holds one */
+};
+void prepared_reset(struct prepared *prepared);
+void prepared_deinit(struct prepared *prepared);
+
+/* Prepare a write, or a call. Appends one transaction (TxnHeader, body) to `out`: for a request that
+ * fails, the error transaction. MK_WOULD_BLOCK: nothing has happened; load, ask again. Failures. */
+enum mk_status prepare_request(struct prepare *prepare, const struct prepare_at *at,
+                               const struct prepare_who *who, const struct jute_request *request,
+                               struct mk_buf *out, struct prepared *prepared);
+
+enum mk_status prepare_create_session(struct prepare *prepare, const struct prepare_at *at,
+                                      mk_session session, int32_t timeout_ms, struct mk_buf *out);
+/* The end of a session, asked for (cxid) or expired (0). Its calls must have ended before. */
+enum mk_status prepare_close_session(struct prepare *prepare, const struct prepare_at *at,
+                                     mk_session session, int32_t cxid, struct mk_buf *out);
+/* A call of `session` that ends with it: MK_OK, or MK_END when there is none (left). */
+enum mk_status prepare_session_call(struct prepare *prepare, mk_session session, mk_zxid *call);
+
+/* ---- Parked calls ---- */
+
+enum prepare_why {
+    PREPARE_READY,    /* a wait no longer holds: run again */
+    PREPARE_DEADLINE, /* its time is over */
+    PREPARE_GONE,     /* its session is ending */
+};
+/* The next call that is to be run or ended at log time `time_ms`: MK_OK, or MK_END, and then
+ * *next_ms is when the next one may be due (INT64_MAX: none in sight). */
+enum mk_status prepare_call_due(struct prepare *prepare, mk_ms time_ms, mk_zxid *call,
+                                enum prepare_why *why, mk_ms *next_ms);
+/* Run or end it: one transaction. */
+enum mk_status prepare_call_step(struct prepare *prepare, const struct prepare_at *at, mk_zxid call,
+                                 enum prepare_why why, struct mk_buf *out,
+                                 struct prepared *prepared);
+
+/* ---- The catalogue ---- */
+
+/* Make `source` the active version of recipe `name`, and with the first one the znodes that recipes
+ * live in. *transaction false: it is there already, or another version is: nothing to do. */
+enum mk_status prepare_catalogue(struct prepare *prepare, const struct prepare_at *at,
+                                 struct mk_bytes name, struct mk_bytes source, struct mk_buf *out,
+                                 bool *transaction);
+
+#endif

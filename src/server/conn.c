@@ -1,0 +1,343 @@
+/* Connections: opened, attached to a session, authenticated, closed.
+ *
+ *   fresh -- ConnectRequest, new session --> connecting -- createSession applied --> attached
+ *   fresh -- ConnectRequest, known session, right password ------------------------> attached
+ *   any -- refused, protocol error, session gone, moved elsewhere --> closing -- edge --> freed
+ *
+ * Protocol reference, sections 2.2 to 2.6 and 7.3. */
+#include <string.h>
+
+#include "server/internal.h"
+
+/* ---- Identities ---- */
+
+struct identities *server_identities_ref(struct identities *identities)
+{
+    identities->refs++;
+    return identities;
+}
+
+void server_identities_unref(struct identities *identities)
+{
+    MK_ASSERT(identities->refs > 0);
+
+    if (--identities->refs == 0) {
+        mk_buf_free(&identities->set.bytes);
+        mk_free(identities);
+    }
+}
+
+static struct identities *identities_with(const struct identities *base, struct mk_bytes scheme,
+                                          struct mk_bytes id, bool *added)
+{
+    struct identities *identities = mk_alloc_zero(1, sizeof(*identities));
+
+    identities->refs = 1;
+    if (base != NULL) {
+        mk_buf_append_bytes(&identities->set.bytes, mk_buf_view(&base->set.bytes));
+    }
+    *added = tree_identities_add(&identities->set, scheme, id);
+    return identities;
+}
+
+static bool identity_add(struct server_conn *conn, struct mk_bytes scheme, struct mk_bytes id)
+{
+    bool added;
+    struct identities *wider = identities_with(conn->identities, scheme, id, &added);
+
+    if (conn->identities != NULL) {
+        server_identities_unref(conn->identities);
+    }
+    conn->identities = wider;
+    return added;
+}
+
+/* ---- Open and close ---- */
+
+struct server_conn *server_conn_open(struct server *server, struct mk_bytes address, uint16_t port,
+                                     void *owner)
+{
+    struct server_conn *conn = mk_alloc_zero(1, sizeof(*conn));
+    uint8_t *copy = mk_alloc(address.len + 1);
+
+    memcpy(copy, address.data, address.len);
+    conn->owner = owner;
+    conn->state = CONN_FRESH;
+    conn->address = mk_bytes_of(copy, address.len);
+    conn->port = port;
+    mk_list_init(&conn->queue);
+    mk_list_init(&conn->held);
+    mk_list_init(&conn->dirties);
+    mk_list_init(&conn->waiters);
+    tree_watcher_init(&conn->watcher);
+    mk_list_append(&server->conns, &conn->all);
+    server->conns_count++;
+    (void)identity_add(conn, MK_BYTES("ip"), conn->address);
+    mk_timers_set(&server->timers, &conn->timer,
+                  server->now.monotonic_ms + server->options.sessionless_timeout_ms);
+    return conn;
+}
+
+void server_conn_detach(struct server_conn *conn)
+{
+    if (conn->session != NULL) {
+        MK_ASSERT(conn->session->owner == conn);
+        conn->session->owner = NULL;
+        conn->session = NULL;
+    }
+}
+
+static void drop_held(struct server *server, struct server_conn *conn)
+{
+    while (!mk_list_empty(&conn->held)) {
+        struct held *held = MK_CONTAINER(conn->held.next, struct held, in_conn);
+        mk_list_remove(&held->in_conn);
+        (void)mk_map_u64_remove(&server->held, (uint64_t)held->call);
+        mk_free(held);
+    }
+}
+
+static void drop_queue(struct server *server, struct server_conn *conn)
+{
+    while (!mk_list_empty(&conn->queue)) {
+        struct request *request = MK_CONTAINER(conn->queue.next, struct request, in_conn);
+        mk_list_remove(&request->in_conn);
+        conn->queued--;
+        request->conn = NULL;
+        if (request->state != REQUEST_PROPOSED) {
+            server_request_free(server, request);
+        } /* else its commit still points at it */
+    }
+    MK_ASSERT(conn->queued == 0);
+}
+
+void server_conn_closed(struct server *server, struct server_conn *conn)
+{
+    tree_watches_drop(server->watches, &conn->watcher);
+    server_conn_detach(conn);
+    drop_held(server, conn);
+    drop_queue(server, conn);
+    if (conn->connect_pending) {
+        server_commit_forget_conn(server, conn);
+    }
+    mk_timers_cancel(&server->timers, &conn->timer);
+    mk_list_remove(&conn->dirties);
+    mk_list_remove(&conn->waiters);
+    mk_list_remove(&conn->all);
+    server->conns_count--;
+    server_identities_unref(conn->identities);
+    mk_buf_free(&conn->out);
+    mk_free((void *)(uintptr_t)conn->address.data);
+    mk_free(conn);
+}
+
+void server_conn_mark_dirty(struct server *server, struct server_conn *conn)
+{
+    if (!conn->dirty) {
+        conn->dirty = true;
+        mk_list_append(&server->dirty, &conn->dirties);
+    }
+}
+
+void server_conn_end(struct server *server, struct server_conn *conn)
+{
+    if (conn->state == CONN_CLOSING) {
+        return;
+    }
+    /* Watches end here, so that nothing is written behind the last reply. */
+    tree_watches_drop(server->watches, &conn->watcher);
+    server_conn_detach(conn);
+    drop_held(server, conn);
+    conn->state = CONN_CLOSING;
+    server_conn_mark_dirty(server, conn);
+}
+
+void server_conn_touch(struct server *server, struct server_conn *conn)
+{
+    if (conn->session != NULL) {
+        session_touch(server->sessions, conn->session, server->now.monotonic_ms);
+    }
+}
+
+/* ---- The handshake ---- */
+
+static void connect_reply(struct server *server, struct server_conn *conn, mk_session id,
+                          int32_t timeout_ms)
+{
+    uint8_t password[SESSION_PASSWORD_BYTES];
+
+    session_password(id, password);
+    jute_connect_reply(&conn->out, timeout_ms, id, password, conn->read_only_present);
+    server->stats.packets_sent++;
+    conn->sent++;
+    server_conn_mark_dirty(server, conn);
+}
+
+static void connect_refuse(struct server *server, struct server_conn *conn)
+{
+    jute_connect_reply(&conn->out, 0, 0, NULL, conn->read_only_present);
+    server->stats.packets_sent++;
+    server_conn_end(server, conn);
+}
+
+void server_conn_established(struct server *server, struct server_conn *conn, mk_session id,
+                             int32_t timeout_ms)
+{
+    struct session *session = session_find(server->sessions, id);
+
+    MK_ASSERT(session != NULL);
+    MK_ASSERT(session->owner == NULL);
+    session->owner = conn;
+    conn->session = session;
+    conn->session_id = id;
+    conn->state = CONN_ATTACHED;
+    connect_reply(server, conn, id, timeout_ms);
+    server_requests_drain(server, conn);
+}
+
+static void reattach(struct server *server, struct server_conn *conn, mk_session id,
+                     struct mk_bytes password, int32_t timeout_ms)
+{
+    struct session *session = session_find(server->sessions, id);
+
+    /* Checked before the rightful owner is touched: a guess must not disconnect anybody. */
+    if (session == NULL || session->closing || !session_password_check(id, password)) {
+        connect_refuse(server, conn);
+        return;
+    }
+    if (session->owner != NULL) {
+        server_conn_end(server, session->owner); /* the session has moved here */
+    }
+    session->timeout_ms = timeout_ms;
+    session_touch(server->sessions, session, server->now.monotonic_ms);
+    server_conn_established(server, conn, id, timeout_ms);
+}
+
+void server_conn_connect(struct server *server, struct server_conn *conn, struct mk_bytes frame)
+{
+    struct jute_connect connect;
+
+    mk_timers_cancel(&server->timers, &conn->timer);
+    if (!server->serving || jute_connect_decode(frame, &connect) != MK_OK) {
+        server->stats.malformed += server->serving;
+        server_conn_end(server, conn);
+        return;
+    }
+    conn->read_only_present = connect.read_only_present;
+    if (connect.last_zxid_seen > store_applied(server->store)) {
+        mk_log(server->log, MK_LOG_INFO,
+               "refused a client that has seen a later state than this server's  "
+               "client_zxid=0x%llx zxid=0x%llx",
+               (unsigned long long)connect.last_zxid_seen,
+               (unsigned long long)store_applied(server->store));
+        server_conn_end(server, conn);
+        return;
+    }
+    int32_t timeout_ms = session_timeout_negotiate(&server->limits, connect.timeout_ms);
+    if (connect.session_id != 0) {
+        reattach(server, conn, connect.session_id, connect.password, timeout_ms);
+    } else {
+        conn->state = CONN_CONNECTING;
+        server_propose_session(server, conn, timeout_ms);
+    }
+}
+
+/* ---- Authentication ---- */
+
+static bool auth_digest(struct server *server, struct server_conn *conn,
+                        struct mk_bytes credentials)
+{
+    struct mk_buf id = {0};
+    bool added;
+
+    if (credentials.data == NULL) {
+        return false;
+    }
+    tree_digest_id(credentials, &id);
+    added = true;
+    if (server->options.super_digest.data != NULL &&
+        mk_bytes_equal(mk_buf_view(&id), server->options.super_digest)) {
+        added = identity_add(conn, MK_BYTES("super"), MK_BYTES(""));
+    }
+    added = added && identity_add(conn, MK_BYTES("digest"), mk_buf_view(&id));
+    mk_buf_free(&id);
+    return added;
+}
+
+bool server_conn_auth(struct server *server, struct server_conn *conn,
+                      const struct jute_request *request, struct mk_buf *reply)
+{
+    bool accepted = false;
+
+    if (mk_bytes_equal(request->scheme, MK_BYTES("digest"))) {
+        accepted = auth_digest(server, conn, request->data);
+    } else if (mk_bytes_equal(request->scheme, MK_BYTES("ip"))) {
+        accepted = true; /* the address is there since the connection was opened */
+    }
+    size_t frame =
+        jute_reply_begin(reply, request->xid, 0, accepted ? 0 : jute_error_code(MK_AUTH_FAILED));
+    jute_reply_end(reply, frame);
+    server->stats.auth_failed += accepted ? 0 : 1;
+    return accepted;
+}
+
+/* ---- What the edge asks ---- */
+
+void *server_conn_owner(const struct server_conn *conn)
+{
+    return conn->owner;
+}
+
+struct mk_buf *server_conn_output(struct server_conn *conn)
+{
+    return &conn->out;
+}
+
+bool server_conn_closing(const struct server_conn *conn)
+{
+    return conn->state == CONN_CLOSING;
+}
+
+bool server_conn_paused(const struct server_conn *conn)
+{
+    return conn->paused;
+}
+
+void server_conn_drained(struct server *server, struct server_conn *conn)
+{
+    if (conn->stalled) {
+        conn->stalled = false;
+        server_requests_drain(server, conn);
+    }
+}
+
+struct server_conn *server_next_dirty(struct server *server)
+{
+    if (mk_list_empty(&server->dirty)) {
+        return NULL;
+    }
+    struct server_conn *conn = MK_CONTAINER(server->dirty.next, struct server_conn, dirties);
+    mk_list_remove(&conn->dirties);
+    conn->dirty = false;
+    return conn;
+}
+
+void server_conn_stats_read(const struct server_conn *conn, struct server_conn_stats *out)
+{
+    *out = (struct server_conn_stats){
+        .address = conn->address,
+        .port = conn->port,
+        .queued = conn->queued,
+        .received = conn->received,
+        .sent = conn->sent,
+        .session = conn->session_id,
+        .timeout_ms = conn->session != NULL ? conn->session->timeout_ms : 0,
+    };
+}
+
+struct server_conn *server_conn_next(const struct server *server, const struct server_conn *after)
+{
+    struct mk_link *next = after == NULL ? server->conns.next : after->all.next;
+
+    return next == &server->conns ? NULL : MK_CONTAINER(next, struct server_conn, all);
+}

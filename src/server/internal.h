@@ -1,0 +1,222 @@
+/* Private to server: what its files share. The life of a request is told in pipeline.c. */
+#ifndef MK_SERVER_INTERNAL_H
+#define MK_SERVER_INTERNAL_H
+
+#include "apply/apply.h"
+#include "jute/jute.h"
+#include "prepare/prepare.h"
+#include "recipe/recipe.h"
+#include "server/server.h"
+#include "session/session.h"
+#include "zab/zab.h"
+
+/* Replies are not written for a connection that has this much waiting to be sent. */
+#define OUTPUT_STALL_BYTES (1024 * 1024)
+
+/* Who a connection is. Shared with its requests, which keep the identities they arrived under. */
+struct identities {
+    uint32_t refs;
+    struct tree_identities set;
+};
+
+enum conn_state {
+    CONN_FRESH,      /* nothing received yet */
+    CONN_CONNECTING, /* its session is being created; requests wait */
+    CONN_ATTACHED,
+    CONN_CLOSING, /* to be closed once the output is sent; whatever still arrives is ignored */
+};
+
+struct server_conn {
+    void *owner;
+    enum conn_state state;
+    bool dirty;
+    bool paused;
+    bool stalled; /* OUTPUT_STALL_BYTES reached: served again once drained */
+    bool blocked; /* the queue's first waits for the disk or a checkpoint */
+    bool read_only_present;
+    bool connect_pending;   /* its createSession is among the commits */
+    struct mk_link all;     /* server.conns */
+    struct mk_link dirties; /* server.dirty */
+    struct mk_link waiters; /* server.blocked */
+    struct mk_buf out;
+    struct mk_bytes address; /* owned */
+    uint16_t port;
+    struct identities *identities;
+    struct session *session; /* NULL unless attached, and while it lives */
+    mk_session session_id;
+    struct tree_watcher watcher;
+    struct mk_link queue; /* struct request, in the order received */
+    uint32_t queued;
+    uint32_t unprepared;   /* of these: writes not prepared yet; later ones wait behind them */
+    struct mk_link held;   /* struct held: replies of parked calls */
+    mk_zxid zxid_told;     /* the largest in a reply header: it never goes back */
+    struct mk_timer timer; /* without a ConnectRequest it is closed */
+    uint64_t received, sent;
+};
+
+enum request_state {
+    REQUEST_QUEUED,   /* a frame to be executed when its turn comes */
+    REQUEST_PROPOSED, /* waits for `zxid` to be applied (a sync: for what was proposed before it) */
+    REQUEST_DONE,     /* its reply is written, and waits for those before it */
+};
+
+struct request {
+    struct mk_link in_conn;
+    struct server_conn *conn; /* NULL: gone; it is finished all the same */
+    enum request_state state;
+    int32_t xid;
+    int32_t op;
+    mk_zxid zxid;
+    struct identities *identities;
+    mk_ms received_ms;
+    bool own_body;
+    bool close_after; /* closeSession */
+    mk_zxid parked;   /* a call that waits: the reply is held */
+    struct mk_buf
+        bytes; /* QUEUED: the frame; PROPOSED: the body, if own_body; DONE: the reply frame */
+};
+
+/* What is to happen when a zxid has been applied; in zxid order. */
+enum commit_kind {
+    COMMIT_REQUEST,
+    COMMIT_CONNECT,  /* answer the ConnectRequest of `conn` */
+    COMMIT_CALL_END, /* answer whoever holds the reply of `call` */
+};
+struct commit {
+    enum commit_kind kind;
+    mk_zxid zxid;
+    struct request *request;
+    struct server_conn *conn; /* CONNECT; NULL when it has gone */
+    int32_t timeout_ms;       /* CONNECT */
+    mk_zxid call;             /* CALL_END */
+    struct mk_buf body;       /* CALL_END */
+};
+
+/* A parked call whose reply a connection waits for. */
+struct held {
+    struct mk_link in_conn;
+    struct server_conn *conn;
+    mk_zxid call;
+    int32_t xid;
+};
+
+struct load_wait { /* asked for, not done yet */
+    uint64_t id;
+    bool taken;
+    struct store_load rows;
+};
+#define LOADS_MAX 64 /* in flight; more would only queue in the disk */
+
+struct server {
+    struct server_options options;
+    struct session_limits limits;
+    struct store *store;
+    const struct mk_log *log;
+    struct recipe_engine *engine;
+    struct prepare *prepare;
+    struct prepared prepared;
+    struct apply apply;
+    struct tree_watches *watches;
+    struct session_table *sessions;
+    struct zab zab;
+    bool serving;
+    struct mk_error failure;
+    struct server_time now;
+    mk_ms log_time_ms;
+    mk_session session_next;
+
+    struct mk_link conns, dirty, blocked;
+    size_t conns_count;
+    struct mk_timers timers;
+
+    struct commit *commits; /* ring */
+    size_t commits_head, commits_count, commits_cap;
+    uint64_t outstanding;   /* requests queued or proposed, all connections */
+    struct mk_map_u64 held; /* call -> struct held */
+    struct mk_buf body;     /* scratch: the reply body that apply writes */
+    struct mk_buf scratch;
+
+    struct server_batch batch; /* being filled */
+    bool batch_out;            /* one is with the log */
+    uint64_t log_bytes;        /* since the last checkpoint */
+
+    struct load_wait loads[LOADS_MAX];
+    size_t loads_count;
+    uint64_t loads_made;
+
+    struct store_checkpoint *checkpoint; /* being written */
+    bool checkpoint_taken, checkpoint_requested;
+    mk_ms checkpoint_at_ms; /* monotonic, of the last one */
+
+    bool calls_alive;   /* there may be parked or kept calls */
+    bool calls_blocked; /* the next step of one needs the disk */
+    mk_ms calls_due_ms; /* monotonic, when to look again */
+
+    struct server_stats stats;
+};
+
+/* conn.c */
+void server_conn_mark_dirty(struct server *server, struct server_conn *conn);
+void server_conn_end(struct server *server,
+                     struct server_conn *conn); /* after what is written is sent */
+void server_conn_touch(struct server *server, struct server_conn *conn);
+void server_conn_detach(struct server_conn *conn); /* from its session */
+void server_conn_connect(struct server *server, struct server_conn *conn, struct mk_bytes frame);
+void server_conn_established(struct server *server, struct server_conn *conn, mk_session id,
+                             int32_t timeout_ms);
+struct identities *server_identities_ref(struct identities *identities);
+void server_identities_unref(struct identities *identities);
+/* An auth packet: if it is good, be somebody more from now on. The reply's frame goes to `reply`; if
+ * false, the connection is to be closed behind it. */
+bool server_conn_auth(struct server *server, struct server_conn *conn,
+                      const struct jute_request *request, struct mk_buf *reply);
+
+/* requests.c */
+void server_request_receive(struct server *server, struct server_conn *conn, struct mk_bytes frame);
+void server_request_free(struct server *server, struct request *request);
+void server_request_complete(struct server *server, struct request *request, mk_zxid zxid,
+                             int32_t error, struct mk_bytes body);
+/* Execute what can be, from the head of the queue. */
+void server_requests_drain(struct server *server, struct server_conn *conn);
+void server_requests_resume(
+    struct server *server); /* all blocked connections: the disk has answered */
+/* Reply headers, and what is counted with them. Between them append the body to conn->out. */
+size_t server_reply_begin(struct server *server, struct server_conn *conn, int32_t xid,
+                          mk_zxid zxid, int32_t error);
+void server_reply_end(struct server *server, struct server_conn *conn, size_t frame);
+void server_reply_error(struct server *server, struct server_conn *conn, int32_t xid,
+                        enum mk_status status);
+
+/* reads.c: everything that changes nothing but watches. MK_OK: it has been answered, errors included.
+ * MK_WOULD_BLOCK: ask again. */
+enum mk_status server_read_execute(struct server *server, struct server_conn *conn,
+                                   const struct jute_request *request, struct mk_bytes identities);
+
+/* watches.c */
+enum mk_status server_watches_set(struct server *server, struct server_conn *conn,
+                                  const struct jute_request *request);
+void server_watches_add(struct server *server, struct server_conn *conn,
+                        const struct jute_request *request);
+void server_watches_check(struct server *server, struct server_conn *conn,
+                          const struct jute_request *request);
+void server_watch_put(struct server *server, struct server_conn *conn, struct mk_bytes path,
+                      enum tree_watch kind);
+void server_watches_tell(void *context, struct tree_watcher *watcher, mk_zxid zxid, int event,
+                         struct mk_bytes path, struct mk_bytes acl);
+
+/* pipeline.c */
+enum mk_status server_propose_request(struct server *server, struct server_conn *conn,
+                                      const struct jute_request *request,
+                                      struct mk_bytes identities, mk_zxid *zxid);
+void server_propose_session(struct server *server, struct server_conn *conn, int32_t timeout_ms);
+/* Ends the session: its calls first, then itself. MK_WOULD_BLOCK: ask again. */
+enum mk_status server_propose_close(struct server *server, mk_session id, int32_t cxid,
+                                    mk_zxid *zxid);
+void server_pipeline_sync(struct server *server, struct request *request);
+void server_calls_run(struct server *server); /* run what is ready or due, a bounded number */
+void server_commit_forget_conn(struct server *server, const struct server_conn *conn);
+struct commit *server_commit_push(struct server *server, enum commit_kind kind, mk_zxid zxid);
+void server_load_push(struct server *server);
+void server_fail(struct server *server, enum mk_status status, const char *what);
+
+#endif

@@ -1,0 +1,465 @@
+/* The line that every change walks, in order:
+ *
+ *   prepare -> zab_propose -> batch -> (log thread) -> zab_logged -> apply -> watches, replies
+ *
+ * Whatever arrived while the log was syncing one batch goes into the next (group commit). A request is
+ * prepared on top of all that is proposed, long before that commits. Ways to fail: the log or the store
+ * breaks, and the server stops at once; everything that was not applied was not acknowledged. */
+#include "server/internal.h"
+
+void server_fail(struct server *server, enum mk_status status, const char *what)
+{
+    if (server->failure.text[0] == '\0') {
+        mk_error_set(&server->failure, "%s: %s", what, mk_status_text(status));
+    }
+}
+
+/* ---- Commits: what follows when a zxid has been applied ---- */
+
+static struct commit *commit_at(struct server *server, size_t index)
+{
+    return &server->commits[(server->commits_head + index) & (server->commits_cap - 1)];
+}
+
+static void commits_double(struct server *server)
+{
+    size_t cap = server->commits_cap == 0 ? 1024 : server->commits_cap * 2;
+    struct commit *commits = mk_alloc(cap * sizeof(*commits));
+
+    for (size_t i = 0; i < server->commits_count; i++) {
+        commits[i] = *commit_at(server, i);
+    }
+    mk_free(server->commits);
+    server->commits = commits;
+    server->commits_cap = cap;
+    server->commits_head = 0;
+}
+
+struct commit *server_commit_push(struct server *server, enum commit_kind kind, mk_zxid zxid)
+{
+    if (server->commits_count == server->commits_cap) {
+        commits_double(server);
+    }
+    MK_ASSERT(server->commits_count == 0 ||
+              commit_at(server, server->commits_count - 1)->zxid <= zxid);
+
+    struct commit *commit = commit_at(server, server->commits_count++);
+    *commit = (struct commit){.kind = kind, .zxid = zxid};
+    return commit;
+}
+
+void server_commit_forget_conn(struct server *server, const struct server_conn *conn)
+{
+    for (size_t i = 0; i < server->commits_count; i++) {
+        struct commit *commit = commit_at(server, i);
+        if (commit->kind == COMMIT_CONNECT && commit->conn == conn) {
+            commit->conn = NULL;
+        }
+    }
+}
+
+/* ---- Propose ---- */
+
+static bool propose_begin(struct server *server, struct prepare_at *at, size_t *entry)
+{
+    MK_ASSERT(server->serving);
+
+    if (!zab_next(&server->zab, &at->zxid)) {
+        mk_error_set(&server->failure,
+                     "the epoch's zxids are used up: restart the server to begin a new epoch");
+        return false;
+    }
+    at->time_ms = server->log_time_ms;
+    *entry = store_log_entry_begin(&server->batch.bytes);
+    return true;
+}
+
+static void propose_end(struct server *server, const struct prepare_at *at, size_t entry)
+{
+    store_log_entry_end(&server->batch.bytes, entry);
+    zab_propose(&server->zab, at->zxid);
+    server->batch.last = at->zxid;
+    server->batch.count++;
+    server->stats.proposals++;
+}
+
+/* A door of prepare has answered MK_WOULD_BLOCK, or failed. */
+static enum mk_status propose_cancel(struct server *server, size_t entry, enum mk_status status)
+{
+    server->batch.bytes.len = entry;
+    if (status == MK_WOULD_BLOCK) {
+        server_load_push(server);
+    } else if (status >= MK_IO) {
+        server_fail(server, status, "preparing a transaction");
+        return MK_WOULD_BLOCK;
+    }
+    return status;
+}
+
+static void propose_call_end(struct server *server, mk_zxid zxid)
+{
+    if (server->prepared.ended == 0) {
+        return;
+    }
+    struct commit *commit = server_commit_push(server, COMMIT_CALL_END, zxid);
+    commit->call = server->prepared.ended;
+    mk_buf_append_bytes(&commit->body, mk_buf_view(&server->prepared.ended_body));
+}
+
+enum mk_status server_propose_request(struct server *server, struct server_conn *conn,
+                                      const struct jute_request *request,
+                                      struct mk_bytes identities, mk_zxid *zxid)
+{
+    struct prepare_who who = {
+        .session = conn->session_id, .cxid = request->xid, .identities = identities};
+    struct prepare_at at;
+    size_t entry;
+
+    prepared_reset(&server->prepared);
+    if (!propose_begin(server, &at, &entry)) {
+        return MK_WOULD_BLOCK;
+    }
+    enum mk_status status = prepare_request(server->prepare, &at, &who, request,
+                                            &server->batch.bytes, &server->prepared);
+    if (status != MK_OK) {
+        return propose_cancel(server, entry, status);
+    }
+    if (!server->prepared.transaction) {
+        server->batch.bytes.len = entry;
+        *zxid = server->zab.proposed;
+        return MK_OK;
+    }
+    propose_end(server, &at, entry);
+    *zxid = at.zxid;
+    if (request->op == JUTE_CALL || server->prepared.own_body) {
+        server->calls_alive = true;
+        server->calls_due_ms = server->now.monotonic_ms;
+        server->stats.calls_made++;
+        server->stats.calls_parked += server->prepared.parked != 0;
+    }
+    propose_call_end(server, at.zxid);
+    return MK_OK;
+}
+
+void server_propose_session(struct server *server, struct server_conn *conn, int32_t timeout_ms)
+{
+    struct prepare_at at;
+    size_t entry;
+
+    if (!propose_begin(server, &at, &entry)) {
+        server_conn_end(server, conn);
+        return;
+    }
+    enum mk_status status = prepare_create_session(server->prepare, &at, server->session_next,
+                                                   timeout_ms, &server->batch.bytes);
+    if (status != MK_OK) {
+        (void)propose_cancel(server, entry, status);
+        server_conn_end(server, conn);
+        return;
+    }
+    server->session_next++;
+    propose_end(server, &at, entry);
+    struct commit *commit = server_commit_push(server, COMMIT_CONNECT, at.zxid);
+    commit->conn = conn;
+    commit->timeout_ms = timeout_ms;
+    conn->connect_pending = true;
+}
+
+static enum mk_status propose_call_step(struct server *server, mk_zxid call, enum prepare_why why)
+{
+    struct prepare_at at;
+    size_t entry;
+
+    prepared_reset(&server->prepared);
+    if (!propose_begin(server, &at, &entry)) {
+        return MK_WOULD_BLOCK;
+    }
+    enum mk_status status =
+        prepare_call_step(server->prepare, &at, call, why, &server->batch.bytes, &server->prepared);
+    if (status != MK_OK) {
+        return propose_cancel(server, entry, status);
+    }
+    propose_end(server, &at, entry);
+    propose_call_end(server, at.zxid);
+    return MK_OK;
+}
+
+enum mk_status server_propose_close(struct server *server, mk_session id, int32_t cxid,
+                                    mk_zxid *zxid)
+{
+    struct session *session = session_find(server->sessions, id);
+    struct prepare_at at;
+    size_t entry;
+    mk_zxid call;
+    enum mk_status status;
+
+    MK_ASSERT(session != NULL);
+    while (server->calls_alive &&
+           (status = prepare_session_call(server->prepare, id, &call)) != MK_END) {
+        if (status == MK_OK) {
+            status = propose_call_step(server, call, PREPARE_GONE);
+        } else {
+            status = propose_cancel(server, server->batch.bytes.len, status);
+        }
+        if (status != MK_OK) {
+            return status;
+        }
+    }
+    if (!propose_begin(server, &at, &entry)) {
+        return MK_WOULD_BLOCK;
+    }
+    status = prepare_close_session(server->prepare, &at, id, cxid, &server->batch.bytes);
+    if (status != MK_OK) {
+        return propose_cancel(server, entry, status);
+    }
+    propose_end(server, &at, entry);
+    session->closing = true;
+    *zxid = at.zxid;
+    server->calls_due_ms = server->now.monotonic_ms; /* its locks are somebody else's now */
+    return MK_OK;
+}
+
+void server_pipeline_sync(struct server *server, struct request *request)
+{
+    request->state = REQUEST_PROPOSED;
+    request->own_body = true;
+    request->zxid = server->zab.proposed;
+    if (request->zxid > store_applied(server->store)) {
+        server_commit_push(server, COMMIT_REQUEST, request->zxid)->request = request;
+    } else {
+        server_request_complete(server, request, store_applied(server->store), 0, MK_BYTES_NULL);
+    }
+}
+
+/* ---- Calls that are ready or due ---- */
+
+static mk_ms monotonic_of(const struct server *server, mk_ms log_time_ms)
+{
+    if (log_time_ms == INT64_MAX) {
+        return INT64_MAX;
+    }
+    mk_ms left_ms = log_time_ms - server->log_time_ms;
+    /* Log time may run a tenth slower than the monotonic clock; never early, and tick again if so. */
+    return server->now.monotonic_ms + (left_ms > 0 ? left_ms + left_ms / 10 + 1 : 0);
+}
+
+void server_calls_run(struct server *server)
+{
+    uint32_t steps = 0;
+
+    if (!server->calls_alive || server->calls_blocked || !server->serving ||
+        server->now.monotonic_ms < server->calls_due_ms || store_full(server->store)) {
+        return;
+    }
+    while (steps++ < server->options.wakes_per_step) {
+        mk_zxid call;
+        mk_ms next_ms;
+        enum prepare_why why;
+        enum mk_status status =
+            prepare_call_due(server->prepare, server->log_time_ms, &call, &why, &next_ms);
+        if (status == MK_END) {
+            server->calls_due_ms = monotonic_of(server, next_ms);
+            return;
+        }
+        if (status == MK_OK) {
+            status = propose_call_step(server, call, why);
+            server->stats.calls_woken += status == MK_OK;
+        } else {
+            status = propose_cancel(server, server->batch.bytes.len, status);
+        }
+        if (status == MK_WOULD_BLOCK) {
+            server->calls_blocked = true;
+            return;
+        }
+        if (status != MK_OK) {
+            /* A record that cannot be read: not ours. It stays, and is not looked at again until
+             * something else is due. */
+            mk_log(server->log, MK_LOG_ERROR, "a call's record is damaged  call=0x%llx",
+                   (unsigned long long)call);
+            server->calls_due_ms = server->now.monotonic_ms + server->options.tick_ms;
+            return;
+        }
+    }
+}
+
+/* ---- Log ---- */
+
+bool server_batch_take(struct server *server, struct server_batch *batch)
+{
+    if (server->batch_out || server->failure.text[0] != '\0') {
+        return false;
+    }
+    server_calls_run(
+        server); /* behind the transactions that woke them, and with them in one sync */
+    if (server->batch.count == 0) {
+        return false;
+    }
+    *batch = server->batch;
+    server->batch = (struct server_batch){0};
+    server->batch_out = true;
+    server->stats.batches++;
+    return true;
+}
+
+/* ---- Apply ---- */
+
+static void call_ended(struct server *server, const struct commit *commit, mk_zxid zxid)
+{
+    struct held *held = mk_map_u64_remove(&server->held, (uint64_t)commit->call);
+
+    if (held == NULL) {
+        return; /* a call node's, or nobody is connected that waits */
+    }
+    struct server_conn *conn = held->conn;
+    mk_list_remove(&held->in_conn);
+    if (conn->state == CONN_ATTACHED) {
+        size_t frame = server_reply_begin(server, conn, held->xid, zxid, 0);
+        mk_buf_append_bytes(&conn->out, mk_buf_view(&commit->body));
+        server_reply_end(server, conn, frame);
+    }
+    mk_free(held);
+}
+
+static void commit_done(struct server *server, struct commit *commit, mk_zxid zxid,
+                        const struct apply_result *result, struct mk_bytes body)
+{
+    switch (commit->kind) {
+    case COMMIT_REQUEST: {
+        bool own = commit->request->own_body;
+        server_request_complete(server, commit->request, zxid, own ? 0 : result->error,
+                                own ? MK_BYTES_NULL : body);
+        break;
+    }
+    case COMMIT_CONNECT:
+        if (commit->conn != NULL) {
+            commit->conn->connect_pending = false;
+        }
+        if (commit->conn != NULL && commit->conn->state == CONN_CONNECTING) {
+            server_conn_established(server, commit->conn, result->session_created,
+                                    commit->timeout_ms);
+        }
+        break;
+    case COMMIT_CALL_END:
+        call_ended(server, commit, zxid);
+        mk_buf_free(&commit->body);
+        break;
+    }
+}
+
+static void session_ended(struct server *server, mk_session id)
+{
+    struct session *session = session_find(server->sessions, id);
+
+    if (session == NULL) {
+        return;
+    }
+    struct server_conn *conn = session->owner;
+    if (conn != NULL) {
+        /* Only one that asked for it has a reply coming; it is written by now. */
+        server_conn_end(server, conn);
+    }
+    session_remove(server->sessions, session);
+}
+
+/* The body that apply writes is wanted by the transaction's own request only: the first commit at
+ * its zxid, if it has not one of its own. */
+static bool body_wanted(struct server *server, mk_zxid zxid)
+{
+    if (server->commits_count == 0) {
+        return false;
+    }
+    struct commit *commit = commit_at(server, 0);
+    return commit->zxid == zxid && commit->kind == COMMIT_REQUEST && !commit->request->own_body &&
+           commit->request->conn != NULL;
+}
+
+static bool commit_entry(struct server *server, struct mk_bytes entry)
+{
+    struct apply_result result;
+    struct jute_txn txn;
+    enum mk_status status = jute_txn_decode(entry, &txn);
+
+    MK_ASSERT(status == MK_OK); /* we have encoded it */
+    MK_ASSERT(txn.zxid <= zab_committed(&server->zab));
+    server->body.len = 0;
+    status = apply_txn(&server->apply, &txn, body_wanted(server, txn.zxid) ? &server->body : NULL,
+                       &result);
+    if (status != MK_OK) {
+        server_fail(server, status, "applying a transaction");
+        return false;
+    }
+    store_speculative_forget(server->store, txn.zxid);
+    server->stats.commits++;
+    if (result.session_created != 0) {
+        (void)session_add(server->sessions, result.session_created, result.session_timeout_ms,
+                          server->now.monotonic_ms);
+    }
+    while (server->commits_count > 0 && commit_at(server, 0)->zxid <= txn.zxid) {
+        struct commit commit = *commit_at(server, 0);
+        server->commits_head = (server->commits_head + 1) & (server->commits_cap - 1);
+        server->commits_count--;
+        commit_done(server, &commit, txn.zxid, &result, mk_buf_view(&server->body));
+    }
+    if (result.session_closed != 0) {
+        session_ended(server, result.session_closed);
+    }
+    return true;
+}
+
+void server_batch_synced(struct server *server, struct server_batch *batch)
+{
+    struct mk_bytes bytes = mk_buf_view(&batch->bytes);
+    struct mk_bytes entry;
+    size_t offset = 0;
+
+    MK_ASSERT(server->batch_out);
+    server->batch_out = false;
+    server->log_bytes += bytes.len;
+    zab_logged(&server->zab, batch->last);
+    while (store_log_entry_next(bytes, &offset, &entry)) {
+        if (!commit_entry(server, entry)) {
+            break;
+        }
+    }
+    mk_buf_free(&batch->bytes);
+    *batch = (struct server_batch){0};
+}
+
+/* ---- Loads: rows that are on disk only ---- */
+
+void server_load_push(struct server *server)
+{
+    if (server->loads_count == LOADS_MAX) {
+        return; /* whoever is blocked is tried again when any load is done */
+    }
+    struct load_wait *load = &server->loads[server->loads_count++];
+    *load = (struct load_wait){.id = ++server->loads_made};
+    store_load_wanted(server->store, &load->rows);
+    server->stats.loads++;
+}
+
+bool server_load_take(struct server *server, struct server_load *load)
+{
+    for (size_t i = 0; i < server->loads_count; i++) {
+        if (!server->loads[i].taken) {
+            server->loads[i].taken = true;
+            load->id = server->loads[i].id;
+            load->rows = server->loads[i].rows;
+            return true;
+        }
+    }
+    return false;
+}
+
+void server_load_done(struct server *server, struct server_load *load)
+{
+    for (size_t i = 0; i < server->loads_count; i++) {
+        if (server->loads[i].id == load->id) {
+            server->loads[i] = server->loads[--server->loads_count];
+            break;
+        }
+    }
+    mk_buf_free(&load->rows.key);
+    server->calls_blocked = false;
+    server_requests_resume(server);
+}

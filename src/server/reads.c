@@ -1,0 +1,370 @@
+/* Reads: answered from committed state. A read and the watch that it sets are one step, so no change
+ * falls between them. Order of checks: protocol reference, section 4.2. */
+#include <string.h>
+
+#include "server/internal.h"
+
+/* ---- Below TREE_CALLS_PATH everybody sees only their own ---- */
+
+static bool below_calls(struct mk_bytes path)
+{
+    struct mk_bytes calls = MK_BYTES(TREE_CALLS_PATH "/");
+
+    return path.len > calls.len && mk_bytes_starts(path, calls);
+}
+
+static bool is_calls(struct mk_bytes path)
+{
+    return mk_bytes_equal(path, MK_BYTES(TREE_CALLS_PATH));
+}
+
+static enum mk_status may_see(const struct server_conn *conn, struct mk_bytes path,
+                              const struct store_znode *znode, struct mk_bytes identities)
+{
+    if (!below_calls(path) || tree_identities_super(identities)) {
+        return MK_OK;
+    }
+    if (path.data[sizeof(TREE_CALLS_PATH "/") - 1] == '.') {
+        return MK_NO_NODE; /* the server's own records */
+    }
+    return znode->stat.owner == conn->session_id ? MK_OK : MK_NO_AUTH;
+}
+
+/* ---- One znode ---- */
+
+static enum mk_status read_znode(struct server *server, struct server_conn *conn,
+                                 struct mk_bytes path, bool with_data, int permission,
+                                 struct mk_bytes identities, struct store_znode *znode)
+{
+    if (path.data == NULL) {
+        return MK_MALFORMED;
+    }
+    enum mk_status status =
+        store_znode_read(store_committed(server->store), path, with_data, znode);
+    if (status == MK_OK) {
+        status = may_see(conn, path, znode, identities);
+    }
+    if (status == MK_OK && permission != 0 && znode->acl.data != NULL &&
+        !server->options.skip_acl) {
+        status = tree_acl_check(znode->acl, permission, identities);
+    }
+    return status;
+}
+
+static size_t answer_begin(struct server *server, struct server_conn *conn, int32_t xid)
+{
+    return server_reply_begin(server, conn, xid, store_applied(server->store), 0);
+}
+
+static void put_stat(struct server *server, struct mk_buf *out, const struct store_znode *znode)
+{
+    struct jute_stat stat = apply_stat(znode, server->options.extended_types);
+
+    jute_put_stat(out, &stat);
+}
+
+static enum mk_status read_exists(struct server *server, struct server_conn *conn,
+                                  const struct jute_request *request, struct mk_bytes identities)
+{
+    struct store_znode znode;
+
+    if (request->path.len > 0 && memchr(request->path.data, '\0', request->path.len) != NULL) {
+        return MK_BAD_ARGUMENTS;
+    }
+    enum mk_status status =
+        read_znode(server, conn, request->path, false, TREE_READ, identities, &znode);
+    if (status == MK_OK) {
+        size_t frame = answer_begin(server, conn, request->xid);
+        put_stat(server, &conn->out, &znode);
+        server_reply_end(server, conn, frame);
+    }
+    /* Also on what is not there yet: that is what an exists watch is for. */
+    if (request->watch && (status == MK_OK || status == MK_NO_NODE)) {
+        server_watch_put(server, conn, request->path, TREE_WATCH_DATA);
+    }
+    return status;
+}
+
+static enum mk_status read_data(struct server *server, struct server_conn *conn,
+                                const struct jute_request *request, struct mk_bytes identities)
+{
+    struct store_znode znode;
+    enum mk_status status =
+        read_znode(server, conn, request->path, true, TREE_READ, identities, &znode);
+
+    if (status != MK_OK) {
+        return status;
+    }
+    size_t frame = answer_begin(server, conn, request->xid);
+    mk_buf_put_field(&conn->out, znode.data);
+    put_stat(server, &conn->out, &znode);
+    server_reply_end(server, conn, frame);
+    if (request->watch) {
+        server_watch_put(server, conn, request->path, TREE_WATCH_DATA);
+    }
+    return MK_OK;
+}
+
+static enum mk_status read_acl(struct server *server, struct server_conn *conn,
+                               const struct jute_request *request, struct mk_bytes identities)
+{
+    struct store_znode znode;
+    enum mk_status status =
+        read_znode(server, conn, request->path, false, TREE_READ | TREE_ADMIN, identities, &znode);
+
+    if (status != MK_OK) {
+        return status;
+    }
+    size_t frame = answer_begin(server, conn, request->xid);
+    tree_acl_serve(znode.acl, identities, &conn->out);
+    put_stat(server, &conn->out, &znode);
+    server_reply_end(server, conn, frame);
+    return MK_OK;
+}
+
+/* ---- Children ---- */
+
+struct listing {
+    struct mk_buf *out;
+    int32_t count;
+};
+
+static bool list_child(void *context, struct mk_bytes name, mk_zxid czxid, uint32_t position)
+{
+    struct listing *listing = context;
+
+    (void)czxid;
+    (void)position;
+    mk_buf_put_field(listing->out, name);
+    listing->count++;
+    return true;
+}
+
+static bool list_call(void *context, struct mk_bytes path)
+{
+    struct listing *listing = context;
+
+    if (!below_calls(path)) {
+        return false; /* the session's ephemerals come in path order */
+    }
+    mk_buf_put_field(listing->out, tree_path_name(path));
+    listing->count++;
+    return true;
+}
+
+/* Append the vector<string> of the children's names. */
+static enum mk_status put_children(struct server *server, struct server_conn *conn,
+                                   struct mk_bytes path, struct mk_buf *out)
+{
+    struct store_view *view = store_committed(server->store);
+    struct listing listing = {.out = out};
+    struct store_children query = {.path = path};
+    size_t count_at = out->len;
+    enum mk_status status;
+
+    mk_buf_put_i32(out, 0);
+    if (is_calls(path)) {
+        status = store_ephemerals_each(view, conn->session_id, MK_BYTES(TREE_CALLS_PATH "/"),
+                                       list_call, &listing);
+    } else {
+        status = store_children_each(view, &query, list_child, &listing);
+    }
+    mk_store_u32(out->data + count_at, (uint32_t)listing.count);
+    return status;
+}
+
+static enum mk_status read_children(struct server *server, struct server_conn *conn,
+                                    const struct jute_request *request, struct mk_bytes identities)
+{
+    struct store_znode znode;
+    enum mk_status status =
+        read_znode(server, conn, request->path, false, TREE_READ, identities, &znode);
+
+    if (status != MK_OK) {
+        return status;
+    }
+    struct jute_stat stat = apply_stat(&znode, server->options.extended_types);
+    size_t start = conn->out.len;
+    size_t frame = answer_begin(server, conn, request->xid);
+    status = put_children(server, conn, request->path, &conn->out);
+    if (status != MK_OK) {
+        conn->out.len = start;
+        return status;
+    }
+    if (request->op == JUTE_GET_CHILDREN2) {
+        jute_put_stat(&conn->out, &stat);
+    }
+    server_reply_end(server, conn, frame);
+    if (request->watch) {
+        server_watch_put(server, conn, request->path, TREE_WATCH_CHILD);
+    }
+    return MK_OK;
+}
+
+static enum mk_status read_descendants(struct server *server, struct server_conn *conn,
+                                       const struct jute_request *request,
+                                       struct mk_bytes identities)
+{
+    struct store_znode znode;
+    int64_t count;
+    enum mk_status status =
+        read_znode(server, conn, request->path, false, TREE_READ, identities, &znode);
+
+    if (status == MK_OK) {
+        status = store_descendants_count(store_committed(server->store), request->path, &count);
+    }
+    if (status != MK_OK) {
+        return status;
+    }
+    size_t frame = answer_begin(server, conn, request->xid);
+    mk_buf_put_i32(&conn->out, count > INT32_MAX ? INT32_MAX : (int32_t)count);
+    server_reply_end(server, conn, frame);
+    return MK_OK;
+}
+
+/* ---- The caller's own ---- */
+
+struct ephemerals {
+    struct listing listing;
+    struct mk_bytes prefix;
+};
+
+static bool list_ephemeral(void *context, struct mk_bytes path)
+{
+    struct ephemerals *ephemerals = context;
+
+    if (mk_bytes_starts(path, ephemerals->prefix)) {
+        mk_buf_put_field(ephemerals->listing.out, path);
+        ephemerals->listing.count++;
+    }
+    return true;
+}
+
+static enum mk_status read_ephemerals(struct server *server, struct server_conn *conn,
+                                      const struct jute_request *request)
+{
+    struct ephemerals ephemerals = {.listing = {.out = &conn->out}, .prefix = request->path};
+    size_t start = conn->out.len;
+    size_t frame = answer_begin(server, conn, request->xid);
+    size_t count_at = conn->out.len;
+
+    if (request->path.data == NULL) {
+        ephemerals.prefix = MK_BYTES("");
+    }
+    mk_buf_put_i32(&conn->out, 0);
+    enum mk_status status = store_ephemerals_each(store_committed(server->store), conn->session_id,
+                                                  MK_BYTES_NULL, list_ephemeral, &ephemerals);
+    if (status != MK_OK) {
+        conn->out.len = start;
+        return status;
+    }
+    mk_store_u32(conn->out.data + count_at, (uint32_t)ephemerals.listing.count);
+    server_reply_end(server, conn, frame);
+    return MK_OK;
+}
+
+static void read_who_am_i(struct server *server, struct server_conn *conn,
+                          const struct jute_request *request, struct mk_bytes identities)
+{
+    struct mk_reader reader = mk_reader_of(identities);
+    size_t frame = answer_begin(server, conn, request->xid);
+    int32_t count = mk_read_i32(&reader);
+
+    mk_buf_put_i32(&conn->out, count);
+    for (int32_t i = 0; i < count; i++) {
+        struct mk_bytes scheme = mk_read_field(&reader);
+        struct mk_bytes id = mk_read_field(&reader);
+        mk_buf_put_field(&conn->out, scheme);
+        mk_buf_put_field(&conn->out, tree_identity_display(scheme, id));
+    }
+    MK_ASSERT(!reader.failed);
+    server_reply_end(server, conn, frame);
+}
+
+/* ---- multiRead ---- */
+
+static enum mk_status put_multi_read(struct server *server, struct server_conn *conn,
+                                     const struct jute_request *operation,
+                                     struct mk_bytes identities)
+{
+    struct store_znode znode;
+    bool with_data = operation->op == JUTE_GET_DATA;
+    enum mk_status status =
+        read_znode(server, conn, operation->path, with_data, TREE_READ, identities, &znode);
+    size_t start = conn->out.len;
+
+    if (status == MK_OK) {
+        jute_put_multi_result(&conn->out, operation->op);
+        if (with_data) {
+            mk_buf_put_field(&conn->out, znode.data);
+            put_stat(server, &conn->out, &znode);
+        } else {
+            status = put_children(server, conn, operation->path, &conn->out);
+        }
+    }
+    if (status == MK_WOULD_BLOCK || status >= MK_IO) {
+        return status;
+    }
+    if (status != MK_OK) {
+        conn->out.len = start;
+        jute_put_multi_error(&conn->out, jute_error_code(status));
+    }
+    return MK_OK;
+}
+
+static enum mk_status read_multi(struct server *server, struct server_conn *conn,
+                                 const struct jute_request *request, struct mk_bytes identities)
+{
+    struct jute_multi_cursor cursor = jute_multi_begin(request);
+    struct jute_request operation;
+    size_t start = conn->out.len;
+    size_t frame = answer_begin(server, conn, request->xid);
+
+    while (jute_multi_next(&cursor, &operation)) {
+        enum mk_status status = put_multi_read(server, conn, &operation, identities);
+        if (status != MK_OK) {
+            conn->out.len = start;
+            return status;
+        }
+    }
+    jute_put_multi_end(&conn->out);
+    server_reply_end(server, conn, frame);
+    return MK_OK;
+}
+
+/* ---- What is not configured ---- */
+
+static void answer_sasl(struct server *server, struct server_conn *conn,
+                        const struct jute_request *request)
+{
+    /* Without SASL: no error and a null token, and the client goes on (reference, section 13.1). */
+    size_t frame = jute_reply_begin(&conn->out, request->xid, 0, 0);
+
+    mk_buf_put_field(&conn->out, MK_BYTES_NULL);
+    server_reply_end(server, conn, frame);
+}
+
+enum mk_status server_read_execute(struct server *server, struct server_conn *conn,
+                                   const struct jute_request *request, struct mk_bytes identities)
+{
+    store_view_blocking(store_committed(server->store), false);
+    switch (request->op) {
+    case JUTE_EXISTS: return read_exists(server, conn, request, identities);
+    case JUTE_GET_DATA: return read_data(server, conn, request, identities);
+    case JUTE_GET_ACL: return read_acl(server, conn, request, identities);
+    case JUTE_GET_CHILDREN:
+    case JUTE_GET_CHILDREN2: return read_children(server, conn, request, identities);
+    case JUTE_GET_ALL_CHILDREN_NUMBER: return read_descendants(server, conn, request, identities);
+    case JUTE_GET_EPHEMERALS: return read_ephemerals(server, conn, request);
+    case JUTE_MULTI_READ: return read_multi(server, conn, request, identities);
+    case JUTE_SET_WATCHES:
+    case JUTE_SET_WATCHES2: return server_watches_set(server, conn, request);
+    case JUTE_WHO_AM_I: read_who_am_i(server, conn, request, identities); return MK_OK;
+    case JUTE_ADD_WATCH: server_watches_add(server, conn, request); return MK_OK;
+    case JUTE_CHECK_WATCHES:
+    case JUTE_REMOVE_WATCHES: server_watches_check(server, conn, request); return MK_OK;
+    case JUTE_SASL: answer_sasl(server, conn, request); return MK_OK;
+    case JUTE_RECONFIG: return MK_RECONFIG_DISABLED;
+    default: return MK_UNIMPLEMENTED;
+    }
+}

@@ -1,0 +1,579 @@
+/* Requests of one connection: executed in the order received, answered in that order.
+ *
+ * A write is prepared as soon as it arrives, also behind requests that still wait, so that its place in
+ * the one order of transactions is early; its reply waits for its turn. A read behind a write waits until
+ * the write has been applied. What needs the disk blocks its connection's queue, nobody else's.
+ *
+ *   queued -- its turn, read --> answered          proposed -- applied, its turn --> answered
+ *   queued -- prepared -------> proposed           proposed -- applied, too early -> done --> answered
+ *
+ * May overtake: pings, and replies to calls that have been parked (standard clients never make those
+ * directly). */
+#include <string.h>
+
+#include "server/internal.h"
+
+/* ---- Replies ---- */
+
+size_t server_reply_begin(struct server *server, struct server_conn *conn, int32_t xid,
+                          mk_zxid zxid, int32_t error)
+{
+    /* A write behind a read that saw more answers with what the client has seen already. */
+    if (zxid > conn->zxid_told) {
+        conn->zxid_told = zxid;
+    } else {
+        zxid = conn->zxid_told;
+    }
+    (void)server;
+    return jute_reply_begin(&conn->out, xid, zxid, error);
+}
+
+static void count_reply(struct server *server, struct server_conn *conn, uint64_t bytes)
+{
+    struct server_stats *stats = &server->stats;
+
+    stats->packets_sent++;
+    conn->sent++;
+    stats->response_bytes_last = bytes;
+    if (bytes < stats->response_bytes_min || stats->response_bytes_max == 0) {
+        stats->response_bytes_min = bytes;
+    }
+    if (bytes > stats->response_bytes_max) {
+        stats->response_bytes_max = bytes;
+    }
+}
+
+void server_reply_end(struct server *server, struct server_conn *conn, size_t frame)
+{
+    jute_reply_end(&conn->out, frame);
+    count_reply(server, conn, conn->out.len - frame);
+    if (conn->out.len >= OUTPUT_STALL_BYTES) {
+        conn->stalled = true;
+    }
+    server_conn_mark_dirty(server, conn);
+}
+
+void server_reply_error(struct server *server, struct server_conn *conn, int32_t xid,
+                        enum mk_status status)
+{
+    size_t frame = server_reply_begin(server, conn, xid, store_applied(server->store),
+                                      jute_error_code(status));
+    server_reply_end(server, conn, frame);
+}
+
+static void count_latency(struct server *server, mk_ms received_ms)
+{
+    struct server_stats *stats = &server->stats;
+    uint64_t latency_ms = (uint64_t)(server->now.monotonic_ms - received_ms);
+
+    if (latency_ms > stats->latency_max_ms) {
+        stats->latency_max_ms = latency_ms;
+    }
+    if (latency_ms < stats->latency_min_ms || stats->latency_count == 0) {
+        stats->latency_min_ms = latency_ms;
+    }
+    stats->latency_sum_ms += latency_ms;
+    stats->latency_count++;
+}
+
+/* ---- The queue ---- */
+
+static bool is_write(int32_t op)
+{
+    switch (op) {
+    case JUTE_CREATE:
+    case JUTE_CREATE2:
+    case JUTE_CREATE_CONTAINER:
+    case JUTE_CREATE_TTL:
+    case JUTE_DELETE:
+    case JUTE_SET_DATA:
+    case JUTE_SET_ACL:
+    case JUTE_MULTI:
+    case JUTE_CALL:
+    case JUTE_CLOSE_SESSION: return true;
+    default: return false;
+    }
+}
+
+static void update_pause(struct server *server, struct server_conn *conn)
+{
+    bool pause = conn->queued >= server->options.conn_outstanding_max ||
+                 (conn->queued > 0 && server->outstanding >= server->options.outstanding_max) ||
+                 conn->stalled;
+    bool resume = conn->queued <= server->options.conn_outstanding_max / 2 && !conn->stalled;
+
+    if (pause && !conn->paused) {
+        conn->paused = true;
+        server_conn_mark_dirty(server, conn);
+    } else if (conn->paused && resume && !pause) {
+        conn->paused = false;
+        server_conn_mark_dirty(server, conn);
+    }
+}
+
+static struct request *request_new(struct server *server, struct server_conn *conn,
+                                   const struct jute_request *decoded)
+{
+    struct request *request = mk_alloc_zero(1, sizeof(*request));
+
+    request->conn = conn;
+    request->xid = decoded->xid;
+    request->op = decoded->op;
+    request->received_ms = server->now.monotonic_ms;
+    request->identities = server_identities_ref(conn->identities);
+    mk_list_append(&conn->queue, &request->in_conn);
+    conn->queued++;
+    server->outstanding++;
+    return request;
+}
+
+void server_request_free(struct server *server, struct request *request)
+{
+    MK_ASSERT(request->conn == NULL);
+    MK_ASSERT(server->outstanding > 0);
+
+    server->outstanding--;
+    server_identities_unref(request->identities);
+    mk_buf_free(&request->bytes);
+    mk_free(request);
+}
+
+static void request_pop(struct server *server, struct request *request)
+{
+    struct server_conn *conn = request->conn;
+
+    mk_list_remove(&request->in_conn);
+    conn->queued--;
+    if (request->state == REQUEST_QUEUED && is_write(request->op)) {
+        conn->unprepared--;
+    }
+    request->conn = NULL;
+    count_latency(server, request->received_ms);
+    server_request_free(server, request);
+}
+
+static void block(struct server *server, struct server_conn *conn)
+{
+    if (!conn->blocked) {
+        conn->blocked = true;
+        mk_list_append(&server->blocked, &conn->waiters);
+    }
+}
+
+static void hold_reply(struct server *server, struct server_conn *conn, mk_zxid call, int32_t xid)
+{
+    struct held *held = mk_map_u64_get(&server->held, (uint64_t)call);
+
+    if (held == NULL) {
+        held = mk_alloc_zero(1, sizeof(*held));
+        held->call = call;
+        (void)mk_map_u64_put(&server->held, (uint64_t)call, held);
+    } else {
+        mk_list_remove(&held->in_conn); /* asked again: the newest asker is told */
+    }
+    held->conn = conn;
+    held->xid = xid;
+    mk_list_append(&conn->held, &held->in_conn);
+}
+
+/* ---- Executing ---- */
+
+static void answer_at_once(struct server *server, struct server_conn *conn,
+                           const struct jute_request *decoded)
+{
+    struct prepared *prepared = &server->prepared;
+
+    if (prepared->parked != 0) {
+        hold_reply(server, conn, prepared->parked, decoded->xid);
+        return;
+    }
+    size_t frame = server_reply_begin(server, conn, decoded->xid, store_applied(server->store),
+                                      prepared->error);
+    mk_buf_append_bytes(&conn->out, mk_buf_view(&prepared->body));
+    server_reply_end(server, conn, frame);
+}
+
+/* Prepare a write. *request NULL: answered at once, when nothing waits before it. */
+static enum mk_status write_execute(struct server *server, struct server_conn *conn,
+                                    const struct jute_request *decoded, struct request *queued)
+{
+    struct identities *who = queued != NULL ? queued->identities : conn->identities;
+    mk_zxid zxid = 0;
+    enum mk_status status;
+
+    if (conn->session == NULL || conn->session->closing) {
+        return MK_SESSION_EXPIRED;
+    }
+    if (store_full(server->store)) {
+        return MK_WOULD_BLOCK; /* until a checkpoint has been written */
+    }
+    if (decoded->op == JUTE_CLOSE_SESSION) {
+        status = server_propose_close(server, conn->session_id, decoded->xid, &zxid);
+        prepared_reset(&server->prepared);
+        server->prepared.transaction = true;
+    } else {
+        status = server_propose_request(server, conn, decoded, mk_buf_view(&who->set.bytes), &zxid);
+    }
+    if (status != MK_OK) {
+        return status;
+    }
+    struct prepared *prepared = &server->prepared;
+    if (!prepared->transaction && queued == NULL && mk_list_empty(&conn->queue)) {
+        answer_at_once(server, conn, decoded);
+        return MK_OK;
+    }
+    struct request *request = queued != NULL ? queued : request_new(server, conn, decoded);
+    if (queued != NULL) {
+        conn->unprepared--;
+        request->bytes.len = 0;
+    }
+    request->state = REQUEST_PROPOSED;
+    request->own_body = prepared->own_body;
+    request->parked = prepared->parked;
+    request->close_after = decoded->op == JUTE_CLOSE_SESSION;
+    mk_buf_append_bytes(&request->bytes, mk_buf_view(&prepared->body));
+    /* Without a transaction: answered in its turn, once what is proposed by now has been applied. */
+    request->zxid = zxid;
+    if (zxid > store_applied(server->store)) {
+        server_commit_push(server, COMMIT_REQUEST, zxid)->request = request;
+    } else {
+        server_request_complete(server, request, store_applied(server->store), 0, MK_BYTES_NULL);
+    }
+    return MK_OK;
+}
+
+/* A read, or whatever else changes nothing that is replicated. */
+static enum mk_status other_execute(struct server *server, struct server_conn *conn,
+                                    const struct jute_request *decoded,
+                                    struct identities *identities)
+{
+    if (conn->session == NULL || conn->session->closing) {
+        return MK_SESSION_EXPIRED;
+    }
+    enum mk_status status =
+        server_read_execute(server, conn, decoded, mk_buf_view(&identities->set.bytes));
+    if (status == MK_WOULD_BLOCK) {
+        server_load_push(server);
+    }
+    return status;
+}
+
+static void sync_execute(struct server *server, struct server_conn *conn,
+                         const struct jute_request *decoded, struct request *queued)
+{
+    struct request *request = queued != NULL ? queued : request_new(server, conn, decoded);
+
+    request->bytes.len = 0;
+    mk_buf_put_field(&request->bytes, decoded->path);
+    server_pipeline_sync(server, request);
+}
+
+/* Execute the request that is next: the one just received, or the queue's head. MK_OK: it has been
+ * answered (then `queued` is still to be popped) or proposed. MK_WOULD_BLOCK: it must wait. */
+static enum mk_status execute(struct server *server, struct server_conn *conn,
+                              const struct jute_request *decoded, struct request *queued)
+{
+    enum mk_status status;
+
+    if (is_write(decoded->op)) {
+        status = write_execute(server, conn, decoded, queued);
+    } else if (decoded->op == JUTE_SYNC) {
+        sync_execute(server, conn, decoded, queued);
+        return MK_OK;
+    } else {
+        status = other_execute(server, conn, decoded,
+                               queued != NULL ? queued->identities : conn->identities);
+    }
+    if (status == MK_OK || status == MK_WOULD_BLOCK) {
+        return status;
+    }
+    if (status >= MK_IO) {
+        server_fail(server, status, "executing a request");
+        return MK_WOULD_BLOCK;
+    }
+    server_reply_error(server, conn, decoded->xid, status);
+    return MK_OK;
+}
+
+/* ---- In turn ---- */
+
+static bool drain_queued(struct server *server, struct server_conn *conn, struct request *request)
+{
+    struct jute_request decoded;
+    enum mk_status status = jute_request_decode(mk_buf_view(&request->bytes), &decoded);
+
+    MK_ASSERT(status == MK_OK); /* it was checked when it was queued */
+    status = execute(server, conn, &decoded, request);
+    if (status == MK_WOULD_BLOCK) {
+        block(server, conn);
+        return false;
+    }
+    if (request->state == REQUEST_QUEUED) {
+        request_pop(server, request);
+        return true;
+    }
+    return false; /* proposed */
+}
+
+#define REPLY_ZXID_AT 8 /* in a reply's frame: behind its length and xid */
+
+static void put_done_reply(struct server *server, struct server_conn *conn, struct request *request)
+{
+    uint8_t *zxid_at = request->bytes.data + REPLY_ZXID_AT;
+    size_t at = conn->out.len;
+
+    MK_ASSERT(request->bytes.len >= REPLY_ZXID_AT + sizeof(mk_zxid));
+    mk_zxid zxid = (mk_zxid)mk_load_u64(zxid_at);
+    if (zxid > conn->zxid_told) {
+        conn->zxid_told = zxid;
+    } else if (zxid > 0) {
+        mk_store_u64(zxid_at, (uint64_t)conn->zxid_told);
+    } /* else auth, or an unknown operation: a fixed value */
+    mk_buf_append_bytes(&conn->out, mk_buf_view(&request->bytes));
+    count_reply(server, conn, conn->out.len - at);
+    conn->stalled = conn->stalled || conn->out.len >= OUTPUT_STALL_BYTES;
+    server_conn_mark_dirty(server, conn);
+}
+
+/* What was pipelined behind a closeSession is told that the session has expired; then the end. */
+static void end_of_session(struct server *server, struct server_conn *conn)
+{
+    server_conn_detach(conn);
+    while (!mk_list_empty(&conn->queue)) {
+        struct request *request = MK_CONTAINER(conn->queue.next, struct request, in_conn);
+        if (request->state == REQUEST_QUEUED) {
+            server_reply_error(server, conn, request->xid, MK_SESSION_EXPIRED);
+        } else if (request->state == REQUEST_DONE) {
+            put_done_reply(server, conn, request);
+        }
+        if (request->state == REQUEST_PROPOSED) {
+            break;
+        }
+        request_pop(server, request);
+    }
+    server_conn_end(server, conn);
+}
+
+static bool drain_one(struct server *server, struct server_conn *conn, struct request *request)
+{
+    if (request->state == REQUEST_QUEUED) {
+        return drain_queued(server, conn, request);
+    }
+    if (request->state != REQUEST_DONE) {
+        return false;
+    }
+    bool close_after = request->close_after;
+    put_done_reply(server, conn, request);
+    request_pop(server, request);
+    if (close_after) {
+        end_of_session(server, conn);
+    }
+    return true;
+}
+
+/* Writes behind a queue's head that waits may be prepared all the same, in their order, unless one
+ * before them could not be. */
+static void prepare_waiting_writes(struct server *server, struct server_conn *conn)
+{
+    struct mk_link *link = conn->queue.next;
+
+    while (conn->unprepared > 0 && link != &conn->queue && !conn->blocked) {
+        struct request *request = MK_CONTAINER(link, struct request, in_conn);
+        link = link->next;
+        if (request->state != REQUEST_QUEUED || !is_write(request->op)) {
+            continue;
+        }
+        struct jute_request decoded;
+        enum mk_status status = jute_request_decode(mk_buf_view(&request->bytes), &decoded);
+        MK_ASSERT(status == MK_OK);
+        status = write_execute(server, conn, &decoded, request);
+        if (status != MK_OK) {
+            return; /* in its turn it will be tried, and answered, again */
+        }
+    }
+}
+
+void server_requests_drain(struct server *server, struct server_conn *conn)
+{
+    while (conn->state == CONN_ATTACHED && !conn->blocked && !conn->stalled &&
+           !mk_list_empty(&conn->queue)) {
+        struct request *head = MK_CONTAINER(conn->queue.next, struct request, in_conn);
+        if (!drain_one(server, conn, head)) {
+            break;
+        }
+    }
+    if (conn->state == CONN_ATTACHED && conn->unprepared > 0 && !conn->stalled) {
+        prepare_waiting_writes(server, conn);
+    }
+    update_pause(server, conn);
+}
+
+/* Its transaction (or what it waited for) has been applied: answer it, now or in its turn. */
+void server_request_complete(struct server *server, struct request *request, mk_zxid zxid,
+                             int32_t error, struct mk_bytes body)
+{
+    struct server_conn *conn = request->conn;
+
+    MK_ASSERT(request->state == REQUEST_PROPOSED);
+    if (conn == NULL) {
+        server_request_free(server, request);
+        return;
+    }
+    if (conn->state == CONN_CLOSING) {
+        request_pop(server, request);
+        return;
+    }
+    if (request->parked != 0) {
+        hold_reply(server, conn, request->parked, request->xid);
+        request_pop(server, request);
+        server_requests_drain(server, conn);
+        return;
+    }
+    if (request->own_body && error == 0) {
+        body = mk_buf_view(&request->bytes);
+    }
+    if (conn->queue.next == &request->in_conn && !conn->stalled) {
+        bool close_after = request->close_after;
+        size_t frame = server_reply_begin(server, conn, request->xid, zxid, error);
+        mk_buf_append_bytes(&conn->out, body);
+        server_reply_end(server, conn, frame);
+        request_pop(server, request);
+        if (close_after) {
+            end_of_session(server, conn);
+        }
+    } else {
+        struct mk_buf reply = {0};
+        size_t frame = jute_reply_begin(&reply, request->xid, zxid, error);
+        mk_buf_append_bytes(&reply, body);
+        jute_reply_end(&reply, frame);
+        mk_buf_free(&request->bytes);
+        request->bytes = reply;
+        request->state = REQUEST_DONE;
+    }
+    server_requests_drain(server, conn);
+}
+
+void server_requests_resume(struct server *server)
+{
+    size_t count = 0;
+    struct mk_link *link;
+
+    for (link = server->blocked.next; link != &server->blocked; link = link->next) {
+        count++;
+    }
+    while (count-- > 0) {
+        struct server_conn *conn = MK_CONTAINER(server->blocked.next, struct server_conn, waiters);
+        mk_list_remove(&conn->waiters);
+        conn->blocked = false;
+        server_requests_drain(server, conn);
+    }
+}
+
+/* ---- Received ---- */
+
+static void enqueue(struct server *server, struct server_conn *conn,
+                    const struct jute_request *decoded, struct mk_bytes frame)
+{
+    struct request *request = request_new(server, conn, decoded);
+
+    request->state = REQUEST_QUEUED;
+    mk_buf_append_bytes(&request->bytes, frame);
+    if (is_write(decoded->op)) {
+        conn->unprepared++;
+    }
+}
+
+static void enqueue_reply(struct server *server, struct server_conn *conn,
+                          const struct jute_request *decoded, struct mk_buf *reply,
+                          bool close_after)
+{
+    struct request *request = request_new(server, conn, decoded);
+
+    request->state = REQUEST_DONE;
+    request->bytes = *reply;
+    request->close_after = close_after;
+    *reply = (struct mk_buf){0};
+    server_requests_drain(server, conn);
+}
+
+/* Answered without a look at the tree, in order: auth, and what could not be decoded. */
+static void receive_special(struct server *server, struct server_conn *conn,
+                            const struct jute_request *decoded, enum mk_status status)
+{
+    struct mk_buf reply = {0};
+    bool close_after = false;
+
+    if (status == MK_OK) {
+        close_after = !server_conn_auth(server, conn, decoded, &reply);
+    } else {
+        /* An unknown operation has no place in the order of states: zxid -1, then the end. */
+        bool unknown = status == MK_UNIMPLEMENTED;
+        size_t frame =
+            jute_reply_begin(&reply, decoded->xid, unknown ? -1 : store_applied(server->store),
+                             jute_error_code(status));
+        if (decoded->writes_only) {
+            jute_put_multi_end(&reply); /* a multiRead of writes: a lone end header */
+        }
+        jute_reply_end(&reply, frame);
+        close_after = unknown;
+        server->stats.malformed++;
+    }
+    enqueue_reply(server, conn, decoded, &reply, close_after);
+}
+
+static void receive_ping(struct server *server, struct server_conn *conn)
+{
+    /* Never behind a slow write: the client would think that the server is gone. */
+    size_t frame = jute_reply_begin(&conn->out, JUTE_XID_PING, store_applied(server->store), 0);
+    server_reply_end(server, conn, frame);
+}
+
+void server_request_receive(struct server *server, struct server_conn *conn, struct mk_bytes frame)
+{
+    struct jute_request decoded;
+    enum mk_status status = jute_request_decode(frame, &decoded);
+
+    if (status == MK_MALFORMED && decoded.op == JUTE_NOTIFICATION && frame.len < 8) {
+        server->stats.malformed++;
+        server_conn_end(server, conn);
+        return;
+    }
+    server_conn_touch(server, conn);
+    if (status == MK_OK && decoded.op == JUTE_PING) {
+        receive_ping(server, conn);
+        return;
+    }
+    if (status != MK_OK || decoded.op == JUTE_AUTH) {
+        receive_special(server, conn, &decoded, status);
+        return;
+    }
+    bool first = mk_list_empty(&conn->queue) && !conn->stalled && conn->state == CONN_ATTACHED;
+    bool early = is_write(decoded.op) && conn->unprepared == 0 && !conn->blocked &&
+                 conn->state == CONN_ATTACHED && conn->session != NULL && !conn->session->closing;
+    if (first) {
+        status = execute(server, conn, &decoded, NULL);
+    } else {
+        status = early ? write_execute(server, conn, &decoded, NULL) : MK_WOULD_BLOCK;
+    }
+    if (status != MK_OK) {
+        enqueue(server, conn, &decoded, frame);
+        if (first) {
+            block(server, conn);
+        }
+    } else if (first) {
+        count_latency(server, server->now.monotonic_ms);
+    }
+    update_pause(server, conn);
+}
+
+void server_conn_frame(struct server *server, struct server_conn *conn, struct mk_bytes frame)
+{
+    server->stats.packets_received++;
+    conn->received++;
+    switch (conn->state) {
+    case CONN_FRESH: server_conn_connect(server, conn, frame); break;
+    case CONN_CONNECTING:
+    case CONN_ATTACHED: server_request_receive(server, conn, frame); break;
+    case CONN_CLOSING: break;
+    }
+}

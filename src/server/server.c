@@ -1,0 +1,384 @@
+/* A server's life: made, recovered entry by entry, leading; then ticks, checkpoints, and what an operator
+ * asks. The line that requests walk is in pipeline.c. */
+#include "server/internal.h"
+
+void server_options_default(struct server_options *options)
+{
+    *options = (struct server_options){
+        .server_id = 1,
+        .tick_ms = 3000,
+        .frame_bytes_max = JUTE_FRAME_BYTES_MAX_DEFAULT,
+        .outstanding_max = 1000,
+        .conn_outstanding_max = 1000,
+        .conn_watches_max = 4 * 1024 * 1024,
+        .sessionless_timeout_ms = 10000,
+        .log_bytes_checkpoint = 64 * 1024 * 1024,
+        .checkpoint_ms = 60000,
+        .recipes = true,
+        .calls_max = 100000,
+        .session_calls_max = 1000,
+        .wakes_per_step = 64,
+        .call_result_ms = 600000,
+    };
+}
+
+static void fill_in_limits(struct server *server)
+{
+    struct server_options *options = &server->options;
+
+    MK_ASSERT(options->tick_ms > 0);
+    if (options->session_timeout_min_ms == 0) {
+        options->session_timeout_min_ms = 2 * options->tick_ms;
+    }
+    if (options->session_timeout_max_ms == 0) {
+        options->session_timeout_max_ms = 20 * options->tick_ms;
+    }
+    MK_ASSERT(options->session_timeout_min_ms <= options->session_timeout_max_ms);
+    server->limits = (struct session_limits){
+        .tick_ms = options->tick_ms,
+        .timeout_min_ms = options->session_timeout_min_ms,
+        .timeout_max_ms = options->session_timeout_max_ms,
+    };
+}
+
+static void make_recipes(struct server *server)
+{
+    struct recipe_options recipe_options = {
+        .elapsed_ms = server->options.elapsed_ms,
+        .elapsed_context = server->options.elapsed_context,
+        .log = server->log,
+    };
+    struct prepare_options prepare_options = {
+        .extended_types = server->options.extended_types,
+        .skip_acl = server->options.skip_acl,
+        .recipes = server->options.recipes,
+        .transaction_bytes_max = server->options.frame_bytes_max / 2,
+        .calls_max = server->options.calls_max,
+        .session_calls_max = server->options.session_calls_max,
+        .call_result_ms = server->options.call_result_ms,
+    };
+    if (server->options.recipes) {
+        server->engine = recipe_engine_new(&recipe_options);
+    }
+    server->prepare = prepare_new(&prepare_options, server->store, server->engine, server->log);
+}
+
+struct server *server_new(const struct server_options *options, struct store *store,
+                          const struct mk_log *log)
+{
+    struct server *server = mk_alloc_zero(1, sizeof(*server));
+
+    server->options = *options;
+    server->store = store;
+    server->log = log;
+    fill_in_limits(server);
+    mk_list_init(&server->conns);
+    mk_list_init(&server->dirty);
+    mk_list_init(&server->blocked);
+    server->sessions = session_table_new(&server->limits);
+    server->watches = tree_watches_new();
+    server->apply = (struct apply){
+        .store = store,
+        .watches = server->watches,
+        .extended_types = options->extended_types,
+        .tell = server_watches_tell,
+        .context = server,
+    };
+    make_recipes(server);
+    return server;
+}
+
+void server_free(struct server *server)
+{
+    while (!mk_list_empty(&server->conns)) {
+        server_conn_closed(server, MK_CONTAINER(server->conns.next, struct server_conn, all));
+    }
+    for (size_t i = 0; i < server->commits_count; i++) {
+        struct commit *commit =
+            &server->commits[(server->commits_head + i) & (server->commits_cap - 1)];
+        if (commit->kind == COMMIT_REQUEST) {
+            server_request_free(server, commit->request);
+        }
+        mk_buf_free(&commit->body);
+    }
+    for (size_t i = 0; i < server->loads_count; i++) {
+        if (!server->loads[i].taken) {
+            mk_buf_free(&server->loads[i].rows.key);
+        }
+    }
+    prepare_free(server->prepare);
+    if (server->engine != NULL) {
+        recipe_engine_free(server->engine);
+    }
+    prepared_deinit(&server->prepared);
+    session_table_free(server->sessions);
+    tree_watches_free(server->watches);
+    mk_timers_free(&server->timers);
+    mk_map_u64_free(&server->held);
+    mk_free(server->commits);
+    mk_buf_free(&server->body);
+    mk_buf_free(&server->batch.bytes);
+    mk_free(server);
+}
+
+/* ---- Start ---- */
+
+enum mk_status server_recover(struct server *server, mk_zxid zxid, struct mk_bytes entry,
+                              struct mk_error *error)
+{
+    struct apply_result result;
+    struct jute_txn txn;
+
+    MK_ASSERT(!server->serving);
+    if (jute_txn_decode(entry, &txn) != MK_OK || txn.zxid != zxid) {
+        mk_error_set(error,
+                     "the log's entry 0x%llx has a good checksum and cannot be decoded: was it "
+                     "written by a newer version?",
+                     (unsigned long long)zxid);
+        return MK_CORRUPT;
+    }
+    zab_time_seen(&server->zab, txn.time_ms);
+    enum mk_status status = apply_txn(&server->apply, &txn, NULL, &result);
+    if (status != MK_OK) {
+        mk_error_set(error, "applying the log's entry 0x%llx failed: %s", (unsigned long long)zxid,
+                     mk_status_text(status));
+    }
+    return status;
+}
+
+static bool session_known(void *context, mk_session id, int32_t timeout_ms)
+{
+    struct server *server = context;
+
+    /* A new leader grants everyone the full timeout: nobody could reach the old one. */
+    (void)session_add(server->sessions, id, timeout_ms, server->now.monotonic_ms);
+    if ((uint8_t)((uint64_t)id >> 56) == server->options.server_id && id >= server->session_next) {
+        server->session_next = id + 1;
+    }
+    return true;
+}
+
+static enum mk_status install_catalogue(struct server *server)
+{
+    enum mk_status status = MK_OK;
+
+    for (size_t i = 0; status == MK_OK && i < server->options.catalogue_count; i++) {
+        const struct server_recipe *recipe = &server->options.catalogue[i];
+        struct prepare_at at = {.time_ms = server->log_time_ms};
+        bool transaction;
+        size_t entry = store_log_entry_begin(&server->batch.bytes);
+        if (!zab_next(&server->zab, &at.zxid)) {
+            return MK_OVERLOADED;
+        }
+        status = prepare_catalogue(server->prepare, &at, recipe->name, recipe->source,
+                                   &server->batch.bytes, &transaction);
+        if (status != MK_OK || !transaction) {
+            server->batch.bytes.len = entry;
+            continue;
+        }
+        store_log_entry_end(&server->batch.bytes, entry);
+        zab_propose(&server->zab, at.zxid);
+        server->batch.last = at.zxid;
+        server->batch.count++;
+    }
+    return status;
+}
+
+enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_last,
+                           struct server_time now)
+{
+    mk_ms time_seen_ms = server->zab.time_ms;
+
+    MK_ASSERT(!server->serving);
+    MK_ASSERT(log_last >= store_applied(server->store));
+    server->now = now;
+    zab_init(&server->zab, log_last);
+    zab_time_seen(&server->zab, time_seen_ms);
+    zab_lead(&server->zab, epoch);
+    server->log_time_ms = zab_time(&server->zab, now.monotonic_ms, now.wall_ms);
+    server->session_next = session_id_first(server->options.server_id, now.wall_ms);
+    server->checkpoint_at_ms = now.monotonic_ms;
+    store_speculative_reset(server->store);
+    store_view_blocking(store_committed(server->store), true);
+    enum mk_status status =
+        store_sessions_each(store_committed(server->store), session_known, server);
+    if (status == MK_OK && server->options.recipes) {
+        store_view_blocking(store_speculative(server->store), true);
+        status = install_catalogue(server);
+        server->calls_alive = store_totals(server->store)->calls > 0;
+        server->calls_due_ms = now.monotonic_ms;
+    }
+    store_view_blocking(store_speculative(server->store), false);
+    server->serving = status == MK_OK;
+    return status;
+}
+
+bool server_serving(const struct server *server)
+{
+    return server->serving;
+}
+
+const char *server_failure(const struct server *server)
+{
+    return server->failure.text[0] != '\0' ? server->failure.text : NULL;
+}
+
+/* ---- Time ---- */
+
+static void expire_sessions(struct server *server)
+{
+    struct session *session;
+    mk_zxid zxid;
+
+    while (!store_full(server->store) &&
+           (session = session_expired_next(server->sessions, server->now.monotonic_ms)) != NULL) {
+        mk_log(server->log, MK_LOG_INFO, "session expired  session=0x%llx timeout_ms=%d",
+               (unsigned long long)session->id, (int)session->timeout_ms);
+        if (server_propose_close(server, session->id, 0, &zxid) != MK_OK) {
+            return; /* it stays due, and is tried again when the disk has answered */
+        }
+        server->stats.sessions_expired++;
+    }
+}
+
+static void close_silent(struct server *server)
+{
+    struct mk_timer *timer;
+
+    while ((timer = mk_timers_first(&server->timers)) != NULL &&
+           timer->due <= server->now.monotonic_ms) {
+        struct server_conn *conn = MK_CONTAINER(timer, struct server_conn, timer);
+        mk_timers_cancel(&server->timers, timer);
+        server_conn_end(server, conn);
+    }
+}
+
+void server_tick(struct server *server, struct server_time now)
+{
+    MK_ASSERT(now.monotonic_ms >= server->now.monotonic_ms);
+    server->now = now;
+    close_silent(server);
+    if (!server->serving) {
+        return;
+    }
+    server->log_time_ms = zab_time(&server->zab, now.monotonic_ms, now.wall_ms);
+    expire_sessions(server);
+    if (server->calls_alive && server->calls_due_ms <= now.monotonic_ms &&
+        server->outstanding == 0 && store_totals(server->store)->calls == 0 &&
+        server->zab.proposed == store_applied(server->store)) {
+        server->calls_alive = false; /* until the next one is made */
+    }
+}
+
+mk_ms server_next_tick(const struct server *server)
+{
+    mk_ms due_ms = session_next_due(server->sessions);
+    const struct mk_timer *timer = mk_timers_first(&server->timers);
+
+    if (timer != NULL && timer->due < due_ms) {
+        due_ms = timer->due;
+    }
+    if (server->calls_alive && !server->calls_blocked && server->calls_due_ms < due_ms) {
+        due_ms = server->calls_due_ms;
+    }
+    if (server->checkpoint == NULL && store_changed(server->store) &&
+        server->checkpoint_at_ms + server->options.checkpoint_ms < due_ms) {
+        due_ms = server->checkpoint_at_ms + server->options.checkpoint_ms;
+    }
+    return due_ms;
+}
+
+/* ---- Checkpoints ---- */
+
+void server_checkpoint_request(struct server *server)
+{
+    server->checkpoint_requested = true;
+}
+
+static bool checkpoint_due(const struct server *server)
+{
+    return server->checkpoint_requested || store_checkpoint_due(server->store) ||
+           server->log_bytes >= server->options.log_bytes_checkpoint ||
+           server->now.monotonic_ms - server->checkpoint_at_ms >= server->options.checkpoint_ms;
+}
+
+struct store_checkpoint *server_checkpoint_take(struct server *server)
+{
+    if (server->checkpoint != NULL || !checkpoint_due(server) || server->failure.text[0] != '\0') {
+        return NULL;
+    }
+    server->checkpoint_requested = false;
+    if (!store_changed(server->store)) {
+        server->checkpoint_at_ms = server->now.monotonic_ms;
+        return NULL;
+    }
+    server->log_bytes = 0;
+    server->checkpoint = store_checkpoint_start(server->store);
+    return server->checkpoint;
+}
+
+void server_checkpoint_done(struct server *server, struct store_checkpoint *checkpoint)
+{
+    MK_ASSERT(checkpoint == server->checkpoint);
+    store_checkpoint_done(server->store, checkpoint);
+    server->checkpoint = NULL;
+    server->checkpoint_at_ms = server->now.monotonic_ms;
+    server->stats.checkpoints++;
+    server_requests_resume(server);
+}
+
+/* ---- What an operator asks ---- */
+
+bool server_idle(const struct server *server)
+{
+    return server->outstanding == 0 && server->batch.count == 0 && !server->batch_out;
+}
+
+void server_stats_read(const struct server *server, struct server_stats *out)
+{
+    struct tree_watch_counts watches = tree_watches_count(server->watches);
+
+    *out = server->stats;
+    out->zxid = store_applied(server->store);
+    out->mode = "standalone";
+    out->connections = server->conns_count;
+    out->outstanding = server->outstanding;
+    out->totals = *store_totals(server->store);
+    out->watchers = watches.watchers;
+    out->watched_paths = watches.paths;
+    out->watches = watches.watches;
+    out->sessions = session_count(server->sessions);
+    out->memory_bytes = store_memory_bytes(server->store);
+}
+
+void server_stats_reset(struct server *server)
+{
+    server->stats.packets_received = 0;
+    server->stats.packets_sent = 0;
+    server->stats.latency_min_ms = 0;
+    server->stats.latency_max_ms = 0;
+    server->stats.latency_sum_ms = 0;
+    server->stats.latency_count = 0;
+}
+
+const struct server_options *server_options_of(const struct server *server)
+{
+    return &server->options;
+}
+
+void server_check(struct server *server)
+{
+    struct server_conn *conn = NULL;
+    uint64_t queued = 0;
+
+    zab_check(&server->zab);
+    while ((conn = server_conn_next(server, conn)) != NULL) {
+        queued += conn->queued;
+        MK_ASSERT(conn->session == NULL || conn->session->owner == conn);
+        MK_ASSERT(conn->state == CONN_ATTACHED || conn->session == NULL);
+        MK_ASSERT(conn->unprepared <= conn->queued);
+    }
+    MK_ASSERT(queued <= server->outstanding);
+    MK_ASSERT(session_count(server->sessions) == (size_t)store_totals(server->store)->sessions);
+    store_check(server->store);
+}

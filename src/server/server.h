@@ -1,0 +1,162 @@
+/* The core assembled: events in, actions out. Frames, time and finished disk work come in; frames to
+ * send, batches to log, rows to load and checkpoints to write come out. What a process drives with libuv
+ * and threads, the simulator drives from a seed. Never waits, never calls back.
+ *
+ * A turn: any number of events, then take the actions: every dirty connection, then the batch, the
+ * loads, the checkpoint. One thread at a time may use a server. */
+#ifndef MK_SERVER_H
+#define MK_SERVER_H
+
+#include "base/base.h"
+#include "store/store.h"
+
+struct server_recipe { /* of the catalogue: enters the tree when it is not there yet */
+    struct mk_bytes name;
+    struct mk_bytes source;
+};
+
+struct server_options {
+    uint8_t server_id;            /* 1 .. 254 */
+    mk_ms tick_ms;                /* tickTime */
+    mk_ms session_timeout_min_ms; /* 0: 2 ticks */
+    mk_ms session_timeout_max_ms; /* 0: 20 ticks */
+    uint32_t frame_bytes_max;     /* jute.maxbuffer */
+    bool extended_types;          /* extendedTypesEnabled: TTL znodes */
+    bool skip_acl;                /* skipACL=yes */
+    struct mk_bytes super_digest; /* DigestAuthenticationProvider.superDigest; or null */
+    uint32_t outstanding_max; /* globalOutstandingLimit: requests not answered yet, all sessions */
+    uint32_t conn_outstanding_max; /* ... of one connection; beyond it reading pauses */
+    uint32_t conn_watches_max;     /* beyond it the connection is closed */
+    mk_ms sessionless_timeout_ms;  /* a connection without ConnectRequest */
+    uint64_t log_bytes_checkpoint; /* checkpoint after that much log: 64 MB */
+    mk_ms checkpoint_ms;           /* ... or that long after the last change: 60 s */
+    /* Recipes. */
+    bool recipes; /* calls and the catalogue */
+    const struct server_recipe *catalogue;
+    size_t catalogue_count;
+    uint32_t calls_max;                 /* parked calls, all sessions */
+    uint32_t session_calls_max;         /* ... of one session */
+    uint32_t wakes_per_step;            /* ready calls run between two turns of requests */
+    mk_ms call_result_ms;               /* callResultSeconds */
+    mk_ms (*elapsed_ms)(void *context); /* clock for the budget of a run, from the edge; or NULL */
+    void *elapsed_context;
+};
+void server_options_default(struct server_options *options);
+
+struct server;
+struct server_conn;
+
+/* `store` stays the caller's. Options are copied, what they point to is borrowed. */
+struct server *server_new(const struct server_options *options, struct store *store,
+                          const struct mk_log *log);
+void server_free(struct server *server);
+
+/* ---- Start: recover, then lead ---- */
+
+/* An entry of the log above store_applied(), in order. Alone, what is logged is committed (R1).
+ * MK_CORRUPT: it cannot be decoded. */
+enum mk_status server_recover(struct server *server, mk_zxid zxid, struct mk_bytes entry,
+                              struct mk_error *error);
+struct server_time {
+    mk_ms monotonic_ms; /* never steps back */
+    mk_ms wall_ms;      /* may do anything */
+};
+/* Begin a new epoch and serve. `epoch` = 1 + the largest of acceptedEpoch, currentEpoch and the last
+ * zxid's, which the caller has made durable. `log_last` is the last zxid logged, or applied. MK_OK, or
+ * a failure of the store. */
+enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_last,
+                           struct server_time now);
+bool server_serving(const struct server *server);
+/* Why the server must stop at once, acknowledging nothing further (the store failed); NULL: it runs. */
+const char *server_failure(const struct server *server);
+
+/* ---- Events ---- */
+
+/* The time is now: before the other events of a turn. Does what is due. */
+void server_tick(struct server *server, struct server_time now);
+/* When to tick at the latest, monotonic. */
+mk_ms server_next_tick(const struct server *server);
+
+/* A connection was accepted. `address` is its peer's textual IP address, copied. */
+struct server_conn *server_conn_open(struct server *server, struct mk_bytes address, uint16_t port,
+                                     void *owner);
+/* A whole frame, without its length. The first is the ConnectRequest. Borrowed for the call. */
+void server_conn_frame(struct server *server, struct server_conn *conn, struct mk_bytes frame);
+/* The socket is gone, or was closed because server_conn_closing(): forget the connection. */
+void server_conn_closed(struct server *server, struct server_conn *conn);
+
+/* ---- Actions ---- */
+
+/* Connections with something to do since last asked; each once. NULL: no more. */
+struct server_conn *server_next_dirty(struct server *server);
+void *server_conn_owner(const struct server_conn *conn);
+/* What to send: take the bytes and leave the buffer empty (swap or clear). */
+struct mk_buf *server_conn_output(struct server_conn *conn);
+/* All the output taken so far has reached the socket. A connection that does not read its replies is
+ * not served further until then; call it after every complete write, it costs nothing otherwise. */
+void server_conn_drained(struct server *server, struct server_conn *conn);
+bool server_conn_closing(const struct server_conn *conn); /* close once the output is sent */
+bool server_conn_paused(const struct server_conn *conn);  /* do not read from it for now */
+
+/* Entries to log: take one batch when the log is idle, append it durably, give it back: what it
+ * holds is applied and answered then. Batches go in order. */
+struct server_batch {
+    struct mk_buf bytes;
+    mk_zxid last;
+    uint32_t count;
+};
+bool server_batch_take(struct server *server, struct server_batch *batch);
+void server_batch_synced(struct server *server, struct server_batch *batch); /* frees it */
+
+/* Rows to bring into memory with store_load() on any thread; then say done, in any order. */
+struct server_load {
+    uint64_t id;
+    struct store_load rows;
+};
+bool server_load_take(struct server *server, struct server_load *load);
+void server_load_done(struct server *server, struct server_load *load); /* frees it */
+
+/* A checkpoint to write on any thread; NULL: none. Then say done. */
+struct store_checkpoint *server_checkpoint_take(struct server *server);
+void server_checkpoint_done(struct server *server, struct store_checkpoint *checkpoint);
+/* Take a checkpoint as soon as possible (shutdown, backup). */
+void server_checkpoint_request(struct server *server);
+
+/* Nothing is outstanding: every request received has been answered (for an orderly shutdown). */
+bool server_idle(const struct server *server);
+
+/* ---- What an operator asks ---- */
+
+struct server_stats {
+    mk_zxid zxid;     /* last applied */
+    const char *mode; /* "standalone" */
+    uint64_t packets_received, packets_sent;
+    uint64_t connections, outstanding;
+    uint64_t latency_min_ms, latency_max_ms, latency_sum_ms, latency_count;
+    struct store_totals totals;
+    size_t watchers, watched_paths, watches;
+    uint64_t sessions;
+    uint64_t memory_bytes; /* store, sessions, watches, buffers: what the budget counts */
+    uint64_t response_bytes_last, response_bytes_min, response_bytes_max;
+    uint64_t malformed, auth_failed, sessions_expired, proposals, commits;
+    uint64_t calls_made, calls_returned, calls_failed, calls_parked, calls_woken, checkpoints;
+    uint64_t batches, loads;
+};
+void server_stats_read(const struct server *server, struct server_stats *out);
+void server_stats_reset(struct server *server); /* srst */
+
+struct server_conn_stats {
+    struct mk_bytes address;
+    uint16_t port;
+    uint64_t queued, received, sent;
+    mk_session session; /* 0: none */
+    int32_t timeout_ms;
+};
+void server_conn_stats_read(const struct server_conn *conn, struct server_conn_stats *out);
+struct server_conn *server_conn_next(const struct server *server, const struct server_conn *after);
+
+const struct server_options *server_options_of(const struct server *server);
+/* Simulator and tests: every invariant of the core. Asserts. */
+void server_check(struct server *server);
+
+#endif

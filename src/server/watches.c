@@ -1,0 +1,162 @@
+/* Watches of connections: set, reconciled after a reconnect, removed, and told. An event is written to
+ * the connection while its transaction is applied, before any reply that shows the change. */
+#include "server/internal.h"
+
+void server_watch_put(struct server *server, struct server_conn *conn, struct mk_bytes path,
+                      enum tree_watch kind)
+{
+    if (conn->state != CONN_ATTACHED) {
+        return;
+    }
+    if (conn->watcher.count >= server->options.conn_watches_max) {
+        mk_log(server->log, MK_LOG_WARN,
+               "a client has too many watches and is disconnected  session=0x%llx watches=%zu",
+               (unsigned long long)conn->session_id, conn->watcher.count);
+        server_conn_end(server, conn);
+        return;
+    }
+    tree_watch_add(server->watches, &conn->watcher, path, kind);
+}
+
+void server_watches_tell(void *context, struct tree_watcher *watcher, mk_zxid zxid, int event,
+                         struct mk_bytes path, struct mk_bytes acl)
+{
+    struct server *server = context;
+    struct server_conn *conn = MK_CONTAINER(watcher, struct server_conn, watcher);
+
+    if (acl.data != NULL && !server->options.skip_acl &&
+        tree_acl_check(acl, TREE_READ, mk_buf_view(&conn->identities->set.bytes)) != MK_OK) {
+        return; /* silently; a one-shot watch is spent all the same */
+    }
+    jute_notification(&conn->out, zxid, (enum jute_event)event, path);
+    server->stats.packets_sent++;
+    conn->sent++;
+    server_conn_mark_dirty(server, conn);
+}
+
+/* ---- setWatches: what has happened since the client last heard of us (reference, section 6.6) ---- */
+
+enum { LIST_DATA, LIST_EXIST, LIST_CHILD, LIST_PERSISTENT, LIST_RECURSIVE };
+
+/* The event that the watch has missed; 0: none, and it is to be set. */
+static int missed(int list, enum mk_status status, const struct store_znode *znode, mk_zxid since)
+{
+    bool there = status == MK_OK;
+
+    switch (list) {
+    case LIST_DATA:
+        return !there                      ? JUTE_EVENT_DELETED
+               : znode->stat.mzxid > since ? JUTE_EVENT_DATA_CHANGED
+                                           : 0;
+    case LIST_EXIST: return there ? JUTE_EVENT_CREATED : 0;
+    case LIST_CHILD:
+        return !there                      ? JUTE_EVENT_DELETED
+               : znode->stat.pzxid > since ? JUTE_EVENT_CHILDREN_CHANGED
+                                           : 0;
+    default: return 0;
+    }
+}
+
+static enum tree_watch kind_of(int list)
+{
+    switch (list) {
+    case LIST_CHILD: return TREE_WATCH_CHILD;
+    case LIST_PERSISTENT: return TREE_WATCH_PERSISTENT;
+    case LIST_RECURSIVE: return TREE_WATCH_RECURSIVE;
+    default: return TREE_WATCH_DATA;
+    }
+}
+
+static enum mk_status set_one(struct server *server, struct server_conn *conn, int list,
+                              struct mk_bytes path, mk_zxid since)
+{
+    struct store_znode znode;
+    enum mk_status status = MK_NO_NODE;
+
+    if (list <= LIST_CHILD) {
+        status = store_znode_read(store_committed(server->store), path, false, &znode);
+        if (status == MK_WOULD_BLOCK || status >= MK_IO) {
+            return status;
+        }
+    }
+    int event = missed(list, status, &znode, since);
+    if (event == 0) {
+        server_watch_put(server, conn, path, kind_of(list));
+    } else {
+        jute_notification(&conn->out, -1, (enum jute_event)event, path);
+        server->stats.packets_sent++;
+        conn->sent++;
+    }
+    return MK_OK;
+}
+
+enum mk_status server_watches_set(struct server *server, struct server_conn *conn,
+                                  const struct jute_request *request)
+{
+    size_t start = conn->out.len;
+    struct mk_bytes path;
+
+    for (int list = 0; list < JUTE_LISTS_MAX; list++) {
+        struct jute_strings_cursor cursor = jute_strings_begin(request->lists[list]);
+        while (jute_strings_next(&cursor, &path)) {
+            enum mk_status status = path.data == NULL
+                                        ? MK_OK
+                                        : set_one(server, conn, list, path, request->relative_zxid);
+            if (status != MK_OK) {
+                /* The disk is needed: begin again then. Watches set so far are set again, events
+                 * written so far were not sent. */
+                conn->out.len = start;
+                return status;
+            }
+        }
+    }
+    size_t frame = server_reply_begin(server, conn, request->xid, store_applied(server->store), 0);
+    server_reply_end(server, conn, frame);
+    return MK_OK;
+}
+
+/* ---- addWatch, checkWatches, removeWatches ---- */
+
+void server_watches_add(struct server *server, struct server_conn *conn,
+                        const struct jute_request *request)
+{
+    if (request->path.data == NULL || request->flags < 0 || request->flags > 1) {
+        server_reply_error(server, conn, request->xid, MK_MALFORMED);
+        return;
+    }
+    server_watch_put(server, conn, request->path,
+                     request->flags == 0 ? TREE_WATCH_PERSISTENT : TREE_WATCH_RECURSIVE);
+    size_t frame = server_reply_begin(server, conn, request->xid, store_applied(server->store), 0);
+    mk_buf_put_i32(&conn->out, 0); /* an ErrorResponse; Java needs it */
+    server_reply_end(server, conn, frame);
+}
+
+/* WatcherType as a mask of kinds; 0: not one. */
+static unsigned kinds_of(int32_t type)
+{
+    switch (type) {
+    case 1: return TREE_WATCH_CHILD;
+    case 2: return TREE_WATCH_DATA;
+    case 3: return TREE_WATCH_ANY;
+    case 4: return TREE_WATCH_PERSISTENT;
+    case 5: return TREE_WATCH_RECURSIVE;
+    default: return 0;
+    }
+}
+
+void server_watches_check(struct server *server, struct server_conn *conn,
+                          const struct jute_request *request)
+{
+    unsigned kinds = kinds_of(request->flags);
+    enum mk_status status = MK_OK;
+
+    if (request->path.data == NULL || kinds == 0) {
+        status = MK_MALFORMED;
+    } else if (request->op == JUTE_CHECK_WATCHES
+                   ? !tree_watch_has(server->watches, &conn->watcher, request->path, kinds)
+                   : !tree_watch_remove(server->watches, &conn->watcher, request->path, kinds)) {
+        status = MK_NO_WATCHER;
+    }
+    server_reply_error(server, conn, request->xid,
+                       status); /* MK_OK: a header alone, which is the answer */
+}
