@@ -356,13 +356,17 @@ static enum mk_status park(struct call_step *step, const struct recipe_run *run)
 {
     enum mk_status status = MK_OK;
 
+    MK_ASSERT(run->waits_count <= TREE_WAITS_MAX);
     step->call.waits_count = run->waits_count;
     for (int32_t i = 0; status == MK_OK && i < run->waits_count; i++) {
         struct mk_bytes path =
             mk_bytes_of(run->wait_paths.data + run->waits[i].path_at, run->waits[i].path_len);
         step->call.waits[i].kind = (enum tree_wait_kind)run->waits[i].kind;
         step->call.waits[i].path = prepare_host_path(step, path);
-        status = wait_stamp(step, &step->call.waits[i]);
+        status = tree_path_check(step->call.waits[i].path);
+        if (status == MK_OK) {
+            status = wait_stamp(step, &step->call.waits[i]);
+        }
     }
     if (status != MK_OK) {
         return status;
@@ -404,6 +408,10 @@ static enum mk_status run_ended(struct call_step *step, struct recipe_run *run, 
                step->call.wakes < WAKES_MAX) {
         status = park(step, run);
         *parked = status == MK_OK;
+        if (status == MK_BAD_ARGUMENTS) {
+            *error = "BadArguments"; /* it waits for what is not a path */
+            status = MK_OK;
+        }
     } else {
         *error = run->end == RECIPE_FAILED ? run->error_name
                  : too_many_calls(step)    ? "Overload"

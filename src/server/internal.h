@@ -124,6 +124,8 @@ struct server {
     struct server_time now;
     mk_ms log_time_ms;
     mk_session session_next;
+    struct mk_buf expired; /* ids of expired sessions, 8 bytes each; closed up to expired_done */
+    size_t expired_done;
 
     struct mk_link conns, dirty, blocked;
     size_t conns_count;
@@ -134,7 +136,6 @@ struct server {
     uint64_t outstanding;   /* requests queued or proposed, all connections */
     struct mk_map_u64 held; /* call -> struct held */
     struct mk_buf body;     /* scratch: the reply body that apply writes */
-    struct mk_buf scratch;
 
     struct server_batch batch; /* being filled */
     bool batch_out;            /* one is with the log */
@@ -203,6 +204,9 @@ void server_watch_put(struct server *server, struct server_conn *conn, struct mk
                       enum tree_watch kind);
 void server_watches_tell(void *context, struct tree_watcher *watcher, mk_zxid zxid, int event,
                          struct mk_bytes path, struct mk_bytes acl);
+
+/* server.c */
+void server_expire_sessions(struct server *server);
 
 /* pipeline.c */
 enum mk_status server_propose_request(struct server *server, struct server_conn *conn,

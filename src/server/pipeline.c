@@ -461,5 +461,6 @@ void server_load_done(struct server *server, struct server_load *load)
     }
     mk_buf_free(&load->rows.key);
     server->calls_blocked = false;
+    server_expire_sessions(server);
     server_requests_resume(server);
 }

@@ -117,6 +117,7 @@ void server_free(struct server *server)
     mk_map_u64_free(&server->held);
     mk_free(server->commits);
     mk_buf_free(&server->body);
+    mk_buf_free(&server->expired);
     mk_buf_free(&server->batch.bytes);
     mk_free(server);
 }
@@ -225,19 +226,34 @@ const char *server_failure(const struct server *server)
 
 /* ---- Time ---- */
 
-static void expire_sessions(struct server *server)
+/* The queue hands each session out once; what cannot be proposed yet waits in `expired`. */
+static void gather_expired(struct server *server)
 {
     struct session *session;
-    mk_zxid zxid;
 
-    while (!store_full(server->store) &&
-           (session = session_expired_next(server->sessions, server->now.monotonic_ms)) != NULL) {
+    while ((session = session_expired_next(server->sessions, server->now.monotonic_ms)) != NULL) {
         mk_log(server->log, MK_LOG_INFO, "session expired  session=0x%llx timeout_ms=%d",
                (unsigned long long)session->id, (int)session->timeout_ms);
-        if (server_propose_close(server, session->id, 0, &zxid) != MK_OK) {
-            return; /* it stays due, and is tried again when the disk has answered */
-        }
+        mk_buf_put_i64(&server->expired, session->id);
         server->stats.sessions_expired++;
+    }
+}
+
+void server_expire_sessions(struct server *server)
+{
+    mk_zxid zxid;
+
+    gather_expired(server);
+    while (server->expired_done < server->expired.len && !store_full(server->store)) {
+        mk_session id = (mk_session)mk_load_u64(server->expired.data + server->expired_done);
+        if (server_propose_close(server, id, 0, &zxid) != MK_OK) {
+            return; /* tried again when the disk has answered, or at the next tick */
+        }
+        server->expired_done += sizeof(id);
+    }
+    if (server->expired_done == server->expired.len) {
+        server->expired.len = 0;
+        server->expired_done = 0;
     }
 }
 
@@ -262,7 +278,7 @@ void server_tick(struct server *server, struct server_time now)
         return;
     }
     server->log_time_ms = zab_time(&server->zab, now.monotonic_ms, now.wall_ms);
-    expire_sessions(server);
+    server_expire_sessions(server);
     if (server->calls_alive && server->calls_due_ms <= now.monotonic_ms &&
         server->outstanding == 0 && store_totals(server->store)->calls == 0 &&
         server->zab.proposed == store_applied(server->store)) {
