@@ -68,6 +68,20 @@ static mk_zxid node_number(struct mk_bytes path)
 
 /* ---- What is looked up before a first run ---- */
 
+/* Whoever may create below TREE_CALLS_PATH may call: its ACL is the administrator's switch. */
+static enum mk_status may_call(struct prepare *prepare, const struct prepare_who *who)
+{
+    struct changer changer = {.session = who->session, .identities = who->identities};
+    struct store_znode parent;
+    enum mk_status status =
+        store_znode_read(prepare->view, MK_BYTES(TREE_CALLS_PATH), false, &parent);
+
+    if (status == MK_OK) {
+        status = prepare_may(prepare, &changer, parent.acl, TREE_CREATE);
+    }
+    return status == MK_NO_NODE ? MK_UNIMPLEMENTED : status;
+}
+
 struct target {
     struct mk_bytes hash; /* in the scraps */
     struct recipe_version *version;
@@ -355,6 +369,10 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
     step.call.chroot = request->chroot;
     step.call.arguments = request->data;
     status = find_target(prepare, request->operation, &target, &why);
+    if (status == MK_OK) {
+        mk_error_set(&why, "the ACL of " TREE_CALLS_PATH " does not let the caller call");
+        status = may_call(prepare, who);
+    }
     if (status == MK_OK && !chroot_fits(&step.call.chroot)) {
         mk_error_set(&why, "the chroot is not a path");
         status = MK_BAD_ARGUMENTS;
@@ -422,7 +440,6 @@ enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prep
     struct mk_error why;
     struct call_step step;
     struct mk_buf body = {0};
-    struct store_znode parent;
 
     if (!prepare->options.recipes) {
         return MK_UNIMPLEMENTED;
@@ -430,12 +447,7 @@ enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prep
     if (request->flags != 3 || operation.data == NULL) {
         return MK_BAD_ARGUMENTS; /* not ephemeral and sequential, or no "-" behind the operation */
     }
-    enum mk_status status =
-        store_znode_read(prepare->view, MK_BYTES(TREE_CALLS_PATH), false, &parent);
-    if (status == MK_OK) {
-        struct changer changer = {.session = who->session, .identities = who->identities};
-        status = prepare_may(prepare, &changer, parent.acl, TREE_CREATE);
-    }
+    enum mk_status status = may_call(prepare, who);
     first_step(&step, prepare, at, who, out);
     step.call.node = true;
     step.call.format = JUTE_CALL_JSON;

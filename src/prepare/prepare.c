@@ -304,18 +304,37 @@ enum mk_status prepare_close_session(struct prepare *prepare, const struct prepa
 
 /* ---- The catalogue ---- */
 
-static enum mk_status catalogue_znode(struct prepare *prepare, struct mk_bytes path,
-                                      struct mk_bytes data, struct mk_buf *out,
-                                      struct jute_txn_multi *multi)
+/* world:anyone, with these permissions: everybody may call and read; the rest is super's. */
+static struct mk_bytes acl_world(struct prepare *prepare, int permissions)
+{
+    struct mk_buf buf = {0};
+
+    mk_buf_put_i32(&buf, 1);
+    mk_buf_put_i32(&buf, permissions);
+    mk_buf_put_field(&buf, MK_BYTES("world"));
+    mk_buf_put_field(&buf, MK_BYTES("anyone"));
+    struct mk_bytes acl = mk_arena_copy(&prepare->scraps, mk_buf_view(&buf));
+    mk_buf_free(&buf);
+    return acl;
+}
+
+struct catalogue_znode {
+    struct mk_bytes path, data;
+    int permissions;
+};
+
+static enum mk_status catalogue_znode(struct prepare *prepare, const struct catalogue_znode *wanted,
+                                      struct mk_buf *out, struct jute_txn_multi *multi)
 {
     struct store_znode znode;
     struct jute_txn part;
-    enum mk_status status = store_znode_read(prepare->view, path, false, &znode);
+    enum mk_status status = store_znode_read(prepare->view, wanted->path, false, &znode);
 
     if (status != MK_NO_NODE) {
         return status;
     }
-    status = prepare_own_create(prepare, path, data, MK_BYTES_NULL, 0, false, &part);
+    status = prepare_own_create(prepare, wanted->path, wanted->data,
+                                acl_world(prepare, wanted->permissions), 0, false, &part);
     if (status == MK_OK) {
         jute_txn_multi_put(out, multi, &part);
     }
@@ -343,17 +362,15 @@ enum mk_status prepare_catalogue(struct prepare *prepare, const struct prepare_a
     if (status == MK_NO_NODE) {
         store_begin(prepare->view, at->zxid, at->time_ms);
         struct jute_txn_multi multi = jute_txn_multi_begin(out, &header);
-        struct {
-            struct mk_bytes path, data;
-        } znodes[] = {
-            {MK_BYTES(TREE_CALLS_PATH), MK_BYTES("")},
-            {MK_BYTES(TREE_RECIPES_PATH), MK_BYTES("")},
-            {mk_buf_view(&active), mk_bytes_text(hash)},
-            {mk_buf_view(&version), source},
+        const struct catalogue_znode znodes[] = {
+            {MK_BYTES(TREE_CALLS_PATH), MK_BYTES(""), TREE_READ | TREE_CREATE},
+            {MK_BYTES(TREE_RECIPES_PATH), MK_BYTES(""), TREE_READ},
+            {mk_buf_view(&active), mk_bytes_text(hash), TREE_READ},
+            {mk_buf_view(&version), source, TREE_READ},
         };
         status = MK_OK;
         for (size_t i = 0; status == MK_OK && i < MK_COUNT(znodes); i++) {
-            status = catalogue_znode(prepare, znodes[i].path, znodes[i].data, out, &multi);
+            status = catalogue_znode(prepare, &znodes[i], out, &multi);
         }
         if (status == MK_OK) {
             jute_txn_multi_end(out, &multi);
