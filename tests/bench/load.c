@@ -1261,22 +1261,27 @@ static void results_print(const struct options *options, const struct histogram 
     double millions = (double)histogram->count / 1e6;
     double server_cpu = (after->server_cpu_seconds - before->server_cpu_seconds) / millions;
     double load_cpu = (after->load_cpu_seconds - before->load_cpu_seconds) / millions;
-    const char *format =
-        options->json
-            ? "{\"operation\": \"%s\", \"connections\": %u, \"depth\": %u, \"seconds\": %.3f, "
-              "\"count\": %" PRIu64 ", \"per_second\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
-              "\"max_us\": %.1f, \"mean_us\": %.1f, \"server_cpu_s_per_million\": %.3f, "
-              "\"load_cpu_s_per_million\": %.3f, \"server_rss_kib\": %" PRIu64 "}\n"
-            : "%s: %u connections, %u deep, %.1f s, %" PRIu64 " operations: %.0f/s  p50 %.1f us  "
-              "p99 %.1f us  max %.1f us  mean %.1f us  CPU s/million: server %.2f, load %.2f  "
-              "server RSS %" PRIu64 " KiB\n";
+    const char *name = operation_names[options->operation];
+    double per_second = (double)histogram->count / seconds;
+    double p50 = histogram_quantile_us(histogram, 0.50);
+    double p99 = histogram_quantile_us(histogram, 0.99);
+    double max = (double)histogram->max_ns / 1000.0;
+    double mean = (double)histogram->sum_ns / (double)histogram->count / 1000.0;
 
-    printf(format, operation_names[options->operation], options->connections_count, options->depth,
-           seconds, histogram->count, (double)histogram->count / seconds,
-           histogram_quantile_us(histogram, 0.50), histogram_quantile_us(histogram, 0.99),
-           (double)histogram->max_ns / 1000.0,
-           (double)histogram->sum_ns / (double)histogram->count / 1000.0, server_cpu, load_cpu,
-           after->server_rss_kib);
+    if (options->json) {
+        printf("{\"operation\": \"%s\", \"connections\": %u, \"depth\": %u, \"seconds\": %.3f, "
+               "\"count\": %" PRIu64 ", \"per_second\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
+               "\"max_us\": %.1f, \"mean_us\": %.1f, \"server_cpu_s_per_million\": %.3f, "
+               "\"load_cpu_s_per_million\": %.3f, \"server_rss_kib\": %" PRIu64 "}\n",
+               name, options->connections_count, options->depth, seconds, histogram->count,
+               per_second, p50, p99, max, mean, server_cpu, load_cpu, after->server_rss_kib);
+    } else {
+        printf("%s: %u connections, %u deep, %.1f s, %" PRIu64 " operations: %.0f/s  p50 %.1f us  "
+               "p99 %.1f us  max %.1f us  mean %.1f us  CPU s/million: server %.2f, load %.2f  "
+               "server RSS %" PRIu64 " KiB\n",
+               name, options->connections_count, options->depth, seconds, histogram->count,
+               per_second, p50, p99, max, mean, server_cpu, load_cpu, after->server_rss_kib);
+    }
 }
 
 /* --- The run. */
@@ -1299,7 +1304,7 @@ static void run_measure(struct run *run, struct worker *workers)
     const struct options *options = run->options;
     struct histogram *histogram = allocate(1, sizeof(*histogram));
     struct usage before;
-    struct usage after;
+    struct usage after = {0};
     uint64_t done_ns = 0;
 
     pthread_barrier_wait(&run->ready);

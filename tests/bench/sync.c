@@ -113,12 +113,16 @@ static double series_quantile_us(const struct series *series, double quantile)
 
 static void series_print(const struct series *series, const char *name, bool json)
 {
-    const char *format = json ? "\"%s\": {\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}"
-                              : "%-10s p50 %7.1f us  p99 %7.1f us  max %7.1f us\n";
-
     qsort(series->durations_ns, series->count, sizeof(uint64_t), compare);
-    printf(format, name, series_quantile_us(series, 0.50), series_quantile_us(series, 0.99),
-           series_quantile_us(series, 1.0));
+    double p50 = series_quantile_us(series, 0.50);
+    double p99 = series_quantile_us(series, 0.99);
+    double max = series_quantile_us(series, 1.0);
+    if (json) {
+        printf("\"%s\": {\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}", name, p50, p99,
+               max);
+    } else {
+        printf("%-10s p50 %7.1f us  p99 %7.1f us  max %7.1f us\n", name, p50, p99, max);
+    }
 }
 
 int main(int argc, char **argv)
