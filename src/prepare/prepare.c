@@ -30,7 +30,7 @@ void prepare_free(struct prepare *prepare)
     mk_free(prepare);
 }
 
-void prepared_reset(struct prepared *prepared)
+void prepare_result_reset(struct prepared *prepared)
 {
     prepared->transaction = false;
     prepared->own_body = false;
@@ -41,7 +41,7 @@ void prepared_reset(struct prepared *prepared)
     prepared->ended_body.len = 0;
 }
 
-void prepared_deinit(struct prepared *prepared)
+void prepare_result_deinit(struct prepared *prepared)
 {
     mk_buf_free(&prepared->body);
     mk_buf_free(&prepared->ended_body);

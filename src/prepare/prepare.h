@@ -40,7 +40,7 @@ struct prepare_who {
     struct mk_bytes identities; /* vector<Id> */
 };
 
-/* What came of it. Zero-initialise before the first use; prepared_reset() between uses. */
+/* What came of it. Zero-initialise before the first use; prepare_result_reset() between uses. */
 struct prepared {
     bool transaction; /* one was appended to `out`; else the request is answered at once */
     bool own_body;    /* `body` is the reply's; else the one that apply writes */
@@ -50,8 +50,8 @@ struct prepared {
     mk_zxid ended;  /* a parked call that ends with this transaction, or 0: the body of its */
     struct mk_buf ended_body; /* held reply, if anyone holds one */
 };
-void prepared_reset(struct prepared *prepared);
-void prepared_deinit(struct prepared *prepared);
+void prepare_result_reset(struct prepared *prepared);
+void prepare_result_deinit(struct prepared *prepared);
 
 /* Prepare a write, or a call. Appends one transaction (TxnHeader, body) to `out`: for a request that
  * fails, the error transaction. MK_WOULD_BLOCK: nothing has happened; load, ask again. Failures. */

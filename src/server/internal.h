@@ -47,6 +47,7 @@ struct server_conn {
     struct tree_watcher watcher;
     struct mk_link queue; /* struct request, in the order received */
     uint32_t queued;
+    uint32_t loads;        /* made in vain for the request whose turn it is */
     uint32_t unprepared;   /* of these: writes not prepared yet; later ones wait behind them */
     struct mk_link held;   /* struct held: replies of parked calls */
     mk_zxid zxid_told;     /* the largest in a reply header: it never goes back */
@@ -105,6 +106,14 @@ struct load_wait { /* asked for, not done yet */
     bool taken;
     struct store_load rows;
 };
+/* A request that has asked for the disk this often (a listing of a huge cold directory, a multi over
+ * many cold znodes) is executed with the core waiting for the disk: what one load brings in may be
+ * evicted before the next, and it must end. */
+#define LOADS_IN_VAIN_MAX 4
+/* A request that has asked for the disk this often (a listing of a huge cold directory, a multi over
+ * many cold znodes) is executed with the core waiting for the disk: what one load brings in may be
+ * evicted before the next, and it must end. */
+#define LOADS_IN_VAIN_MAX 4
 #define LOADS_MAX 64 /* in flight; more would only queue in the disk */
 
 struct server {
@@ -149,9 +158,11 @@ struct server {
     bool checkpoint_taken, checkpoint_requested;
     mk_ms checkpoint_at_ms; /* monotonic, of the last one */
 
-    bool calls_alive;   /* there may be parked or kept calls */
-    bool calls_blocked; /* the next step of one needs the disk */
-    mk_ms calls_due_ms; /* monotonic, when to look again */
+    bool calls_alive;       /* there may be parked or kept calls */
+    bool calls_blocked;     /* the next step of one needs the disk */
+    uint32_t calls_loads;   /* made in vain for it */
+    uint32_t expired_loads; /* ... for the next expired session */
+    mk_ms calls_due_ms;     /* monotonic, when to look again */
 
     struct server_stats stats;
 };

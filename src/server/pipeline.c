@@ -115,7 +115,7 @@ enum mk_status server_propose_request(struct server *server, struct server_conn 
     struct prepare_at at;
     size_t entry;
 
-    prepared_reset(&server->prepared);
+    prepare_result_reset(&server->prepared);
     if (!propose_begin(server, &at, &entry)) {
         return MK_WOULD_BLOCK;
     }
@@ -170,7 +170,7 @@ static enum mk_status propose_call_step(struct server *server, mk_zxid call, enu
     struct prepare_at at;
     size_t entry;
 
-    prepared_reset(&server->prepared);
+    prepare_result_reset(&server->prepared);
     if (!propose_begin(server, &at, &entry)) {
         return MK_WOULD_BLOCK;
     }
@@ -252,6 +252,8 @@ void server_calls_run(struct server *server)
         return;
     }
     while (steps++ < server->options.wakes_per_step) {
+        store_view_blocking(store_speculative(server->store),
+                            server->calls_loads >= LOADS_IN_VAIN_MAX);
         mk_zxid call;
         mk_ms next_ms;
         enum prepare_why why;
@@ -269,8 +271,10 @@ void server_calls_run(struct server *server)
         }
         if (status == MK_WOULD_BLOCK) {
             server->calls_blocked = true;
+            server->calls_loads++;
             return;
         }
+        server->calls_loads = 0;
         if (status != MK_OK) {
             /* A record that cannot be read: not ours. It stays, and is not looked at again until
              * something else is due. */

@@ -144,6 +144,7 @@ static void request_pop(struct server *server, struct request *request)
 
     mk_list_remove(&request->in_conn);
     conn->queued--;
+    conn->loads = 0;
     if (request->state == REQUEST_QUEUED && is_write(request->op)) {
         conn->unprepared--;
     }
@@ -154,6 +155,7 @@ static void request_pop(struct server *server, struct request *request)
 
 static void block(struct server *server, struct server_conn *conn)
 {
+    conn->loads++;
     if (!conn->blocked) {
         conn->blocked = true;
         mk_list_append(&server->blocked, &conn->waiters);
@@ -207,9 +209,10 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
     if (store_full(server->store)) {
         return MK_WOULD_BLOCK; /* until a checkpoint has been written */
     }
+    store_view_blocking(store_speculative(server->store), conn->loads >= LOADS_IN_VAIN_MAX);
     if (decoded->op == JUTE_CLOSE_SESSION) {
         status = server_propose_close(server, conn->session_id, decoded->xid, &zxid);
-        prepared_reset(&server->prepared);
+        prepare_result_reset(&server->prepared);
         server->prepared.transaction = true;
     } else {
         status = server_propose_request(server, conn, decoded, mk_buf_view(&who->set.bytes), &zxid);
@@ -225,6 +228,7 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
     struct request *request = queued != NULL ? queued : request_new(server, conn, decoded);
     if (queued != NULL) {
         conn->unprepared--;
+        conn->loads = 0;
         request->bytes.len = 0;
     }
     request->state = REQUEST_PROPOSED;

@@ -110,7 +110,7 @@ void server_free(struct server *server)
     if (server->engine != NULL) {
         recipe_engine_free(server->engine);
     }
-    prepared_deinit(&server->prepared);
+    prepare_result_deinit(&server->prepared);
     session_table_free(server->sessions);
     tree_watches_free(server->watches);
     mk_timers_free(&server->timers);
@@ -246,10 +246,14 @@ void server_expire_sessions(struct server *server)
     gather_expired(server);
     while (server->expired_done < server->expired.len && !store_full(server->store)) {
         mk_session id = (mk_session)mk_load_u64(server->expired.data + server->expired_done);
+        store_view_blocking(store_speculative(server->store),
+                            server->expired_loads >= LOADS_IN_VAIN_MAX);
         if (server_propose_close(server, id, 0, &zxid) != MK_OK) {
+            server->expired_loads++;
             return; /* tried again when the disk has answered, or at the next tick */
         }
         server->expired_done += sizeof(id);
+        server->expired_loads = 0;
     }
     if (server->expired_done == server->expired.len) {
         server->expired.len = 0;

@@ -11,7 +11,7 @@ import subprocess
 
 # Headers of the C library whose contents are a function of their arguments. What they declare
 # besides (rand, getenv) is found as a symbol.
-CORE_HEADERS = """float.h inttypes.h limits.h math.h stdalign.h stdarg.h stdbool.h stddef.h stdint.h
+CORE_HEADERS = """float.h inttypes.h limits.h math.h stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h
     stdlib.h string.h""".split()
 
 # What else a core room may include.
