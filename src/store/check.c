@@ -1,0 +1,350 @@
+/* Whole-store checks, for the simulator and tests: every index agrees with the znodes; and a hash by
+ * which two stores with the same history are found equal.
+ *
+ * The check walks all rows once. Each row must be wanted by the znode, session or record that it
+ * follows from, and each of those must have all of its rows: so none is missing and none is left. */
+#include <string.h>
+
+#include "store/calls.h"
+#include "store/keys.h"
+#include "store/znodes.h"
+
+struct check {
+    struct store_view *view;
+    struct mk_arena *arena; /* the store's scraps: reset for each row */
+    struct store_totals totals;
+};
+
+static struct mk_bytes check_row(struct check *check, struct mk_bytes key)
+{
+    struct mk_bytes value;
+    enum mk_status status = rows_get(check->view, key, &value);
+    MK_ASSERT(status == MK_OK);
+    return value;
+}
+
+static struct store_znode check_znode(struct check *check, struct mk_bytes path)
+{
+    struct store_znode znode;
+    enum mk_status status = znode_find(check->view, path, &znode);
+    MK_ASSERT(status == MK_OK);
+    return znode;
+}
+
+static bool row_exists(struct check *check, struct mk_bytes key)
+{
+    struct mk_bytes value;
+    enum mk_status status = rows_get(check->view, key, &value);
+    MK_ASSERT(status == MK_OK || status == MK_NO_NODE);
+    return status == MK_OK;
+}
+
+/* ---- Records of calls ---- */
+
+static bool check_record_of(struct check *check, mk_zxid number, struct tree_call *call)
+{
+    uint8_t path[TREE_CALL_RECORD_PATH_BYTES];
+    tree_call_record_path(path, number);
+    struct mk_bytes at = mk_bytes_of(path, sizeof(path));
+    struct store_znode znode = check_znode(check, at);
+    enum mk_status status = znode_load_data(check->view, at, &znode);
+    MK_ASSERT(status == MK_OK);
+    struct mk_bytes record = mk_arena_copy(check->arena, znode.data);
+    return record.data != NULL && tree_call_decode(record, call) == MK_OK;
+}
+
+static void check_record(struct check *check, mk_zxid number)
+{
+    struct tree_call call;
+    if (!check_record_of(check, number, &call)) {
+        return;
+    }
+    check->totals.calls++;
+    uint64_t id = (uint64_t)number;
+    check_row(check, key_u64_u64(check->arena, KEY_PARKED, (uint64_t)call.session, id));
+    if (call.deadline_ms > 0) {
+        check_row(check,
+                  key_u64_u64(check->arena, KEY_DEADLINE, (uint64_t)call.deadline_ms, id));
+    }
+    if (row_exists(check, key_u64(check->arena, KEY_WOKEN, id))) {
+        return;
+    }
+    for (int i = 0; i < call.waits_count; i++) {
+        const struct tree_wait *wait = &call.waits[i];
+        struct mk_bytes key;
+        if (key_znode(check->arena, wait->path, &key)) {
+            check_row(check, key_awaited(check->arena, wait->path, (uint8_t)wait->kind, number));
+        }
+    }
+}
+
+/* An awaited row: its record has that wait, is not ready, and the wait holds; but waits for children
+ * may not hold, if somebody before them was woken. */
+static void check_awaited(struct check *check, struct mk_bytes key, struct mk_bytes value)
+{
+    check->totals.awaited++;
+    MK_ASSERT(key.len >= 11 && value.len == 8);
+    struct mk_bytes path = {key.data + 1, key.len - 11};
+    enum tree_wait_kind kind = key.data[key.len - 9];
+    mk_zxid number = (mk_zxid)mk_load_u64(key.data + key.len - 8);
+    mk_zxid stamp = (mk_zxid)mk_load_u64(value.data);
+    struct tree_call call;
+    bool sound = check_record_of(check, number, &call);
+    MK_ASSERT(sound);
+    bool wanted = false;
+    for (int i = 0; i < call.waits_count && !wanted; i++) {
+        struct mk_bytes at = key_path_is_root(call.waits[i].path) ? MK_BYTES("") : call.waits[i].path;
+        wanted = call.waits[i].kind == kind && mk_bytes_compare(at, path) == 0;
+        MK_ASSERT(!wanted || call.waits[i].stamp == stamp);
+    }
+    MK_ASSERT(wanted);
+    MK_ASSERT(!row_exists(check, key_u64(check->arena, KEY_WOKEN, (uint64_t)number)));
+
+    struct store_znode znode;
+    enum mk_status status = znode_find(check->view, path, &znode);
+    MK_ASSERT(status == MK_OK || status == MK_NO_NODE);
+    const struct store_znode *now = status == MK_OK ? &znode : NULL;
+    MK_ASSERT(kind == TREE_WAIT_CHILDREN || calls_wait_holds(kind, stamp, now));
+}
+
+static void check_awaited_count(struct check *check, struct mk_bytes key, struct mk_bytes value)
+{
+    MK_ASSERT(key.len >= 2 && value.len == 4);
+    struct mk_bytes path = {key.data + 1, key.len - 2};
+    struct mk_bytes low = key_below(check->arena, KEY_AWAITED, path, 0, MK_BYTES(""));
+    struct mk_bytes high = key_below(check->arena, KEY_AWAITED, path, 1, MK_BYTES(""));
+    uint32_t count = 0;
+    struct rows_cursor cursor;
+    enum mk_status status =
+        rows_cursor_open(&cursor, check->view, (struct range){low, high, false});
+    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
+        count++;
+    }
+    rows_cursor_close(&cursor);
+    MK_ASSERT(status == MK_END);
+    MK_ASSERT(count > 0 && count == mk_load_u32(value.data));
+}
+
+static void check_parked(struct check *check, struct mk_bytes key)
+{
+    MK_ASSERT(key.len == 17);
+    struct tree_call call;
+    bool sound = check_record_of(check, (mk_zxid)mk_load_u64(key.data + 9), &call);
+    MK_ASSERT(sound);
+    MK_ASSERT((uint64_t)call.session == mk_load_u64(key.data + 1));
+}
+
+static void check_deadline(struct check *check, struct mk_bytes key)
+{
+    MK_ASSERT(key.len == 17);
+    struct tree_call call;
+    bool sound = check_record_of(check, (mk_zxid)mk_load_u64(key.data + 9), &call);
+    MK_ASSERT(sound);
+    MK_ASSERT(call.deadline_ms == (mk_ms)mk_load_u64(key.data + 1));
+}
+
+static void check_ready(struct check *check, struct mk_bytes key)
+{
+    check->totals.ready++;
+    MK_ASSERT(key.len == 21);
+    mk_zxid number = (mk_zxid)mk_load_u64(key.data + 13);
+    struct mk_bytes where =
+        check_row(check, key_u64(check->arena, KEY_WOKEN, (uint64_t)number));
+    MK_ASSERT(where.len == 12 && memcmp(where.data, key.data + 1, 12) == 0);
+    struct tree_call call;
+    bool sound = check_record_of(check, number, &call);
+    MK_ASSERT(sound);
+}
+
+static void check_woken(struct check *check, struct mk_bytes key, struct mk_bytes value)
+{
+    MK_ASSERT(key.len == 9 && value.len == 12);
+    check_row(check, key_ready(check->arena, (mk_zxid)mk_load_u64(value.data),
+                               mk_load_u32(value.data + 8), (mk_zxid)mk_load_u64(key.data + 1)));
+}
+
+/* ---- Znodes ---- */
+
+static int32_t children_in_range(struct check *check, struct range range)
+{
+    int32_t count = 0;
+    struct rows_cursor cursor;
+    enum mk_status status = rows_cursor_open(&cursor, check->view, range);
+    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
+        count++;
+    }
+    rows_cursor_close(&cursor);
+    MK_ASSERT(status == MK_END);
+    return count;
+}
+
+static void check_children(struct check *check, struct mk_bytes path,
+                           const struct store_znode *znode)
+{
+    struct mk_arena *arena = check->arena;
+    MK_ASSERT(znode->children_count >= 0);
+    struct range names = {key_below(arena, KEY_CHILD, path, 0, MK_BYTES("\x01")),
+                          key_below(arena, KEY_CHILD, path, 1, MK_BYTES("")), false};
+    struct range order = {key_below(arena, KEY_ORDER, path, 0, MK_BYTES("")),
+                          key_below(arena, KEY_ORDER, path, 1, MK_BYTES("")), false};
+    MK_ASSERT(children_in_range(check, names) == znode->children_count);
+    MK_ASSERT(children_in_range(check, order) == znode->children_count);
+    names.backwards = true;
+    MK_ASSERT(children_in_range(check, names) == znode->children_count);
+}
+
+static void check_child(struct check *check, struct mk_bytes key, struct mk_bytes value)
+{
+    struct store_znode znode;
+    bool sound = znode_decode(value, &znode);
+    MK_ASSERT(sound);
+    struct mk_bytes path = key_znode_path(check->arena, key);
+    if (!key_path_is_root(path)) {
+        check_znode(check, key_path_parent(path));
+        struct mk_bytes name = check_row(
+            check, key_order(check->arena, key_path_parent(path), znode.stat.czxid, znode.position));
+        MK_ASSERT(mk_bytes_equal(name, key_path_name(path)));
+    }
+    enum mk_status status = znode_load_data(check->view, path, &znode);
+    MK_ASSERT(status == MK_OK);
+    mk_session session =
+        tree_owner_session(znode.stat.owner, check->view->store->options.extended_types);
+    if (session != 0) {
+        check_row(check, key_ephemeral(check->arena, session, path));
+        check->totals.ephemerals++;
+    }
+    check->totals.znodes++;
+    check->totals.data_bytes += (int64_t)path.len + znode.data_length;
+    check_children(check, path, &znode);
+    if (tree_call_of_path(path) != 0) {
+        check_record(check, tree_call_of_path(path));
+    }
+}
+
+static void check_data(struct check *check, struct mk_bytes key, struct mk_bytes value)
+{
+    struct mk_bytes path = {key.data + 1, key.len - 1};
+    struct store_znode znode = check_znode(check, path);
+    MK_ASSERT((size_t)znode.data_length == value.len);
+    MK_ASSERT(znode.data_length > ZNODE_INLINE_BYTES_MAX);
+}
+
+static void check_order(struct check *check, struct mk_bytes key, struct mk_bytes value)
+{
+    MK_ASSERT(key.len >= 14);
+    struct mk_buf path = {0};
+    mk_buf_append(&path, key.data + 1, key.len - 14);
+    mk_buf_put_u8(&path, '/');
+    mk_buf_append_bytes(&path, value);
+    struct store_znode znode = check_znode(check, mk_buf_view(&path));
+    MK_ASSERT((uint64_t)znode.stat.czxid == mk_load_u64(key.data + key.len - 12));
+    MK_ASSERT(znode.position == mk_load_u32(key.data + key.len - 4));
+    mk_buf_free(&path);
+}
+
+static void check_ephemeral(struct check *check, struct mk_bytes key)
+{
+    MK_ASSERT(key.len > 9);
+    struct mk_bytes path = {key.data + 9, key.len - 9};
+    struct store_znode znode = check_znode(check, path);
+    mk_session session =
+        tree_owner_session(znode.stat.owner, check->view->store->options.extended_types);
+    MK_ASSERT((uint64_t)session == mk_load_u64(key.data + 1));
+}
+
+/* ---- The walk ---- */
+
+static void check_one(struct check *check, struct mk_bytes key, struct mk_bytes value)
+{
+    switch ((enum key_kind)key.data[0]) {
+    case KEY_AWAITED:
+        check_awaited(check, key, value);
+        return;
+    case KEY_CHILD:
+        check_child(check, key, value);
+        return;
+    case KEY_DATA:
+        check_data(check, key, value);
+        return;
+    case KEY_EPHEMERAL:
+        check_ephemeral(check, key);
+        return;
+    case KEY_ORDER:
+        check_order(check, key, value);
+        return;
+    case KEY_PARKED:
+        check_parked(check, key);
+        return;
+    case KEY_READY:
+        check_ready(check, key);
+        return;
+    case KEY_SESSION:
+        check->totals.sessions++;
+        return;
+    case KEY_DEADLINE:
+        check_deadline(check, key);
+        return;
+    case KEY_WOKEN:
+        check_woken(check, key, value);
+        return;
+    case KEY_AWAITED_COUNT:
+        check_awaited_count(check, key, value);
+        return;
+    case KEY_FACT:
+    case KEY_META:
+        return;
+    }
+    MK_ASSERT(!"a row of unknown kind");
+}
+
+static const struct range everything = {
+    {(const uint8_t *)"", 0}, {(const uint8_t *)"\xff", 1}, false};
+
+void store_check(struct store *store)
+{
+    committed_check(&store->committed);
+    speculative_check(&store->speculative);
+
+    struct store_view view = store->views[0];
+    view.may_block = true;
+    struct check check = {.view = &view, .arena = &store->scraps};
+    struct rows_cursor cursor;
+    enum mk_status status = rows_cursor_open(&cursor, &view, everything);
+    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
+        mk_arena_reset(&store->scraps);
+        check_one(&check, cursor.key, cursor.value);
+    }
+    rows_cursor_close(&cursor);
+    MK_ASSERT(status == MK_END);
+    MK_ASSERT(memcmp(&check.totals, &store->totals, sizeof(check.totals)) == 0);
+}
+
+/* Not in the hash: facts, which are each server's own, and the meta row, which only checkpoints
+ * write. */
+static bool hash_counts(struct mk_bytes key)
+{
+    return key.data[0] != KEY_FACT && key.data[0] != KEY_META;
+}
+
+static uint64_t hash_add(uint64_t hash, struct mk_bytes bytes)
+{
+    return (hash ^ mk_bytes_hash(bytes)) * 0x9e3779b97f4a7c15u + bytes.len;
+}
+
+uint64_t store_hash(struct store *store)
+{
+    struct store_view view = store->views[0];
+    view.may_block = true;
+    rows_enter(&view);
+    uint64_t hash = 0;
+    struct rows_cursor cursor;
+    enum mk_status status = rows_cursor_open(&cursor, &view, everything);
+    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
+        if (hash_counts(cursor.key)) {
+            hash = hash_add(hash_add(hash, cursor.key), cursor.value);
+        }
+    }
+    rows_cursor_close(&cursor);
+    MK_ASSERT(status == MK_END);
+    return hash;
+}

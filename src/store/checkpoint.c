@@ -1,0 +1,141 @@
+/* Checkpoints: the active table becomes the frozen one, a thread writes it into the base, and its
+ * rows are clean from then on.
+ *
+ *   start   core        meta row; active -> frozen
+ *   write   any thread  frozen -> base, durably and at once
+ *   done    core        frozen -> settled
+ *
+ * If write fails, the frozen table stays, and the next start hands it out once more. */
+#include "store/checkpoint.h"
+
+#include "store/keys.h"
+
+#define META_VERSION 1
+#define META_BYTES (1 + 8 * 8)
+
+/* The totals in the order in which the meta row has them. */
+static void totals_list(struct store_totals *totals, int64_t *list[7])
+{
+    list[0] = &totals->znodes;
+    list[1] = &totals->ephemerals;
+    list[2] = &totals->data_bytes;
+    list[3] = &totals->sessions;
+    list[4] = &totals->calls;
+    list[5] = &totals->awaited;
+    list[6] = &totals->ready;
+}
+
+static void meta_put(struct store *store)
+{
+    uint8_t value[META_BYTES];
+    value[0] = META_VERSION;
+    mk_store_u64(value + 1, (uint64_t)store->applied);
+    int64_t *totals[7];
+    totals_list(&store->totals, totals);
+    for (size_t i = 0; i < MK_COUNT(totals); i++) {
+        mk_store_u64(value + 9 + i * 8, (uint64_t)*totals[i]);
+    }
+    mk_arena_reset(&store->scraps);
+    committed_put(&store->committed, key_path(&store->scraps, KEY_META, MK_BYTES("")),
+                  mk_bytes_of(value, sizeof(value)), false);
+}
+
+enum mk_status checkpoint_load(struct store *store)
+{
+    struct store_base *base = store->committed.base;
+    struct mk_buf value = {0};
+    struct mk_bytes key = key_path(&store->scraps, KEY_META, MK_BYTES(""));
+    enum mk_status status = base->ops->get(base, key, true, &value);
+    if (status == MK_OK && (value.len != META_BYTES || value.data[0] != META_VERSION)) {
+        status = MK_CORRUPT;
+    }
+    if (status == MK_OK) {
+        store->applied = (mk_zxid)mk_load_u64(value.data + 1);
+        store->durable = store->applied;
+        int64_t *totals[7];
+        totals_list(&store->totals, totals);
+        for (size_t i = 0; i < MK_COUNT(totals); i++) {
+            *totals[i] = (int64_t)mk_load_u64(value.data + 9 + i * 8);
+        }
+    }
+    mk_buf_free(&value);
+    return status;
+}
+
+bool store_changed(const struct store *store)
+{
+    const struct store_checkpoint *last = &store->checkpoint;
+    bool failed = store->committed.frozen.number != 0 && !last->writing;
+    return failed || store->committed.active.table.count > 0 || store->applied != last->applied;
+}
+
+bool store_checkpoint_due(const struct store *store)
+{
+    return store->committed.active.bytes >= store->options.overlay_bytes;
+}
+
+bool store_full(const struct store *store)
+{
+    const struct committed *rows = &store->committed;
+    return rows->active.bytes + rows->frozen.bytes >= store->options.overlay_bytes_max;
+}
+
+struct store_checkpoint *store_checkpoint_start(struct store *store)
+{
+    MK_ASSERT(!store->views[0].begun);
+    struct store_checkpoint *checkpoint = &store->checkpoint;
+    if (checkpoint->writing) {
+        return NULL;
+    }
+    if (store->committed.frozen.number == 0) {
+        meta_put(store);
+        committed_freeze(&store->committed);
+        checkpoint->applied = store->applied;
+    }
+    checkpoint->writing = true;
+    checkpoint->written = false;
+    return checkpoint;
+}
+
+bool store_rows_next(const struct store_rows *rows, const void **cursor, struct mk_bytes *key,
+                     struct mk_bytes *value)
+{
+    struct store_rows_place *place = rows->place;
+    if (*cursor == NULL) {
+        place->cursor = table_first(rows->table);
+    } else {
+        MK_ASSERT(*cursor == place->given);
+        table_step(&place->cursor, false);
+    }
+    const struct row *row = table_at(&place->cursor);
+    place->given = row;
+    *cursor = row;
+    if (row == NULL) {
+        return false;
+    }
+    *key = row_key(row);
+    *value = row->tombstone ? MK_BYTES_NULL : row_value(row);
+    return true;
+}
+
+enum mk_status store_checkpoint_write(struct store_checkpoint *checkpoint, struct mk_error *error)
+{
+    MK_ASSERT(checkpoint->writing);
+    struct committed *committed = &checkpoint->store->committed;
+    struct store_rows_place place = {0};
+    struct store_rows rows = {&committed->frozen.table, &place};
+    enum mk_status status = committed->base->ops->ingest(committed->base, &rows, error);
+    checkpoint->written = status == MK_OK;
+    return status;
+}
+
+void store_checkpoint_done(struct store *store, struct store_checkpoint *checkpoint)
+{
+    MK_ASSERT(checkpoint == &store->checkpoint && checkpoint->writing);
+    checkpoint->writing = false;
+    if (checkpoint->written) {
+        committed_settle(&store->committed);
+        MK_ASSERT(checkpoint->applied >= store->durable);
+        store->durable = checkpoint->applied;
+    }
+}

@@ -1,0 +1,191 @@
+/* Reading and writing rows through a view: speculative > committed. */
+#include "store/rows.h"
+
+void rows_enter(struct store_view *view)
+{
+    MK_ASSERT(!view->writing);
+    mk_arena_reset(&view->store->scraps);
+    committed_tidy(&view->store->committed);
+}
+
+bool rows_any(const struct store_view *view, enum key_kind kind)
+{
+    const struct store_totals *totals = &view->store->totals;
+    int64_t committed = kind == KEY_AWAITED ? totals->awaited
+                        : kind == KEY_READY ? totals->ready
+                                            : totals->calls;
+    return committed > 0 || (view->speculative && view->store->speculative.kinds[kind] > 0);
+}
+
+static bool view_may_block(const struct store_view *view)
+{
+    return view->may_block || view->writing;
+}
+
+enum mk_status rows_get(struct store_view *view, struct mk_bytes key, struct mk_bytes *value)
+{
+    struct store *store = view->store;
+    struct row *row = NULL;
+    if (view->speculative) {
+        row = speculative_find(&store->speculative, key);
+    }
+    if (row == NULL) {
+        enum mk_status status =
+            committed_get(&store->committed, key, view_may_block(view), &row);
+        if (status != MK_OK) {
+            return status;
+        }
+    }
+    if (row->tombstone) {
+        return MK_NO_NODE;
+    }
+    *value = row_value(row);
+    return MK_OK;
+}
+
+/* ---- Writing ---- */
+
+void rows_write_begin(struct store_view *view)
+{
+    MK_ASSERT(view->begun);
+    MK_ASSERT(!view->writing);
+    view->writing = true;
+}
+
+void rows_write_check(struct store_view *view, enum mk_status status)
+{
+    MK_ASSERT(view->writing);
+    MK_ASSERT(status != MK_WOULD_BLOCK);
+    if (view->store->failure == MK_OK) {
+        view->store->failure = status;
+    }
+}
+
+enum mk_status rows_write_end(struct store_view *view)
+{
+    MK_ASSERT(view->writing);
+    view->writing = false;
+    return view->store->failure;
+}
+
+static void rows_write(struct store_view *view, struct mk_bytes key, struct mk_bytes value,
+                       bool fresh)
+{
+    MK_ASSERT(view->writing);
+    struct store *store = view->store;
+    if (view->speculative) {
+        speculative_write(&store->speculative, view->zxid, key, value);
+    } else if (value.data == NULL) {
+        committed_delete(&store->committed, key);
+    } else {
+        committed_put(&store->committed, key, value, fresh);
+    }
+}
+
+void rows_put(struct store_view *view, struct mk_bytes key, struct mk_bytes value)
+{
+    MK_ASSERT(value.data != NULL);
+    rows_write(view, key, value, false);
+}
+
+void rows_put_fresh(struct store_view *view, struct mk_bytes key, struct mk_bytes value)
+{
+    MK_ASSERT(value.data != NULL);
+    rows_write(view, key, value, true);
+}
+
+void rows_delete(struct store_view *view, struct mk_bytes key)
+{
+    rows_write(view, key, MK_BYTES_NULL, false);
+}
+
+/* ---- The cursor: the speculative table over the committed cursor ---- */
+
+static enum mk_status committed_moved(struct rows_cursor *cursor, enum mk_status status)
+{
+    cursor->committed_valid = status == MK_OK;
+    return status == MK_END ? MK_OK : status;
+}
+
+/* The next speculative row, if it belongs to the range. */
+static struct row *cursor_speculative(const struct rows_cursor *cursor)
+{
+    struct row *row = table_at(&cursor->speculative);
+    if (row == NULL) {
+        return NULL;
+    }
+    bool inside = cursor->range.backwards
+                      ? mk_bytes_compare(row_key(row), cursor->range.low) >= 0
+                      : mk_bytes_compare(row_key(row), cursor->range.high) < 0;
+    return inside ? row : NULL;
+}
+
+/* > 0: the speculative row comes first; 0: both have the same key. */
+static int cursor_order(const struct rows_cursor *cursor, const struct row *row)
+{
+    if (!cursor->committed_valid) {
+        return 1;
+    }
+    int order = mk_bytes_compare(cursor->committed.key, row_key(row));
+    return cursor->range.backwards ? -order : order;
+}
+
+static enum mk_status cursor_settle(struct rows_cursor *cursor)
+{
+    for (;;) {
+        struct row *row = cursor_speculative(cursor);
+        int order = row == NULL ? -1 : cursor_order(cursor, row);
+        if (order < 0) {
+            cursor->key = cursor->committed.key;
+            cursor->value = cursor->committed.value;
+            return cursor->committed_valid ? MK_OK : MK_END;
+        }
+        if (!row->tombstone) {
+            cursor->key = row_key(row);
+            cursor->value = row_value(row);
+            return MK_OK;
+        }
+        table_step(&cursor->speculative, cursor->range.backwards);
+        if (order == 0) {
+            enum mk_status status =
+                committed_moved(cursor, committed_cursor_step(&cursor->committed));
+            if (status != MK_OK) {
+                return status;
+            }
+        }
+    }
+}
+
+enum mk_status rows_cursor_open(struct rows_cursor *cursor, struct store_view *view,
+                                struct range range)
+{
+    struct store *store = view->store;
+    *cursor = (struct rows_cursor){.view = view, .range = range};
+    if (view->speculative) {
+        struct mk_bytes from = range.backwards ? range.high : range.low;
+        cursor->speculative = table_seek(&store->speculative.table, from, range.backwards);
+    }
+    enum mk_status status = committed_moved(
+        cursor, committed_cursor_open(&cursor->committed, &store->committed, range,
+                                      view_may_block(view)));
+    return status == MK_OK ? cursor_settle(cursor) : status;
+}
+
+enum mk_status rows_cursor_step(struct rows_cursor *cursor)
+{
+    struct row *row = cursor_speculative(cursor);
+    int order = row == NULL ? -1 : cursor_order(cursor, row);
+    enum mk_status status = MK_OK;
+    if (order >= 0) {
+        table_step(&cursor->speculative, cursor->range.backwards);
+    }
+    if (order <= 0) {
+        status = committed_moved(cursor, committed_cursor_step(&cursor->committed));
+    }
+    return status == MK_OK ? cursor_settle(cursor) : status;
+}
+
+void rows_cursor_close(struct rows_cursor *cursor)
+{
+    committed_cursor_close(&cursor->committed);
+}

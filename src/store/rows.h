@@ -1,0 +1,85 @@
+/* Rows as a view has them, and the insides of the store and its views.
+ *
+ * The files above this one (znodes, children, sessions, calls, facts) read and write rows through a
+ * view and never ask which: that is why prepare and apply cannot disagree. They follow one rule: an
+ * operation first reads what it needs, and may then answer MK_WOULD_BLOCK with nothing changed; then
+ * it writes, between rows_write_begin() and rows_write_end(), where reads wait for the disk if they
+ * must (they hardly ever do: what was just read is in memory). */
+#ifndef MK_STORE_ROWS_H
+#define MK_STORE_ROWS_H
+
+#include "store/cursor.h"
+#include "store/keys.h"
+#include "store/speculative.h"
+
+struct store_view {
+    struct store *store;
+    bool speculative;
+    bool may_block;
+    bool writing;
+    bool begun;              /* between begin and end */
+    mk_zxid zxid;            /* of the last transaction begun */
+    mk_zxid zxid_before;     /* of the one before, for abort */
+    mk_ms time_ms;
+    uint32_t creations;      /* znodes created by it */
+    uint32_t wakes;          /* calls made ready by it */
+};
+
+struct store_checkpoint {
+    struct store *store;
+    mk_zxid applied;  /* the zxid up to which it is complete */
+    bool writing;     /* handed out, and not done yet */
+    bool written;     /* in the base */
+};
+
+struct store {
+    struct store_options options;
+    struct committed committed;
+    struct speculative speculative;
+    struct store_view views[2];  /* committed, speculative */
+    struct store_totals totals;
+    mk_zxid applied;
+    mk_zxid durable;
+    enum mk_status failure;      /* the first read in the midst of writing that failed, or MK_OK */
+    struct store_checkpoint checkpoint; /* of the frozen table, while there is one */
+    struct mk_buf value;         /* a row being put together */
+    struct mk_arena scraps;      /* of one operation */
+};
+
+/* Where each function of the door that reads or writes rows begins. */
+void rows_enter(struct store_view *view);
+
+/* The value of `key`; valid until rows are entered again or this one is written. MK_OK, MK_NO_NODE,
+ * MK_WOULD_BLOCK, failures. */
+enum mk_status rows_get(struct store_view *view, struct mk_bytes key, struct mk_bytes *value);
+
+/* Whether there can be rows of `kind`: KEY_AWAITED, KEY_READY, KEY_PARKED or KEY_DEADLINE. It costs
+ * nothing, and where nobody parks calls the answer is no. */
+bool rows_any(const struct store_view *view, enum key_kind kind);
+
+void rows_write_begin(struct store_view *view);
+/* A read in the midst of writing has failed. That is kept, and every rows_write_end() from then on
+ * says it: the store may have become inconsistent, and the caller must stop serving. */
+void rows_write_check(struct store_view *view, enum mk_status status);
+enum mk_status rows_write_end(struct store_view *view);
+void rows_put(struct store_view *view, struct mk_bytes key, struct mk_bytes value);
+/* The caller knows that there is no such row, so that nobody has to look. */
+void rows_put_fresh(struct store_view *view, struct mk_bytes key, struct mk_bytes value);
+void rows_delete(struct store_view *view, struct mk_bytes key);
+
+/* Live rows of a range. As committed_cursor, which see, in either view. */
+struct rows_cursor {
+    struct store_view *view;
+    struct range range;
+    struct committed_cursor committed;
+    bool committed_valid;
+    struct table_cursor speculative;
+    struct mk_bytes key;
+    struct mk_bytes value;
+};
+enum mk_status rows_cursor_open(struct rows_cursor *cursor, struct store_view *view,
+                                struct range range);
+enum mk_status rows_cursor_step(struct rows_cursor *cursor);
+void rows_cursor_close(struct rows_cursor *cursor);
+
+#endif

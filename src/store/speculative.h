@@ -1,0 +1,49 @@
+/* The rows as they will be: what the transactions proposed and not yet committed have written.
+ *
+ * Each row knows the zxid that wrote it last. A queue of (zxid, row), in order, finds what may be
+ * forgotten once the committed rows have reached a zxid; a journal of the running transaction takes
+ * it back. What is not here is as the committed rows have it. */
+#ifndef MK_STORE_SPECULATIVE_H
+#define MK_STORE_SPECULATIVE_H
+
+#include "store/index.h"
+#include "store/table.h"
+
+struct speculative {
+    struct table table;
+    struct index index;
+    struct written { /* ring of `written_cap` entries; a row has one entry per transaction */
+        mk_zxid zxid;
+        struct row *row;
+    } *written;
+    size_t written_first;
+    size_t written_count;
+    size_t written_cap;
+    struct undo { /* of the running transaction, in order; one entry per row that it has changed */
+        struct row *row;
+        bool existed;
+        bool tombstone;
+        mk_zxid zxid;
+        size_t value_len; /* the old value; all are in `undo_bytes`, one behind the other */
+    } *undo;
+    size_t undo_count;
+    size_t undo_cap;
+    struct mk_buf undo_bytes;
+    uint64_t bytes;
+    uint32_t kinds[128]; /* rows by the first byte of their key, tombstones included */
+};
+
+void speculative_init(struct speculative *rows, uint64_t seed);
+void speculative_free(struct speculative *rows);
+/* NULL: ask the committed rows. Otherwise live or tombstone. */
+struct row *speculative_find(const struct speculative *rows, struct mk_bytes key);
+/* value null: delete. */
+void speculative_write(struct speculative *rows, mk_zxid zxid, struct mk_bytes key,
+                       struct mk_bytes value);
+void speculative_end(struct speculative *rows);   /* the running transaction stays */
+void speculative_abort(struct speculative *rows); /* it goes */
+void speculative_forget(struct speculative *rows, mk_zxid zxid); /* what nothing later changed */
+uint64_t speculative_bytes(const struct speculative *rows);
+void speculative_check(const struct speculative *rows);
+
+#endif

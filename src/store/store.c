@@ -1,0 +1,207 @@
+/* The store assembled: open and close, views and transactions. */
+#include "store/checkpoint.h"
+#include "store/znodes.h"
+
+enum { VIEW_COMMITTED, VIEW_SPECULATIVE };
+
+static void view_init(struct store *store, bool speculative)
+{
+    store->views[speculative] = (struct store_view){
+        .store = store,
+        .speculative = speculative,
+        .may_block = true,
+        .zxid = store->applied,
+        .zxid_before = store->applied,
+    };
+}
+
+static struct store *store_new(struct store_base *base, const struct store_options *options)
+{
+    struct store *store = mk_alloc_zero(1, sizeof(*store));
+    store->options = *options;
+    committed_init(&store->committed, base, options->cache_bytes, options->hash_seed);
+    speculative_init(&store->speculative, options->hash_seed);
+    return store;
+}
+
+static void store_free(struct store *store)
+{
+    speculative_free(&store->speculative);
+    committed_free(&store->committed);
+    mk_buf_free(&store->value);
+    mk_arena_free(&store->scraps);
+    mk_free(store);
+}
+
+struct store *store_open(struct store_base *base, const struct store_options *options,
+                         struct mk_error *error)
+{
+    MK_ASSERT(base != NULL);
+    struct store *store = store_new(base, options);
+    enum mk_status status = checkpoint_load(store);
+    if (status != MK_OK && status != MK_NO_NODE) {
+        mk_error_set(error, "cannot read what the state is complete up to: %s; it has to be restored "
+                            "from a backup, or emptied so that the other servers fill it again",
+                     mk_status_text(status));
+        store_free(store);
+        base->ops->close(base);
+        return NULL;
+    }
+    view_init(store, VIEW_COMMITTED);
+    view_init(store, VIEW_SPECULATIVE);
+    store->checkpoint = (struct store_checkpoint){.store = store, .applied = store->applied};
+    if (status == MK_NO_NODE) {
+        struct store_view *view = &store->views[VIEW_COMMITTED];
+        view->begun = true;
+        znodes_plant(view);
+        view->begun = false;
+    }
+    return store;
+}
+
+void store_close(struct store *store)
+{
+    struct store_base *base = store->committed.base;
+    store_free(store);
+    base->ops->close(base);
+}
+
+mk_zxid store_applied(const struct store *store)
+{
+    return store->applied;
+}
+
+mk_zxid store_durable(const struct store *store)
+{
+    return store->durable;
+}
+
+const struct store_totals *store_totals(const struct store *store)
+{
+    return &store->totals;
+}
+
+uint64_t store_memory_bytes(const struct store *store)
+{
+    struct store_base *base = store->committed.base;
+    return sizeof(*store) + committed_bytes(&store->committed) +
+           speculative_bytes(&store->speculative) + store->value.cap +
+           base->ops->memory_bytes(base);
+}
+
+struct store_base *store_base_of(struct store *store)
+{
+    return store->committed.base;
+}
+
+/* ---- Views and transactions ---- */
+
+struct store_view *store_committed(struct store *store)
+{
+    return &store->views[VIEW_COMMITTED];
+}
+
+struct store_view *store_speculative(struct store *store)
+{
+    return &store->views[VIEW_SPECULATIVE];
+}
+
+void store_view_blocking(struct store_view *view, bool may_block)
+{
+    view->may_block = may_block;
+}
+
+mk_zxid store_view_zxid(const struct store_view *view)
+{
+    return view->zxid;
+}
+
+void store_begin(struct store_view *view, mk_zxid zxid, mk_ms time_ms)
+{
+    MK_ASSERT(!view->begun);
+    MK_ASSERT(zxid > view->zxid);
+    MK_ASSERT(zxid > view->store->applied);
+    view->begun = true;
+    view->zxid_before = view->zxid;
+    view->zxid = zxid;
+    view->time_ms = time_ms;
+    view->creations = 0;
+    view->wakes = 0;
+}
+
+void store_end(struct store_view *view)
+{
+    MK_ASSERT(view->begun && !view->writing);
+    view->begun = false;
+    if (view->speculative) {
+        speculative_end(&view->store->speculative);
+    } else {
+        view->store->applied = view->zxid;
+    }
+}
+
+void store_abort(struct store_view *view)
+{
+    MK_ASSERT(view->speculative);
+    MK_ASSERT(view->begun && !view->writing);
+    speculative_abort(&view->store->speculative);
+    view->zxid = view->zxid_before;
+    view->begun = false;
+}
+
+void store_speculative_forget(struct store *store, mk_zxid zxid)
+{
+    MK_ASSERT(!store->views[VIEW_SPECULATIVE].begun);
+    MK_ASSERT(zxid <= store->applied);
+    speculative_forget(&store->speculative, zxid);
+}
+
+void store_speculative_reset(struct store *store)
+{
+    struct store_view *view = &store->views[VIEW_SPECULATIVE];
+    MK_ASSERT(!view->begun);
+    speculative_free(&store->speculative);
+    speculative_init(&store->speculative, store->options.hash_seed);
+    view->zxid = store->applied;
+}
+
+/* ---- What the last MK_WOULD_BLOCK needs ---- */
+
+#define LOAD_ROWS_MAX 1024          /* rows that one load of a range brings into memory, */
+#define LOAD_BYTES_MAX ((size_t)1 << 20) /* and bytes of them: a reader thread's turn of a few ms */
+
+void store_load_wanted(const struct store *store, struct store_load *out)
+{
+    const struct store_load *wanted = &store->committed.wanted;
+    out->key.len = 0;
+    mk_buf_append_bytes(&out->key, mk_buf_view(&wanted->key));
+    out->range = wanted->range;
+    out->backwards = wanted->backwards;
+}
+
+static enum mk_status load_row(struct store_base *base, struct mk_bytes key)
+{
+    struct mk_buf value = {0};
+    enum mk_status status = base->ops->get(base, key, true, &value);
+    mk_buf_free(&value);
+    return status == MK_NO_NODE ? MK_OK : status;
+}
+
+static enum mk_status load_range(struct store_base *base, struct mk_bytes from, bool backwards)
+{
+    struct store_base_iter *iter = base->ops->iter_new(base, true);
+    enum mk_status status = base->ops->iter_seek(iter, from, backwards);
+    size_t bytes = 0;
+    for (int rows = 0; status == MK_OK && rows < LOAD_ROWS_MAX && bytes < LOAD_BYTES_MAX; rows++) {
+        bytes += base->ops->iter_key(iter).len + base->ops->iter_value(iter).len;
+        status = base->ops->iter_step(iter);
+    }
+    base->ops->iter_free(iter);
+    return status == MK_END ? MK_OK : status;
+}
+
+enum mk_status store_load(struct store_base *base, const struct store_load *load)
+{
+    struct mk_bytes key = mk_buf_view(&load->key);
+    return load->range ? load_range(base, key, load->backwards) : load_row(base, key);
+}

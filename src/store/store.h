@@ -1,0 +1,285 @@
+/* Where znodes are kept: a committed state that survives crashes, and above it the state as it will
+ * be when what is proposed has committed. Both are read and written through a *view*, by the same
+ * functions, so that prepare and apply cannot disagree about what an operation does.
+ *
+ *   rows:  speculative table  >  active table  >  frozen table  >  base (RocksDB, or memory)
+ *
+ * One thread uses a store, except where a function says "any thread". Nothing here knows who asks, or
+ * why. The log of transactions is the second half of this file; it has a thread of its own. */
+#ifndef MK_STORE_H
+#define MK_STORE_H
+
+#include "base/base.h"
+#include "tree/tree.h"
+
+/* ---- The base: immutable sorted rows below the tables. Keys and values are bytes. ---- */
+
+struct store_base_iter;
+struct store_rows; /* a frozen table, in key order, as handed to ingest() */
+
+struct store_base {
+    const struct store_base_ops *ops;
+};
+struct store_base_ops {
+    /* Any thread. `may_block` false: MK_WOULD_BLOCK rather than read the disk. MK_OK appends the
+     * value to `value`. MK_NO_NODE: no such row. MK_CORRUPT, MK_IO: failures. */
+    enum mk_status (*get)(struct store_base *base, struct mk_bytes key, bool may_block,
+                          struct mk_buf *value);
+    /* Any thread, one thread an iterator. seek: to the first row >= key, or with `backwards` to the
+     * last row < key. step goes on in that direction. MK_OK, MK_END, MK_WOULD_BLOCK, failures. */
+    struct store_base_iter *(*iter_new)(struct store_base *base, bool may_block);
+    enum mk_status (*iter_seek)(struct store_base_iter *iter, struct mk_bytes key, bool backwards);
+    enum mk_status (*iter_step)(struct store_base_iter *iter);
+    struct mk_bytes (*iter_key)(const struct store_base_iter *iter);
+    struct mk_bytes (*iter_value)(const struct store_base_iter *iter);
+    void (*iter_free)(struct store_base_iter *iter);
+    /* Any one thread: make all rows of `rows` part of the base, durably and at once, or not at all. */
+    enum mk_status (*ingest)(struct store_base *base, const struct store_rows *rows,
+                             struct mk_error *error);
+    uint64_t (*memory_bytes)(struct store_base *base); /* caches and indexes now in memory */
+    void (*close)(struct store_base *base);
+};
+/* Rows of a frozen table for ingest(), in key order: `cursor` starts at NULL. value null: deleted. */
+bool store_rows_next(const struct store_rows *rows, const void **cursor, struct mk_bytes *key,
+                     struct mk_bytes *value);
+
+/* The stand-in: a sorted array. `stall_per_mille`: how often a read that may not block says
+ * MK_WOULD_BLOCK (drawn from `random`, which may be NULL), until store_load() has loaded its key. */
+struct store_base *store_base_memory(struct mk_random *random, uint32_t stall_per_mille);
+/* One more close() is needed until it is gone: who simulates a crash closes the store and opens
+ * another one over the same base. */
+void store_base_memory_ref(struct store_base *base);
+/* What a crash may lose: forget the newest `checkpoints` ingested ones (0: none; at most 15). */
+void store_base_memory_lose(struct store_base *base, unsigned checkpoints);
+
+/* RocksDB in `directory` (created if missing). One column family; only ingested files. */
+struct store_disk_options {
+    uint64_t cache_bytes; /* block cache */
+    int open_files_max;
+};
+struct store_base *store_base_rocks(const char *directory, const struct store_disk_options *options,
+                                    struct mk_error *error); /* NULL: failed */
+
+/* ---- The store ---- */
+
+struct store_options {
+    uint64_t cache_bytes;       /* clean rows kept in memory */
+    uint64_t overlay_bytes;     /* freeze the active table at this size */
+    uint64_t overlay_bytes_max; /* store_full() from this size of active + frozen */
+    bool extended_types;        /* TTL owners are understood */
+    uint64_t hash_seed;         /* a secret, so that clients cannot choose paths that collide in
+                                  * the hash index; behaviour does not depend on it */
+};
+struct store;
+/* Takes `base`. Reads the applied zxid and totals; creates the initial tree if there is none (in the
+ * active table, with zxid 0). NULL and `error` on failure. */
+struct store *store_open(struct store_base *base, const struct store_options *options,
+                         struct mk_error *error);
+void store_close(struct store *store); /* closes the base too; loses what is not checkpointed */
+mk_zxid store_applied(const struct store *store); /* highest zxid whose changes are in */
+mk_zxid store_durable(const struct store *store); /* highest zxid in the base */
+
+struct store_totals {
+    int64_t znodes; /* without the root's double count */
+    int64_t ephemerals;
+    int64_t
+        data_bytes; /* path bytes + data bytes of every znode, as ZooKeeper's approximate size */
+    int64_t sessions;
+    int64_t calls;   /* call records */
+    int64_t awaited; /* waits of calls that are parked and not ready */
+    int64_t ready;   /* calls of which a wait no longer holds */
+};
+const struct store_totals *store_totals(const struct store *store); /* committed */
+uint64_t store_memory_bytes(const struct store *store);
+
+/* ---- Views and transactions ---- */
+
+struct store_view;
+struct store_view *store_committed(struct store *store);
+struct store_view *store_speculative(struct store *store);
+
+/* Whether reads through `view` may wait for the disk. If not, they return MK_WOULD_BLOCK and
+ * store_load_wanted() says what to load. Initially they may. */
+void store_view_blocking(struct store_view *view, bool may_block);
+
+/* Every change is made between begin and end, at one zxid, larger than all before. In the committed
+ * view, end makes `zxid` the applied one. */
+void store_begin(struct store_view *view, mk_zxid zxid, mk_ms time_ms);
+void store_end(struct store_view *view);
+void store_abort(struct store_view *view); /* speculative only: as if never begun */
+/* The committed view has reached `zxid`: forget speculative rows that nothing later has changed. */
+void store_speculative_forget(struct store *store, mk_zxid zxid);
+void store_speculative_reset(struct store *store);      /* forget all: leadership was lost */
+mk_zxid store_view_zxid(const struct store_view *view); /* of the last transaction begun */
+
+/* What the last MK_WOULD_BLOCK needs. Copy it, load it on any thread, then ask again. */
+struct store_load {
+    struct mk_buf key;
+    bool range; /* rows from key on (or before it, backwards), not one row */
+    bool backwards;
+};
+void store_load_wanted(const struct store *store, struct store_load *out);
+enum mk_status store_load(struct store_base *base, const struct store_load *load); /* any thread */
+struct store_base *store_base_of(struct store *store);
+
+/* ---- Znodes. All views into memory are valid until the next call on the same store. ---- */
+
+struct store_znode {
+    struct tree_stat stat;
+    int32_t children_count;
+    uint32_t position;   /* of its creation within its czxid's transaction */
+    int32_t data_length; /* 0 for null */
+    bool data_null;
+    struct mk_bytes data; /* with `with_data` only; null if data_null */
+    struct mk_bytes acl;  /* vector<ACL>; null: the open ACL */
+};
+
+/* MK_OK, MK_NO_NODE, MK_WOULD_BLOCK, failures. Any bytes may be asked for as path. A hit allocates
+ * nothing. Data over 128 bytes is a row of its own and is read only `with_data`. */
+enum mk_status store_znode_read(struct store_view *view, struct mk_bytes path, bool with_data,
+                                struct store_znode *out);
+
+struct store_create {
+    struct mk_bytes path;    /* checked by the caller: tree_path_check() */
+    struct mk_bytes data;    /* or null */
+    struct mk_bytes acl;     /* fixed vector<ACL>; null: open */
+    int64_t owner;           /* raw ephemeralOwner */
+    int32_t parent_cversion; /* the parent's after it; -1: one more than it was */
+    bool keep_parent;        /* if the znode exists: do not fix the parent up (all types but 1) */
+};
+/* As zookeeper-quorum.md section 9.3 has it, in the transaction begun. `*out` is the new znode.
+ * MK_NO_NODE: no parent. MK_NODE_EXISTS (the ACL and the parent are fixed up as there). */
+enum mk_status store_znode_create(struct store_view *view, const struct store_create *create,
+                                  struct store_znode *out);
+enum mk_status store_znode_delete(struct store_view *view, struct mk_bytes path);
+enum mk_status store_znode_set_data(struct store_view *view, struct mk_bytes path,
+                                    struct mk_bytes data, int32_t version, struct store_znode *out);
+enum mk_status store_znode_set_acl(struct store_view *view, struct mk_bytes path,
+                                   struct mk_bytes acl, int32_t version, struct store_znode *out);
+
+/* Children of `path`, O(log n) to the first, then O(1) each. `visit` returns false to stop; it may
+ * not call the store. By name: `from` is a name; by creation: (from_zxid, from_position). Exclusive;
+ * null or 0: from the very first (backwards: last). MK_OK when all were visited or `visit` stopped. */
+struct store_children {
+    struct mk_bytes path;
+    bool by_creation;
+    bool backwards;
+    struct mk_bytes from;
+    mk_zxid from_zxid;
+    uint32_t from_position;
+};
+typedef bool store_child_visit(void *context, struct mk_bytes name, mk_zxid czxid,
+                               uint32_t position); /* czxid, position by creation only */
+enum mk_status store_children_each(struct store_view *view, const struct store_children *query,
+                                   store_child_visit *visit, void *context);
+/* All znodes below `path`, at any depth. O(result). */
+enum mk_status store_descendants_count(struct store_view *view, struct mk_bytes path,
+                                       int64_t *count);
+
+/* ---- Sessions and their ephemerals ---- */
+
+void store_session_put(struct store_view *view, mk_session id, int32_t timeout_ms);
+void store_session_remove(struct store_view *view, mk_session id); /* not its ephemerals */
+/* MK_OK, MK_NO_NODE, ... */
+enum mk_status store_session_read(struct store_view *view, mk_session id, int32_t *timeout_ms);
+typedef bool store_session_visit(void *context, mk_session id, int32_t timeout_ms);
+enum mk_status store_sessions_each(struct store_view *view, store_session_visit *visit,
+                                   void *context);
+/* Paths of a session's ephemerals in path order, from `from` (exclusive; null: the first). */
+typedef bool store_path_visit(void *context, struct mk_bytes path);
+enum mk_status store_ephemerals_each(struct store_view *view, mk_session id, struct mk_bytes from,
+                                     store_path_visit *visit, void *context);
+
+/* ---- Parked calls: indexes that follow from the call records (tree_call), in every view alike.
+ * Writing or deleting a record's znode updates them, and so does every change of an awaited znode. ---- */
+
+/* Calls of which a wait no longer holds, in the order in which they became ready. */
+typedef bool store_call_visit(void *context, mk_zxid call);
+enum mk_status store_ready_each(struct store_view *view, store_call_visit *visit, void *context);
+/* The earliest deadline: MK_OK, MK_END if there is none. */
+enum mk_status store_deadline_first(struct store_view *view, mk_ms *deadline_ms, mk_zxid *call);
+/* Calls of a session, oldest first. */
+enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
+                                        store_call_visit *visit, void *context);
+/* A call that a `children` wait woke ends without having returned: the next waiter at those paths
+ * whose stamp no longer holds becomes ready in its place. To be called before the call's record is
+ * deleted or rewritten; nothing happens if the call is not ready. */
+void store_ready_pass_on(struct store_view *view, mk_zxid call);
+
+/* ---- Small facts of the server's own, checkpointed with the rest: name to bytes. ---- */
+
+void store_fact_put(struct store_view *view, struct mk_bytes name, struct mk_bytes value);
+enum mk_status store_fact_read(struct store_view *view, struct mk_bytes name, struct mk_buf *value);
+
+/* ---- Checkpoints ---- */
+
+struct store_checkpoint;
+bool store_checkpoint_due(const struct store *store); /* the active table has reached its size */
+bool store_changed(const struct store *store);        /* the active table holds anything */
+bool store_full(const struct store *store); /* no more changes, please, until one is done */
+/* Freeze the active table, by a swap of pointers. NULL while another is being written. */
+struct store_checkpoint *store_checkpoint_start(struct store *store);
+enum mk_status store_checkpoint_write(struct store_checkpoint *checkpoint,
+                                      struct mk_error *error); /* any thread */
+void store_checkpoint_done(struct store *store, struct store_checkpoint *checkpoint); /* frees it */
+
+/* Debug and simulator: every index agrees with the znodes. Asserts. O(everything). */
+void store_check(struct store *store);
+/* A hash over all committed rows but those that differ by history (position in tables etc.). */
+uint64_t store_hash(struct store *store);
+
+/* ==== The log: segment files in ZooKeeper's format (zookeeper-quorum.md section 12.2) ==== */
+
+/* Framing of an entry in a batch: begin, append TxnHeader and body to `batch`, end. The checksum is
+ * filled in by store_log_append(), off the core's thread. */
+size_t store_log_entry_begin(struct mk_buf *batch);
+void store_log_entry_end(struct mk_buf *batch, size_t entry);
+/* Walk a batch's entries: `offset` starts at 0. False at the end. */
+bool store_log_entry_next(struct mk_bytes batch, size_t *offset, struct mk_bytes *entry);
+
+struct store_log_options {
+    uint64_t
+        segment_bytes; /* prewritten size; a new segment is begun when the next entry does not fit */
+    uint64_t segment_first_bytes; /* of the very first one, so that a first start is quick */
+    bool sync;                    /* false: never sync; for tests that must be seen failing */
+};
+struct store_log;
+/* Open or create `directory`; find where the valid entries end. A torn tail (nothing valid after the
+ * first bad record) is cut off; anything valid after a bad record is damage: MK_CORRUPT, with the
+ * file and offset and what to do. */
+struct store_log *store_log_open(const char *directory, const struct store_log_options *options,
+                                 struct mk_error *error);
+void store_log_close(struct store_log *log);
+mk_zxid store_log_last(const struct store_log *log);  /* zxid of the last entry; 0: empty */
+mk_zxid store_log_first(const struct store_log *log); /* zxid of the first entry still kept; 0 */
+/* Entries with zxid > `after`, in order. `visit` returns a status; anything but MK_OK stops. */
+typedef enum mk_status store_log_visit(void *context, mk_zxid zxid, struct mk_bytes entry);
+enum mk_status store_log_replay(struct store_log *log, mk_zxid after, store_log_visit *visit,
+                                void *context, struct mk_error *error);
+/* Log thread: fill in checksums, write, and make durable (one fdatasync). `batch` is changed in
+ * place. Each entry's zxid follows the one before: one more, or of a later epoch (after open of an
+ * empty log and after reset: anything larger). MK_IO, MK_NO_SPACE: fatal to the caller. */
+enum mk_status store_log_append(struct store_log *log, uint8_t *batch, size_t len,
+                                struct mk_error *error);
+/* Another thread than the log's: write the next segment full of zeros if it is missing. */
+enum mk_status store_log_prewrite(struct store_log *log, struct mk_error *error);
+/* Remove whole segments that hold nothing above `zxid`; never the one in use. Any one thread. */
+enum mk_status store_log_remove_through(struct store_log *log, mk_zxid zxid,
+                                        struct mk_error *error);
+uint64_t store_log_bytes(const struct store_log *log); /* on disk */
+/* Log thread: remove every entry above `zxid`, durably (a leader's TRUNC). */
+enum mk_status store_log_truncate(struct store_log *log, mk_zxid zxid, struct mk_error *error);
+/* Log thread: empty the log (applied exceeds the last entry): it starts afresh after `zxid`. */
+enum mk_status store_log_reset(struct store_log *log, mk_zxid zxid, struct mk_error *error);
+
+/* Epoch files: decimal text, replaced by rename and synced. MK_NO_NODE: there is none. */
+enum mk_status store_epoch_read(const char *directory, const char *name, int64_t *epoch,
+                                struct mk_error *error);
+enum mk_status store_epoch_write(const char *directory, const char *name, int64_t epoch,
+                                 struct mk_error *error);
+
+/* Lock `directory` (created if missing) for this process: MK_IN_USE if another one has it. Returns
+ * a descriptor to keep open through *lock. */
+enum mk_status store_directory_lock(const char *directory, int *lock, struct mk_error *error);
+
+#endif

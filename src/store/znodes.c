@@ -1,0 +1,535 @@
+/* Znodes: read, create, delete, set data, set ACL. Source of the rules: zookeeper-quorum.md 9.3.
+ *
+ * A znode is a child row with everything but large data; a data row if its data is large; an order
+ * row, by which its siblings are listed in the order of creation; and an ephemeral row if a session
+ * owns it. Each operation first reads, then writes (rows.h), and tells calls.c what has changed. */
+#include "store/znodes.h"
+
+#include <string.h>
+
+#include "store/calls.h"
+#include "store/keys.h"
+
+/* ---- The value of a child row: fixed fields, ACL, small data ---- */
+
+enum {
+    AT_CZXID = 0,
+    AT_MZXID = 8,
+    AT_PZXID = 16,
+    AT_CTIME = 24,
+    AT_MTIME = 32,
+    AT_OWNER = 40,
+    AT_VERSION = 48,
+    AT_CVERSION = 52,
+    AT_AVERSION = 56,
+    AT_CHILDREN = 60,
+    AT_POSITION = 64,
+    AT_DATA_LENGTH = 68, /* -1: null */
+    AT_ACL_LENGTH = 72,  /* 0: the open ACL */
+    AT_ACL = 76,
+};
+
+static inline uint64_t load_u64(const uint8_t *at)
+{
+    uint64_t value;
+    memcpy(&value, at, sizeof(value));
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(value) : value;
+}
+
+static inline uint32_t load_u32(const uint8_t *at)
+{
+    uint32_t value;
+    memcpy(&value, at, sizeof(value));
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap32(value) : value;
+}
+
+static bool data_is_inline(int32_t length)
+{
+    return length <= ZNODE_INLINE_BYTES_MAX;
+}
+
+bool znode_decode(struct mk_bytes value, struct store_znode *out)
+{
+    if (value.len < AT_ACL) {
+        return false;
+    }
+    const uint8_t *at = value.data;
+    out->stat = (struct tree_stat){
+        .czxid = (mk_zxid)load_u64(at + AT_CZXID),
+        .mzxid = (mk_zxid)load_u64(at + AT_MZXID),
+        .pzxid = (mk_zxid)load_u64(at + AT_PZXID),
+        .ctime_ms = (mk_ms)load_u64(at + AT_CTIME),
+        .mtime_ms = (mk_ms)load_u64(at + AT_MTIME),
+        .version = (int32_t)load_u32(at + AT_VERSION),
+        .cversion = (int32_t)load_u32(at + AT_CVERSION),
+        .aversion = (int32_t)load_u32(at + AT_AVERSION),
+        .owner = (int64_t)load_u64(at + AT_OWNER),
+    };
+    out->children_count = (int32_t)load_u32(at + AT_CHILDREN);
+    out->position = load_u32(at + AT_POSITION);
+    int32_t data_length = (int32_t)load_u32(at + AT_DATA_LENGTH);
+    size_t acl_length = load_u32(at + AT_ACL_LENGTH);
+    size_t inline_length = data_length > 0 && data_is_inline(data_length) ? (size_t)data_length : 0;
+    if (data_length < -1 || acl_length > value.len - AT_ACL ||
+        inline_length != value.len - AT_ACL - acl_length) {
+        return false;
+    }
+    out->data_null = data_length < 0;
+    out->data_length = data_length < 0 ? 0 : data_length;
+    out->acl = acl_length == 0 ? MK_BYTES_NULL : mk_bytes_of(at + AT_ACL, acl_length);
+    out->data = out->data_null || !data_is_inline(data_length)
+                    ? MK_BYTES_NULL
+                    : mk_bytes_of(at + AT_ACL + acl_length, inline_length);
+    return true;
+}
+
+void znode_encode(struct mk_buf *out, const struct store_znode *znode)
+{
+    bool inline_data = !znode->data_null && data_is_inline(znode->data_length);
+    MK_ASSERT(!inline_data || znode->data.len == (size_t)znode->data_length);
+    uint8_t *at = mk_buf_grow(out, AT_ACL);
+    mk_store_u64(at + AT_CZXID, (uint64_t)znode->stat.czxid);
+    mk_store_u64(at + AT_MZXID, (uint64_t)znode->stat.mzxid);
+    mk_store_u64(at + AT_PZXID, (uint64_t)znode->stat.pzxid);
+    mk_store_u64(at + AT_CTIME, (uint64_t)znode->stat.ctime_ms);
+    mk_store_u64(at + AT_MTIME, (uint64_t)znode->stat.mtime_ms);
+    mk_store_u64(at + AT_OWNER, (uint64_t)znode->stat.owner);
+    mk_store_u32(at + AT_VERSION, (uint32_t)znode->stat.version);
+    mk_store_u32(at + AT_CVERSION, (uint32_t)znode->stat.cversion);
+    mk_store_u32(at + AT_AVERSION, (uint32_t)znode->stat.aversion);
+    mk_store_u32(at + AT_CHILDREN, (uint32_t)znode->children_count);
+    mk_store_u32(at + AT_POSITION, znode->position);
+    mk_store_u32(at + AT_DATA_LENGTH,
+                 znode->data_null ? UINT32_MAX : (uint32_t)znode->data_length);
+    mk_store_u32(at + AT_ACL_LENGTH, (uint32_t)znode->acl.len);
+    mk_buf_append_bytes(out, znode->acl);
+    if (inline_data) {
+        mk_buf_append_bytes(out, znode->data);
+    }
+}
+
+/* ---- Reading ---- */
+
+static struct mk_bytes canonical(struct mk_bytes path)
+{
+    return path.len == 0 ? MK_BYTES("/") : path;
+}
+
+/* A znode on its way through an operation. */
+struct spot {
+    struct mk_bytes path;
+    struct mk_bytes key;
+    struct store_znode znode;
+};
+
+static enum mk_status spot_find(struct store_view *view, struct mk_bytes path, struct spot *spot)
+{
+    spot->path = canonical(path);
+    if (!key_znode(&view->store->scraps, spot->path, &spot->key)) {
+        return MK_NO_NODE;
+    }
+    struct mk_bytes value;
+    enum mk_status status = rows_get(view, spot->key, &value);
+    if (status != MK_OK) {
+        return status;
+    }
+    return znode_decode(value, &spot->znode) ? MK_OK : MK_CORRUPT;
+}
+
+enum mk_status znode_find(struct store_view *view, struct mk_bytes path, struct store_znode *out)
+{
+    struct spot spot;
+    enum mk_status status = spot_find(view, path, &spot);
+    if (status == MK_OK) {
+        *out = spot.znode;
+    }
+    return status;
+}
+
+enum mk_status znode_load_data(struct store_view *view, struct mk_bytes path,
+                               struct store_znode *znode)
+{
+    if (znode->data_null || data_is_inline(znode->data_length)) {
+        return MK_OK;
+    }
+    struct mk_bytes key = key_path(&view->store->scraps, KEY_DATA, canonical(path));
+    enum mk_status status = rows_get(view, key, &znode->data);
+    if (status == MK_NO_NODE || (status == MK_OK && znode->data.len != (size_t)znode->data_length)) {
+        return MK_CORRUPT;
+    }
+    return status;
+}
+
+enum mk_status store_znode_read(struct store_view *view, struct mk_bytes path, bool with_data,
+                                struct store_znode *out)
+{
+    rows_enter(view);
+    enum mk_status status = znode_find(view, path, out);
+    if (status == MK_OK && with_data) {
+        return znode_load_data(view, path, out);
+    }
+    if (!with_data) {
+        out->data = MK_BYTES_NULL;
+    }
+    return status;
+}
+
+/* ---- Writing rows of a znode ---- */
+
+/* The row that ACL and data were decoded from is written over: from here on they are read from the
+ * store's buffer, until the next row is put together there. */
+static void spot_write(struct store_view *view, struct spot *spot, bool fresh)
+{
+    struct mk_buf *value = &view->store->value;
+    value->len = 0;
+    znode_encode(value, &spot->znode);
+    struct mk_bytes large = spot->znode.data;
+    bool sound = znode_decode(mk_buf_view(value), &spot->znode);
+    MK_ASSERT(sound);
+    if (!data_is_inline(spot->znode.data_length)) {
+        spot->znode.data = large;
+    }
+    if (fresh) {
+        rows_put_fresh(view, spot->key, mk_buf_view(value));
+    } else {
+        rows_put(view, spot->key, mk_buf_view(value));
+    }
+}
+
+/* The data has been `before` long (0: there was none). */
+static void spot_write_data(struct store_view *view, const struct spot *spot, int32_t before)
+{
+    bool was_row = !data_is_inline(before);
+    bool is_row = !data_is_inline(spot->znode.data_length);
+    if (!was_row && !is_row) {
+        return;
+    }
+    struct mk_bytes key = key_path(&view->store->scraps, KEY_DATA, spot->path);
+    if (!is_row) {
+        rows_delete(view, key);
+    } else if (was_row) {
+        rows_put(view, key, spot->znode.data);
+    } else {
+        rows_put_fresh(view, key, spot->znode.data);
+    }
+}
+
+static void spot_set_data(struct spot *spot, struct mk_bytes data)
+{
+    MK_ASSERT(data.len <= INT32_MAX);
+    spot->znode.data = data;
+    spot->znode.data_null = data.data == NULL;
+    spot->znode.data_length = (int32_t)data.len;
+}
+
+static struct mk_bytes spot_order_key(struct store_view *view, const struct spot *spot)
+{
+    return key_order(&view->store->scraps, key_path_parent(spot->path), spot->znode.stat.czxid,
+                     spot->znode.position);
+}
+
+static struct mk_bytes spot_ephemeral_key(struct store_view *view, const struct spot *spot,
+                                          mk_session session)
+{
+    return key_ephemeral(&view->store->scraps, session, spot->path);
+}
+
+static mk_session spot_session(const struct store_view *view, const struct spot *spot)
+{
+    return tree_owner_session(spot->znode.stat.owner, view->store->options.extended_types);
+}
+
+static void totals_add(struct store_view *view, const struct spot *spot, int sign)
+{
+    if (view->speculative) {
+        return;
+    }
+    struct store_totals *totals = &view->store->totals;
+    totals->znodes += sign;
+    totals->data_bytes += sign * ((int64_t)spot->path.len + spot->znode.data_length);
+    totals->ephemerals += spot_session(view, spot) != 0 ? sign : 0;
+}
+
+/* ---- Create ---- */
+
+/* The parent's cversion after a create; it wraps. */
+static int32_t parent_cversion(const struct store_create *create, const struct spot *parent)
+{
+    int32_t next = (int32_t)((uint32_t)parent->znode.stat.cversion + 1);
+    return create->parent_cversion != -1 ? create->parent_cversion : next;
+}
+
+/* The znode exists already: the txn's ACL replaces its own, and a create of type 1 also brings the
+ * parent forward. That is how a peer's replay over a fuzzy snapshot comes out right. */
+static enum mk_status create_existing(struct store_view *view, const struct store_create *create,
+                                      struct spot *spot, struct spot *parent)
+{
+    struct calls_change change = {.path = spot->path};
+    enum mk_status status = calls_foresee(view, &change);
+    if (status != MK_OK) {
+        return status;
+    }
+    rows_write_begin(view);
+    spot->znode.acl = create->acl;
+    spot_write(view, spot, false);
+    int32_t cversion = parent_cversion(create, parent);
+    if (!create->keep_parent && cversion > parent->znode.stat.cversion) {
+        parent->znode.stat.cversion = cversion;
+        parent->znode.stat.pzxid = view->zxid;
+        spot_write(view, parent, false);
+        calls_parent_moved(view, &change, &parent->znode);
+    }
+    status = rows_write_end(view);
+    return status == MK_OK ? MK_NODE_EXISTS : status;
+}
+
+static void create_in_parent(struct store_view *view, const struct store_create *create,
+                             struct spot *parent)
+{
+    int32_t cversion = parent_cversion(create, parent);
+    if (cversion > parent->znode.stat.cversion) {
+        parent->znode.stat.cversion = cversion;
+        parent->znode.stat.pzxid = view->zxid;
+    }
+    parent->znode.children_count++;
+    spot_write(view, parent, false);
+}
+
+/* Every row of a new znode. There is none by any of these keys. */
+static void spot_plant(struct store_view *view, struct spot *spot)
+{
+    spot_write(view, spot, true);
+    spot_write_data(view, spot, 0);
+    if (!key_path_is_root(spot->path)) {
+        rows_put_fresh(view, spot_order_key(view, spot), key_path_name(spot->path));
+    }
+    mk_session session = spot_session(view, spot);
+    if (session != 0) {
+        rows_put_fresh(view, spot_ephemeral_key(view, spot, session), MK_BYTES(""));
+    }
+    totals_add(view, spot, 1);
+}
+
+static void create_spot(struct store_view *view, const struct store_create *create,
+                        struct spot *spot)
+{
+    spot->znode = (struct store_znode){
+        .stat = {.czxid = view->zxid,
+                 .mzxid = view->zxid,
+                 .pzxid = view->zxid,
+                 .ctime_ms = view->time_ms,
+                 .mtime_ms = view->time_ms,
+                 .owner = create->owner},
+        .position = view->creations++,
+        .acl = create->acl,
+    };
+    spot_set_data(spot, create->data);
+    spot_plant(view, spot);
+}
+
+enum mk_status store_znode_create(struct store_view *view, const struct store_create *create,
+                                  struct store_znode *out)
+{
+    rows_enter(view);
+    struct spot spot = {0};
+    struct spot parent;
+    enum mk_status status = spot_find(view, create->path, &spot);
+    if (key_path_is_root(create->path)) {
+        return status == MK_OK ? MK_NODE_EXISTS : status;
+    }
+    if ((status != MK_OK && status != MK_NO_NODE) || spot.key.data == NULL) {
+        return status;
+    }
+    enum mk_status found = spot_find(view, key_path_parent(spot.path), &parent);
+    if (found != MK_OK) {
+        return found;
+    }
+    if (status == MK_OK) {
+        return create_existing(view, create, &spot, &parent);
+    }
+    struct calls_change change = {.path = spot.path, .record_new = create->data};
+    status = calls_foresee(view, &change);
+    if (status != MK_OK) {
+        return status;
+    }
+
+    rows_write_begin(view);
+    create_in_parent(view, create, &parent);
+    create_spot(view, create, &spot);
+    calls_created(view, &change, &spot.znode, &parent.znode);
+    *out = spot.znode;
+    return rows_write_end(view);
+}
+
+/* ---- Delete ---- */
+
+/* The parent's side of a delete, which happens even if the znode is gone already. */
+static bool delete_in_parent(struct store_view *view, struct spot *parent)
+{
+    bool newer = view->zxid > parent->znode.stat.pzxid;
+    if (newer) {
+        parent->znode.stat.pzxid = view->zxid;
+    }
+    return newer;
+}
+
+static void spot_uproot(struct store_view *view, const struct spot *spot)
+{
+    rows_delete(view, spot->key);
+    if (!data_is_inline(spot->znode.data_length)) {
+        rows_delete(view, key_path(&view->store->scraps, KEY_DATA, spot->path));
+    }
+    rows_delete(view, spot_order_key(view, spot));
+    mk_session session = spot_session(view, spot);
+    if (session != 0) {
+        rows_delete(view, spot_ephemeral_key(view, spot, session));
+    }
+    totals_add(view, spot, -1);
+}
+
+static enum mk_status delete_missing(struct store_view *view, struct mk_bytes path,
+                                     struct spot *parent)
+{
+    struct calls_change change = {.path = path};
+    enum mk_status status = calls_foresee(view, &change);
+    if (status != MK_OK) {
+        return status;
+    }
+    rows_write_begin(view);
+    if (delete_in_parent(view, parent)) {
+        spot_write(view, parent, false);
+        calls_parent_moved(view, &change, &parent->znode);
+    }
+    status = rows_write_end(view);
+    return status == MK_OK ? MK_NO_NODE : status;
+}
+
+static enum mk_status delete_found(struct store_view *view, struct spot *spot, struct spot *parent)
+{
+    struct calls_change change = {.path = spot->path};
+    enum mk_status status = calls_record_keep(view, &change, &spot->znode);
+    if (status == MK_OK) {
+        status = calls_foresee(view, &change);
+    }
+    if (status != MK_OK) {
+        return status;
+    }
+
+    rows_write_begin(view);
+    delete_in_parent(view, parent);
+    MK_ASSERT(parent->znode.children_count > 0);
+    parent->znode.children_count--;
+    spot_write(view, parent, false);
+    spot_uproot(view, spot);
+    calls_deleted(view, &change, &parent->znode);
+    return rows_write_end(view);
+}
+
+enum mk_status store_znode_delete(struct store_view *view, struct mk_bytes path)
+{
+    rows_enter(view);
+    if (key_path_is_root(path)) {
+        return MK_BAD_ARGUMENTS;
+    }
+    struct spot spot = {0};
+    struct spot parent;
+    enum mk_status status = spot_find(view, path, &spot);
+    if ((status != MK_OK && status != MK_NO_NODE) || spot.key.data == NULL) {
+        return status;
+    }
+    enum mk_status found = spot_find(view, key_path_parent(spot.path), &parent);
+    if (found != MK_OK) {
+        return found;
+    }
+    if (status == MK_NO_NODE) {
+        return delete_missing(view, spot.path, &parent);
+    }
+    if (spot.znode.children_count != 0) {
+        return MK_NOT_EMPTY;
+    }
+    return delete_found(view, &spot, &parent);
+}
+
+/* ---- Set ---- */
+
+enum mk_status store_znode_set_data(struct store_view *view, struct mk_bytes path,
+                                    struct mk_bytes data, int32_t version, struct store_znode *out)
+{
+    rows_enter(view);
+    struct spot spot;
+    enum mk_status status = spot_find(view, path, &spot);
+    struct calls_change change = {.path = spot.path, .record_new = data};
+    if (status == MK_OK) {
+        status = calls_record_keep(view, &change, &spot.znode);
+    }
+    if (status == MK_OK) {
+        status = calls_foresee(view, &change);
+    }
+    if (status != MK_OK) {
+        return status;
+    }
+
+    int32_t before = spot.znode.data_length;
+    spot_set_data(&spot, data);
+    spot.znode.stat.version = version;
+    spot.znode.stat.mzxid = view->zxid;
+    spot.znode.stat.mtime_ms = view->time_ms;
+    rows_write_begin(view);
+    spot_write(view, &spot, false);
+    spot_write_data(view, &spot, before);
+    if (!view->speculative) {
+        view->store->totals.data_bytes += spot.znode.data_length - before;
+    }
+    calls_data_changed(view, &change, &spot.znode);
+    *out = spot.znode;
+    return rows_write_end(view);
+}
+
+enum mk_status store_znode_set_acl(struct store_view *view, struct mk_bytes path,
+                                   struct mk_bytes acl, int32_t version, struct store_znode *out)
+{
+    rows_enter(view);
+    struct spot spot;
+    enum mk_status status = spot_find(view, path, &spot);
+    if (status != MK_OK) {
+        return status;
+    }
+    spot.znode.acl = acl;
+    spot.znode.stat.aversion = version;
+    rows_write_begin(view);
+    spot_write(view, &spot, false);
+    *out = spot.znode;
+    return rows_write_end(view);
+}
+
+/* ---- The znodes of a new ensemble ---- */
+
+static void plant(struct store_view *view, struct mk_bytes path, const struct store_znode *znode)
+{
+    struct spot spot = {.path = path, .znode = *znode};
+    bool possible = key_znode(&view->store->scraps, path, &spot.key);
+    MK_ASSERT(possible);
+    spot_plant(view, &spot);
+}
+
+/* Positions start at 1: (0, 0) means "from the first" to who lists children in order of creation. */
+void znodes_plant(struct store_view *view)
+{
+    /* world:anyone may read */
+    static const uint8_t read_only[] = {0, 0, 0, 1, 0, 0, 0, TREE_READ, 0, 0, 0, 5, 'w', 'o', 'r', 'l',
+                                        'd', 0, 0, 0, 6, 'a', 'n', 'y', 'o', 'n', 'e'};
+    struct mk_bytes empty = MK_BYTES("");
+    rows_write_begin(view);
+    plant(view, MK_BYTES("/"), &(struct store_znode){.children_count = 1, .data = empty});
+    plant(view, MK_BYTES("/zookeeper"),
+          &(struct store_znode){.children_count = 2, .data = empty, .position = 1});
+    plant(view, MK_BYTES("/zookeeper/config"),
+          &(struct store_znode){.stat = {.aversion = -1},
+                                .data = empty,
+                                .position = 2,
+                                .acl = mk_bytes_of(read_only, sizeof(read_only))});
+    plant(view, MK_BYTES("/zookeeper/quota"),
+          &(struct store_znode){.data = empty, .position = 3});
+    enum mk_status status = rows_write_end(view);
+    MK_ASSERT(status == MK_OK);
+}
