@@ -1,0 +1,203 @@
+/* What a call can do: once, recall, wait; and fail(). */
+#include "recipe/environment.h"
+#include "recipe/run.h"
+#include "recipe/value.h"
+
+/* `what` with a colon: call.once(...) passes no call. */
+static struct run_state *call_check(lua_State *L, const char *what)
+{
+    struct run_state *state = run_of(L, what);
+    if (!sandbox_has_metatable(L, 1, SLOT_CALL)) {
+        luaL_error(L, "write %s(...), with a colon", what);
+    }
+    return state;
+}
+
+/* ---- once, recall ---- */
+
+static struct mk_bytes step_name_check(lua_State *L, const char *what)
+{
+    struct mk_bytes name = sandbox_check_bytes(L, 2);
+    if (name.len == 0 || name.len > STEP_NAME_BYTES_MAX) {
+        luaL_error(L, "%s: a step's name has 1 to %d bytes", what, STEP_NAME_BYTES_MAX);
+    }
+    return name;
+}
+
+/* Encode the value on top, remember it, and put what later runs will see in its place: a copy, so
+ * that changing it afterwards changes nothing in this run either. */
+static void step_remember(lua_State *L, struct run_state *state, struct mk_bytes name)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    size_t bytes_max = sandbox->limits->result_bytes_max;
+    if (lua_isnil(L, -1)) {
+        luaL_error(L, "call:once('%s'): the function must return what is to be remembered",
+                   lua_tostring(L, 2));
+    }
+    sandbox->scratch.len = 0;
+    value_append_msgpack(L, lua_gettop(L), &sandbox->scratch, bytes_max);
+    struct mk_bytes value = mk_arena_copy(&sandbox->scraps, mk_buf_view(&sandbox->scratch));
+    if (!steps_add(&state->steps, mk_arena_copy(&sandbox->scraps, name), value)) {
+        luaL_error(L, "call:once: more than %d steps", STEPS_MAX);
+    }
+    if (state->steps.bytes > bytes_max) {
+        sandbox_exhaust(L, "a call remembers more than %zu bytes", bytes_max);
+    }
+    lua_pop(L, 1);
+    value_push_msgpack(L, value);
+}
+
+static int call_once(lua_State *L)
+{
+    struct run_state *state = call_check(L, "call:once");
+    struct mk_bytes name = step_name_check(L, "call:once");
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    const struct step *step = steps_find(&state->steps, name);
+    if (step != NULL) {
+        value_push_msgpack(L, step->value);
+        return 1;
+    }
+    if (state->once_depth == 0) {
+        state->once_effects = state->effects_count;
+    }
+    state->once_depth++; /* a raise leaves it so: see run_once_unwound() */
+    lua_settop(L, 3);
+    lua_call(L, 0, 1);
+    if (steps_find(&state->steps, name) != NULL) {
+        luaL_error(L, "call:once('%s') within itself", lua_tostring(L, 2));
+    }
+    step_remember(L, state, name);
+    state->once_depth--;
+    return 1;
+}
+
+static int call_recall(lua_State *L)
+{
+    struct run_state *state = call_check(L, "call:recall");
+    const struct step *step = steps_find(&state->steps, step_name_check(L, "call:recall"));
+    if (step == NULL) {
+        lua_pushnil(L);
+    } else {
+        value_push_msgpack(L, step->value);
+    }
+    return 1;
+}
+
+/* ---- wait ---- */
+
+static const struct {
+    const char *field;
+    enum recipe_wait_kind kind;
+} wait_kinds[] = {
+    {"created", RECIPE_WAIT_CREATED},
+    {"deleted", RECIPE_WAIT_DELETED},
+    {"changed", RECIPE_WAIT_CHANGED},
+    {"children", RECIPE_WAIT_CHILDREN},
+};
+
+static const char *const wait_names[] = {"created", "deleted", "changed", "children", "all", NULL};
+
+static void wait_add(lua_State *L, struct recipe_run *run, enum recipe_wait_kind kind, int index)
+{
+    if (lua_type(L, index) != LUA_TSTRING) {
+        luaL_error(L, "call:wait: a path is a string, not a %s", luaL_typename(L, index));
+    }
+    if (run->waits_count == RECIPE_WAITS_MAX) {
+        luaL_error(L, "call:wait: more than %d paths", RECIPE_WAITS_MAX);
+    }
+    struct mk_bytes path = sandbox_bytes(L, index);
+    run->waits[run->waits_count++] = (struct recipe_wait){
+        .kind = kind, .path_at = run->wait_paths.len, .path_len = path.len};
+    mk_buf_append_bytes(&run->wait_paths, path);
+}
+
+/* The field on top: a path, a list of paths, or nothing. */
+static void wait_add_field(lua_State *L, struct recipe_run *run, enum recipe_wait_kind kind)
+{
+    int index = lua_gettop(L);
+    if (lua_type(L, index) != LUA_TTABLE) {
+        if (!lua_isnil(L, index)) {
+            wait_add(L, run, kind, index);
+        }
+        return;
+    }
+    struct value_keys keys = value_keys_sorted(L, index);
+    if (!keys.list) {
+        luaL_error(L, "call:wait: a path, or a list of paths");
+    }
+    for (size_t i = 0; i < keys.count; i++) {
+        value_key_push(L, &keys.keys[i]);
+        lua_rawget(L, index);
+        wait_add(L, run, kind, lua_gettop(L));
+        lua_pop(L, 1);
+    }
+}
+
+static void wait_read(lua_State *L, struct recipe_run *run)
+{
+    run->waits_count = 0;
+    value_fields_check(L, 2, "call:wait", wait_names);
+    lua_getfield(L, 2, "all");
+    bool all = lua_toboolean(L, -1) != 0;
+    for (size_t i = 0; i < MK_COUNT(wait_kinds); i++) {
+        enum recipe_wait_kind kind = wait_kinds[i].kind;
+        lua_getfield(L, 2, wait_kinds[i].field);
+        wait_add_field(L, run, kind == RECIPE_WAIT_CHILDREN && all ? RECIPE_WAIT_CHILDREN_ALL : kind);
+        lua_pop(L, 1);
+    }
+    if (run->waits_count == 0) {
+        luaL_error(L, "call:wait: nothing to wait for");
+    }
+}
+
+static int call_wait(lua_State *L)
+{
+    struct run_state *state = call_check(L, "call:wait");
+    struct sandbox *sandbox = sandbox_of(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    if (state->run->cancel) {
+        return luaL_error(L, "call:wait: cancel cannot wait");
+    }
+    if (!state->run->may_park) {
+        mk_error_set(&sandbox->stop_text, "a call without an id may not wait");
+        sandbox->stop_name = "BadArguments";
+        sandbox_stop(L, STOP_FAILED);
+    }
+    if (state->once_depth > 0) {
+        return luaL_error(L, "call:wait inside call:once: the step would never be remembered");
+    }
+    if (state->unrepeatable.text[0] != '\0') {
+        return luaL_error(L,
+                          "call:wait: the next run starts from the top and would repeat this "
+                          "effect, so make it inside call:once: %s",
+                          state->unrepeatable.text);
+    }
+    wait_read(L, state->run);
+    sandbox_stop(L, STOP_WAIT);
+}
+
+void library_push_call(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"once", call_once}, {"recall", call_recall}, {"wait", call_wait}, {NULL, NULL}};
+    environment_push_functions(L, functions);
+}
+
+/* ---- fail ---- */
+
+int library_fail(lua_State *L)
+{
+    struct mk_bytes name = sandbox_check_bytes(L, 1);
+    struct mk_bytes message = lua_isnoneornil(L, 2) ? MK_BYTES("") : sandbox_check_bytes(L, 2);
+    bool valid = name.len > 0 && name.len <= RECIPE_ERROR_NAME_BYTES_MAX && name.data[0] >= 'A' &&
+                 name.data[0] <= 'Z';
+    for (size_t i = 0; i < name.len && valid; i++) {
+        uint8_t lower = name.data[i] | 0x20;
+        valid = lower >= 'a' && lower <= 'z';
+    }
+    if (!valid) {
+        return luaL_error(L, "fail: an error's name is like NotOwner, at most %d letters",
+                          RECIPE_ERROR_NAME_BYTES_MAX);
+    }
+    sandbox_raise_message(L, lua_tostring(L, 1), message);
+}

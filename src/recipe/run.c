@@ -1,0 +1,287 @@
+/* One run, from its inputs to one of four ends.
+ *
+ *     enter ─▶ the chunk runs ─▶ operation's run(call) ─▶ its result is encoded ─▶ RETURNED
+ *                                   │
+ *                                   ├─ call:wait ──────────────▶ PARKED       (STOP_WAIT)
+ *                                   ├─ the host would block ───▶ WOULD_BLOCK  (STOP_WOULD_BLOCK)
+ *                                   ├─ a budget, a failing disk ▶ FAILED      (STOP_BUDGET, _FAILED)
+ *                                   └─ an error not caught ────▶ FAILED
+ *
+ * Everything right of "enter" happens in Lua, that is, below one protected call. */
+#include "recipe/run.h"
+
+#include "recipe/environment.h"
+#include "recipe/value.h"
+
+#include <string.h>
+
+/* ---- What functions called by the recipe ask of the run ---- */
+
+struct run_state *run_of(lua_State *L, const char *what)
+{
+    struct run_state *state = sandbox_of(L)->run;
+    if (state == NULL) {
+        luaL_error(L, "%s works inside an operation's run and cancel only", what);
+    }
+    return state;
+}
+
+void run_effect_begin(lua_State *L, struct run_state *state, const char *what)
+{
+    uint32_t max = sandbox_of(L)->limits->effects_max;
+    if (state->operation->shown.reads_only) {
+        luaL_error(L, "%s: the operation declares reads_only", what);
+    }
+    if (state->effects_count >= max) {
+        sandbox_exhaust(L, "the run has more than %u effects", (unsigned)max);
+    }
+}
+
+/* Remember the first effect that another run, from the top, would make once more. */
+static void unrepeatable_set(struct run_state *state, const char *where, const char *what)
+{
+    if (state->unrepeatable.text[0] == '\0') {
+        mk_error_set(&state->unrepeatable, "%s%s", where, what);
+    }
+}
+
+void run_effect_done(lua_State *L, struct run_state *state, const char *what)
+{
+    state->effects_count++;
+    if (state->once_depth == 0 && state->run->may_park) {
+        struct mk_error where;
+        sandbox_where(L, &where);
+        unrepeatable_set(state, where.text, what);
+    }
+}
+
+int run_once_depth(const struct run_state *state)
+{
+    return state == NULL ? 0 : state->once_depth;
+}
+
+void run_once_unwound(struct run_state *state, int depth)
+{
+    if (state == NULL || state->once_depth == depth) {
+        return;
+    }
+    MK_ASSERT(state->once_depth > depth);
+    state->once_depth = depth;
+    if (state->effects_count > state->once_effects && depth == 0) {
+        unrepeatable_set(state, "", "an effect of a call:once that failed");
+    }
+}
+
+/* "NoNode" of "MK_NO_NODE", in the run's scraps. */
+static const char *answer_name(struct sandbox *sandbox, enum mk_status status)
+{
+    const char *name = mk_status_name(status) + strlen("MK_");
+    char *out = mk_arena_alloc(&sandbox->scraps, strlen(name) + 1);
+    size_t len = 0;
+    for (size_t i = 0; name[i] != '\0'; i++) {
+        bool first = i == 0 || name[i - 1] == '_';
+        if (name[i] != '_') {
+            out[len++] = (char)(first ? name[i] : name[i] | 0x20);
+        }
+    }
+    out[len] = '\0';
+    return out;
+}
+
+void run_check(lua_State *L, enum mk_status status, const char *what, struct mk_bytes path)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    if (status == MK_OK) {
+        return;
+    }
+    if (status == MK_WOULD_BLOCK) {
+        sandbox_stop(L, STOP_WOULD_BLOCK);
+    }
+    const char *name = answer_name(sandbox, status);
+    int path_len = path.len > 256 ? 256 : (int)path.len;
+    if (status >= MK_IO) { /* a failure: nothing that a recipe could do is of use */
+        mk_error_set(&sandbox->stop_text, "%s %.*s: %s", what, path_len, (const char *)path.data,
+                     mk_status_text(status));
+        sandbox->stop_name = name;
+        sandbox_stop(L, STOP_FAILED);
+    }
+    sandbox_raise(L, name, "%s %.*s: %s", what, path_len, (const char *)path.data,
+                  mk_status_text(status));
+}
+
+/* ---- In Lua: the call ---- */
+
+static void session_text(mk_session session, char out[17])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < 16; i++) {
+        out[i] = digits[(uint64_t)session >> (60 - 4 * i) & 0xf];
+    }
+    out[16] = '\0';
+}
+
+static void call_push(lua_State *L, const struct run_state *state)
+{
+    const struct recipe_run *run = state->run;
+    char session[17];
+    mk_ms timeout_ms = -1;
+    session_text(run->session, session);
+    lua_createtable(L, 0, 4);
+    arguments_push(L, state->operation, run->format, run->arguments, &timeout_ms);
+    lua_setfield(L, -2, "args");
+    lua_pushnumber(L, (lua_Number)run->zxid);
+    lua_setfield(L, -2, "zxid");
+    lua_pushnumber(L, (lua_Number)run->now_ms);
+    lua_setfield(L, -2, "now");
+    lua_pushlstring(L, session, 16);
+    lua_setfield(L, -2, "session");
+    sandbox_set_metatable(L, SLOT_CALL);
+}
+
+static int operation_run(lua_State *L)
+{
+    struct run_state *state = lua_touserdata(L, 1);
+    struct sandbox *sandbox = sandbox_of(L);
+    struct recipe_run *run = state->run;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_CHUNK);
+    lua_call(L, 0, 1);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_getfield(L, -1, state->operation->shown.name);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_getfield(L, -1, run->cancel ? "cancel" : "run");
+
+    sandbox->run = state;
+    call_push(L, state);
+    lua_call(L, 1, 1);
+    if (!run->cancel) {
+        value_append(L, run->format, lua_gettop(L), &run->result,
+                     sandbox->limits->result_bytes_max);
+    }
+    return 0;
+}
+
+/* [A-Z][A-Za-z]*: what a caller may be told as the name of an error. */
+static bool error_name_valid(const char *name)
+{
+    size_t len = strlen(name);
+    bool valid = len > 0 && len <= RECIPE_ERROR_NAME_BYTES_MAX && name[0] >= 'A' && name[0] <= 'Z';
+    for (size_t i = 1; i < len && valid; i++) {
+        char lower = (char)(name[i] | 0x20);
+        valid = lower >= 'a' && lower <= 'z';
+    }
+    return valid;
+}
+
+static void message_append(struct recipe_run *run, struct mk_bytes text, size_t bytes_max)
+{
+    while (text.len > 0) {
+        size_t length = value_utf8_length(text);
+        size_t step = length == 0 ? 1 : length;
+        if (run->message.len + (length == 0 ? 3 : length) > bytes_max) {
+            return;
+        }
+        if (length == 0) {
+            mk_buf_append(&run->message, "\xef\xbf\xbd", 3); /* U+FFFD */
+        } else {
+            mk_buf_append(&run->message, text.data, length);
+        }
+        text = mk_bytes_of(text.data + step, text.len - step);
+    }
+}
+
+static void failed_set(struct recipe_run *run, const char *name, struct mk_bytes message,
+                       size_t bytes_max)
+{
+    const char *checked = error_name_valid(name) ? name : "RecipeError";
+    memcpy(run->error_name, checked, strlen(checked) + 1);
+    run->end = RECIPE_FAILED;
+    message_append(run, message, bytes_max);
+}
+
+static int run_enter(lua_State *L)
+{
+    struct run_state *state = lua_touserdata(L, 1);
+    const char *name = NULL;
+    if (sandbox_protect(L, operation_run, state, &name)) {
+        state->run->end = RECIPE_RETURNED;
+    } else {
+        failed_set(state->run, name, sandbox_bytes(L, -1), sandbox_of(L)->limits->result_bytes_max);
+    }
+    return 0;
+}
+
+/* ---- Around Lua ---- */
+
+/* A run that did not return leaves no result, and one that did not park leaves no waits. */
+static void run_end(struct run_state *state, struct sandbox *sandbox, size_t result_begin,
+                    size_t waits_begin)
+{
+    struct recipe_run *run = state->run;
+    size_t bytes_max = sandbox->limits->result_bytes_max;
+    switch (sandbox->stop) {
+    case STOP_NONE: break; /* run_enter() has set `end` */
+    case STOP_WAIT: run->end = RECIPE_PARKED; break;
+    case STOP_WOULD_BLOCK: run->end = RECIPE_WOULD_BLOCK; break;
+    case STOP_BUDGET:
+        failed_set(run, "Budget", mk_bytes_text(sandbox->stop_text.text), bytes_max);
+        break;
+    case STOP_FAILED:
+        failed_set(run, sandbox->stop_name, mk_bytes_text(sandbox->stop_text.text), bytes_max);
+        break;
+    }
+    if (run->end != RECIPE_RETURNED) {
+        run->result.len = result_begin;
+    }
+    if (run->end != RECIPE_PARKED) {
+        run->waits_count = 0;
+        run->wait_paths.len = waits_begin;
+    }
+    if (run->end == RECIPE_FAILED) { /* its effects are undone, and so is what it remembers */
+        mk_buf_append_bytes(&run->once_out, run->once);
+    } else if (run->end != RECIPE_WOULD_BLOCK) {
+        steps_write(&state->steps, &run->once_out);
+    }
+    run->instructions = sandbox->instructions;
+}
+
+void recipe_run(struct recipe_engine *engine, struct recipe_run *run)
+{
+    struct run_state state = {.run = run, .version = run->version};
+    size_t bytes_max = engine->options.result_bytes_max;
+    MK_ASSERT(run->version->engine == engine);
+    MK_ASSERT(run->host != NULL);
+    state.operation = operation_of(run->operation);
+    run->waits_count = 0;
+    run->instructions = 0;
+    run->error_name[0] = '\0';
+    if (run->cancel && !run->operation->has_cancel) {
+        run->end = RECIPE_RETURNED;
+        mk_buf_append_bytes(&run->once_out, run->once);
+        return;
+    }
+    struct sandbox *sandbox = version_sandbox(run->version);
+    bool intact = steps_read(&state.steps, run->once, engine->options.nesting_max);
+    if (sandbox == NULL || !intact) {
+        failed_set(run, intact ? "Budget" : "RecipeError",
+                   intact ? MK_BYTES("the recipe does not fit into its memory")
+                          : MK_BYTES("what the call remembers is damaged"),
+                   bytes_max);
+        mk_buf_append_bytes(&run->once_out, run->once);
+        return;
+    }
+
+    size_t result_begin = run->result.len;
+    size_t waits_begin = run->wait_paths.len;
+    (void)sandbox_enter(sandbox, run_enter, &state);
+    sandbox->run = NULL;
+    run_end(&state, sandbox, result_begin, waits_begin);
+    version_sandbox_leave(run->version);
+}
+
+void recipe_run_deinit(struct recipe_run *run)
+{
+    mk_buf_free(&run->result);
+    mk_buf_free(&run->message);
+    mk_buf_free(&run->once_out);
+    mk_buf_free(&run->wait_paths);
+}

@@ -1,0 +1,35 @@
+/* One run of an operation, as the functions that it calls see it. */
+#ifndef MK_RECIPE_RUN_H
+#define MK_RECIPE_RUN_H
+
+#include "recipe/sandbox.h"
+#include "recipe/steps.h"
+#include "recipe/version.h"
+
+struct run_state {
+    struct recipe_run *run;
+    struct recipe_version *version;
+    const struct operation *operation;
+    struct steps steps;
+    uint32_t effects_count;
+    int once_depth;            /* how many call:once() are being executed, one within the other */
+    uint32_t once_effects;     /* effects_count when the outermost of them began */
+    struct mk_error unrepeatable; /* the first effect that a further run would repeat; or "" */
+};
+
+/* The run at hand, or an error: the recipe's chunk itself runs before there is a call.
+ * [-0, +0, raises] */
+struct run_state *run_of(lua_State *L, const char *what);
+
+/* Before and after an effect; `what` is "znode.create". The first may raise. */
+void run_effect_begin(lua_State *L, struct run_state *state, const char *what);
+void run_effect_done(lua_State *L, struct run_state *state, const char *what);
+
+/* pcall() unwinds out of call:once(): what was begun there is not remembered. `state` may be NULL. */
+int run_once_depth(const struct run_state *state);
+void run_once_unwound(struct run_state *state, int depth);
+
+/* Raise what `status` says about `what`; nothing on MK_OK. [-0, +0, raises] */
+void run_check(lua_State *L, enum mk_status status, const char *what, struct mk_bytes path);
+
+#endif

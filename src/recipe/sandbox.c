@@ -1,0 +1,422 @@
+/* The lua_State of one recipe version and the budgets of its runs.
+ *
+ * What was measured on LuaJIT 2.1 decides the shape (design section 6.5). Compiled traces never call
+ * hooks: the JIT is off. No hook fires inside an xpcall handler: xpcall is ours. One instruction may
+ * run for seconds: library functions charge for what they handle, and the allocator bounds strings.
+ * An error outside a protected call ends the process: every entry is a lua_cpcall(). */
+#include "recipe/sandbox.h"
+
+#include "recipe/environment.h"
+
+#include <luajit.h>
+#include <string.h>
+
+/* Arrays and the Lua stack grow by reallocation, strings never do. So this bounds a list (131,072
+ * elements at 64 KB) and lets deep recursion end in Lua's own "stack overflow" (a stack of 512 KB). */
+#define REALLOC_FACTOR 16
+/* What one run may allocate in sum, in multiples of memory_bytes_max: bounds concatenation in a loop,
+ * which is one instruction whatever the length. */
+#define CHURN_FACTOR 16
+/* Garbage above this is collected when a run has ended. A usual run makes less than 10 KB. */
+#define GARBAGE_BYTES_MAX ((size_t)1024 * 1024)
+
+/* ---- Memory ---- */
+
+/* lua_Alloc: the cap is a refusal, which LuaJIT turns into an error that only we can catch. */
+static void *sandbox_alloc(void *context, void *memory, size_t size_before, size_t size)
+{
+    struct sandbox *sandbox = context;
+    if (size == 0) {
+        sandbox->memory_bytes -= size_before;
+        mk_free(memory);
+        return NULL;
+    }
+    size_t growth = size > size_before ? size - size_before : 0;
+    size_t max = sandbox->limits->alloc_bytes_max;
+    max = memory == NULL ? max + SANDBOX_STRING_OVERHEAD : max * REALLOC_FACTOR;
+    bool over = growth > sandbox->limits->memory_bytes_max - sandbox->memory_bytes ||
+                (sandbox->armed && growth > 0 && size > max);
+    if (over) {
+        sandbox->out_of_memory = true;
+        return NULL;
+    }
+    sandbox->memory_bytes += size - size_before;
+    sandbox->churn_bytes += growth;
+    return mk_realloc(memory, size);
+}
+
+/* ---- Raising ---- */
+
+void sandbox_where(lua_State *L, struct mk_error *out)
+{
+    lua_Debug frame;
+    out->text[0] = '\0';
+    for (int level = 0; lua_getstack(L, level, &frame) != 0; level++) {
+        lua_getinfo(L, "Sl", &frame);
+        if (frame.currentline > 0) {
+            mk_error_set(out, "%s:%d: ", frame.short_src, frame.currentline);
+            return;
+        }
+    }
+}
+
+_Noreturn static void raise(lua_State *L)
+{
+    (void)lua_error(L);
+    MK_ASSERT(!"lua_error() returned");
+}
+
+void sandbox_stop(lua_State *L, enum sandbox_stop stop)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    MK_ASSERT(stop != STOP_NONE);
+    if (sandbox->stop == STOP_NONE) {
+        sandbox->stop = stop;
+    }
+    lua_pushnil(L); /* lua_error() wants a value; nobody looks at this one */
+    raise(L);
+}
+
+void sandbox_exhausted(lua_State *L)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    if (sandbox->stop == STOP_NONE) {
+        struct mk_error what = sandbox->stop_text;
+        struct mk_error where;
+        sandbox_where(L, &where);
+        mk_error_set(&sandbox->stop_text, "%s%s", where.text, what.text);
+    }
+    sandbox_stop(L, STOP_BUDGET);
+}
+
+void sandbox_raise_message(lua_State *L, const char *name, struct mk_bytes message)
+{
+    luaL_checkstack(L, 4, "raising an error");
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "error");
+    sandbox_push_bytes(L, message);
+    lua_setfield(L, -2, "message");
+    sandbox_set_metatable(L, SLOT_ERROR);
+    raise(L);
+}
+
+void sandbox_raised(lua_State *L, const char *name)
+{
+    struct mk_error message;
+    struct mk_error where;
+    sandbox_where(L, &where);
+    mk_error_set(&message, "%s%s", where.text, sandbox_of(L)->raised.text);
+    sandbox_raise_message(L, name, mk_bytes_text(message.text));
+}
+
+/* ---- Budgets ---- */
+
+static void hook(lua_State *L, lua_Debug *frame)
+{
+    (void)frame;
+    struct sandbox *sandbox = sandbox_of(L);
+    const struct recipe_options *limits = sandbox->limits;
+    if (sandbox->stop != STOP_NONE) {
+        sandbox_stop(L, sandbox->stop);
+    }
+    sandbox->instructions += SANDBOX_HOOK_INSTRUCTIONS;
+    if (sandbox->instructions > limits->instructions_max) {
+        sandbox_exhaust(L, "the run took more than %llu instructions",
+                        (unsigned long long)limits->instructions_max);
+    }
+    if (sandbox->churn_bytes > limits->memory_bytes_max * CHURN_FACTOR) {
+        sandbox_exhaust(L, "the run allocated more than %llu bytes",
+                        (unsigned long long)limits->memory_bytes_max * CHURN_FACTOR);
+    }
+    if (sandbox->instructions % SANDBOX_CLOCK_INSTRUCTIONS == 0 && limits->elapsed_ms != NULL) {
+        mk_ms elapsed_ms = limits->elapsed_ms(limits->elapsed_context) - sandbox->started_ms;
+        if (elapsed_ms > limits->elapsed_max_ms) {
+            sandbox_exhaust(L, "the run took longer than %lld ms",
+                            (long long)limits->elapsed_max_ms);
+        }
+    }
+}
+
+void sandbox_charge(lua_State *L, uint64_t amount)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    uint64_t left = sandbox->limits->work_max - sandbox->work;
+    if (amount > left) {
+        sandbox->work = sandbox->limits->work_max;
+        sandbox_exhaust(L, "library functions handled more than %llu bytes and elements",
+                        (unsigned long long)sandbox->limits->work_max);
+    }
+    sandbox->work += amount;
+}
+
+void sandbox_push_bytes(lua_State *L, struct mk_bytes bytes)
+{
+    uint64_t max = sandbox_of(L)->limits->alloc_bytes_max;
+    sandbox_charge(L, bytes.len);
+    if (bytes.len > max) {
+        sandbox_exhaust(L, "a string of %llu bytes is longer than %llu",
+                        (unsigned long long)bytes.len, (unsigned long long)max);
+    }
+    lua_pushlstring(L, bytes.len == 0 ? "" : (const char *)bytes.data, bytes.len);
+}
+
+/* ---- Life ---- */
+
+static int panic(lua_State *L)
+{
+    (void)L;
+    MK_ASSERT(!"an error of a recipe was raised outside a protected call");
+    return 0;
+}
+
+static int environment_enter(lua_State *L)
+{
+    environment_build(L);
+    return 0;
+}
+
+struct sandbox *sandbox_new(const struct recipe_options *limits, struct recipe_log *log)
+{
+    struct sandbox *sandbox = mk_alloc_zero(1, sizeof(*sandbox));
+    sandbox->limits = limits;
+    sandbox->log = log;
+    sandbox->L = lua_newstate(sandbox_alloc, sandbox);
+    if (sandbox->L == NULL) {
+        sandbox_free(sandbox);
+        return NULL;
+    }
+    lua_atpanic(sandbox->L, panic);
+    luaJIT_setmode(sandbox->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    if (!sandbox_enter(sandbox, environment_enter, NULL)) {
+        sandbox_free(sandbox);
+        return NULL;
+    }
+    sandbox_leave(sandbox);
+    return sandbox;
+}
+
+void sandbox_free(struct sandbox *sandbox)
+{
+    if (sandbox == NULL) {
+        return;
+    }
+    if (sandbox->L != NULL) {
+        lua_close(sandbox->L);
+    }
+    MK_ASSERT(sandbox->memory_bytes == 0);
+    mk_arena_free(&sandbox->scraps);
+    mk_buf_free(&sandbox->scratch);
+    mk_free(sandbox);
+}
+
+/* ---- Compiling ---- */
+
+struct compilation {
+    struct mk_bytes source;
+    const char *chunk;
+    struct mk_error *error;
+    bool done;
+};
+
+static const char *source_read(lua_State *L, void *context, size_t *size)
+{
+    (void)L;
+    struct compilation *compilation = context;
+    struct mk_bytes all = compilation->source;
+    compilation->source = MK_BYTES_NULL;
+    *size = all.len;
+    return all.len == 0 ? NULL : (const char *)all.data;
+}
+
+/* A literal like 1LL makes LuaJIT load its FFI while it parses, and the FFI is not for recipes. It
+ * does not become reachable, but its boxed integers would be values that nothing here expects. */
+static bool ffi_loaded(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    lua_getfield(L, -1, "ffi");
+    bool loaded = !lua_isnil(L, -1);
+    lua_pop(L, 2);
+    return loaded;
+}
+
+static int compile(lua_State *L)
+{
+    struct compilation *compilation = lua_touserdata(L, 1);
+    const char *chunk = lua_pushfstring(L, "=%s", compilation->chunk);
+    if (lua_loadx(L, source_read, compilation, chunk, "t") != 0) {
+        const char *text = lua_tostring(L, -1);
+        mk_error_set(compilation->error, "%s", text == NULL ? "out of memory" : text);
+        return 0;
+    }
+    if (ffi_loaded(L)) {
+        mk_error_set(compilation->error, "%s: literals like 1LL, 1ULL and 1i are not available",
+                     compilation->chunk);
+        return 0;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_ENVIRONMENT);
+    lua_setfenv(L, -2);
+    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_CHUNK);
+    compilation->done = true;
+    return 0;
+}
+
+enum mk_status sandbox_compile(struct sandbox *sandbox, struct mk_bytes source, const char *chunk,
+                               struct mk_error *error)
+{
+    struct compilation compilation = {.source = source, .chunk = chunk, .error = error};
+    if (source.len > 0 && source.data[0] == '\x1b') {
+        mk_error_set(error, "%s: bytecode is not accepted, only source", chunk);
+        return MK_BAD_ARGUMENTS;
+    }
+    sandbox->stop = STOP_NONE;
+    if (lua_cpcall(sandbox->L, compile, &compilation) != 0) {
+        lua_settop(sandbox->L, 0);
+        mk_error_set(error, "%s: too large for %llu bytes of memory", chunk,
+                     (unsigned long long)sandbox->limits->memory_bytes_max);
+    }
+    return compilation.done ? MK_OK : MK_BAD_ARGUMENTS;
+}
+
+/* ---- Entering ---- */
+
+bool sandbox_enter(struct sandbox *sandbox, lua_CFunction function, void *context)
+{
+    const struct recipe_options *limits = sandbox->limits;
+    MK_ASSERT(!sandbox->out_of_memory);
+    sandbox->stop = STOP_NONE;
+    sandbox->instructions = 0;
+    sandbox->work = 0;
+    sandbox->churn_bytes = 0;
+    sandbox->started_ms =
+        limits->elapsed_ms == NULL ? 0 : limits->elapsed_ms(limits->elapsed_context);
+    sandbox->armed = true;
+
+    /* Set once and for all in effect, which LuaJIT likes; each time, because that restarts the count. */
+    (void)lua_sethook(sandbox->L, hook, LUA_MASKCOUNT, SANDBOX_HOOK_INSTRUCTIONS);
+    bool returned = lua_cpcall(sandbox->L, function, context) == 0;
+    lua_settop(sandbox->L, 0);
+
+    sandbox->armed = false;
+    if (sandbox->out_of_memory && sandbox->stop == STOP_NONE) {
+        sandbox->stop = STOP_BUDGET;
+        mk_error_set(&sandbox->stop_text,
+                     "the recipe needed more than %llu bytes of memory, or more than %llu at once",
+                     (unsigned long long)limits->memory_bytes_max,
+                     (unsigned long long)limits->alloc_bytes_max);
+    }
+    return returned && sandbox->stop == STOP_NONE;
+}
+
+void sandbox_leave(struct sandbox *sandbox)
+{
+    mk_arena_reset(&sandbox->scraps);
+    if (sandbox->scratch.cap > GARBAGE_BYTES_MAX) {
+        mk_buf_free(&sandbox->scratch);
+    }
+    if (sandbox->memory_bytes > GARBAGE_BYTES_MAX && !sandbox->out_of_memory) {
+        (void)lua_gc(sandbox->L, LUA_GCCOLLECT, 0); /* frees only: there are no finalizers */
+    }
+}
+
+/* The name of what was raised; its message is pushed. [-0, +1, raises] */
+static const char *failure(lua_State *L, int index)
+{
+    if (!sandbox_has_metatable(L, index, SLOT_ERROR)) {
+        sandbox_push_text(L, index);
+        return "RecipeError";
+    }
+    lua_getfield(L, index, "error"); /* stays on the stack below the message: keeps it alive */
+    lua_getfield(L, index, "message");
+    bool intact = lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING;
+    return intact ? lua_tostring(L, -2) : "RecipeError";
+}
+
+bool sandbox_protect(lua_State *L, lua_CFunction function, void *context, const char **name)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    lua_pushcfunction(L, function);
+    lua_pushlightuserdata(L, context);
+    if (lua_pcall(L, 1, 0, 0) == 0) {
+        return true;
+    }
+    if (sandbox->stop != STOP_NONE || sandbox->out_of_memory) {
+        raise(L);
+    }
+    *name = failure(L, lua_gettop(L));
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        lua_pushliteral(L, "an error object that was tampered with");
+    }
+    return false;
+}
+
+/* ---- Shared small things ---- */
+
+struct mk_bytes sandbox_check_bytes(lua_State *L, int index)
+{
+    size_t len = 0;
+    const char *data = luaL_checklstring(L, index, &len);
+    return mk_bytes_of(data, len);
+}
+
+struct mk_bytes sandbox_bytes(lua_State *L, int index)
+{
+    size_t len = 0;
+    const char *data = lua_tolstring(L, index, &len);
+    MK_ASSERT(data != NULL);
+    return mk_bytes_of(data, len);
+}
+
+void sandbox_set_metatable(lua_State *L, enum sandbox_slot slot)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot);
+    (void)lua_setmetatable(L, -2);
+}
+
+bool sandbox_has_metatable(lua_State *L, int index, enum sandbox_slot slot)
+{
+    if (lua_type(L, index) != LUA_TTABLE || lua_getmetatable(L, index) == 0) {
+        return false;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, slot);
+    bool equal = lua_rawequal(L, -1, -2) != 0;
+    lua_pop(L, 2);
+    return equal;
+}
+
+static void push_error_text(lua_State *L, int index)
+{
+    lua_getfield(L, index, "error");
+    lua_pushliteral(L, ": ");
+    lua_getfield(L, index, "message");
+    bool intact = lua_type(L, -3) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING;
+    if (!intact) {
+        lua_pop(L, 3);
+        lua_pushliteral(L, "error");
+        return;
+    }
+    sandbox_charge(L, lua_objlen(L, -1));
+    lua_concat(L, 3);
+}
+
+void sandbox_push_text(lua_State *L, int index)
+{
+    luaL_checkstack(L, 5, "converting a value to text");
+    switch (lua_type(L, index)) {
+    case LUA_TNIL: lua_pushliteral(L, "nil"); break;
+    case LUA_TBOOLEAN: lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false"); break;
+    case LUA_TSTRING: lua_pushvalue(L, index); break;
+    case LUA_TNUMBER:
+        lua_pushvalue(L, index);
+        (void)lua_tostring(L, -1);
+        break;
+    case LUA_TLIGHTUSERDATA: lua_pushliteral(L, "null"); break; /* the only one: see value.h */
+    default:
+        if (sandbox_has_metatable(L, index, SLOT_ERROR)) {
+            push_error_text(L, index);
+        } else {
+            lua_pushstring(L, luaL_typename(L, index));
+        }
+        break;
+    }
+}

@@ -1,0 +1,135 @@
+/* One lua_State under budgets: what every other file of this room stands on.
+ *
+ * Rules for C that Lua calls (style section 9). Each helper states its stack effect and whether it
+ * raises, e.g. [-0, +1, raises]. A raise is a longjmp: nothing that needs freeing may be held across
+ * it, so whatever such code allocates belongs to the sandbox (`scraps`, `scratch`) or to the caller
+ * of recipe_run(). A C function has LUA_MINSTACK slots; whoever recurses asks for more. */
+#ifndef MK_RECIPE_SANDBOX_H
+#define MK_RECIPE_SANDBOX_H
+
+#include "recipe/recipe.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/* The count hook's period. Small enough for a useful number in `recipe_run.instructions`; the 10,000
+ * hooks of a run that spends its whole budget cost half a millisecond. */
+#define SANDBOX_HOOK_INSTRUCTIONS 100
+#define SANDBOX_CLOCK_INSTRUCTIONS 1000 /* how often the clock is asked: in every tenth hook */
+
+/* What a string's header adds to its bytes, generously: a string of alloc_bytes_max has to fit. */
+#define SANDBOX_STRING_OVERHEAD 256
+
+/* Why no further instruction of this run may be executed. Sticky: our pcall and xpcall, the only
+ * ones that there are, pass the error on for as long as this is not STOP_NONE. */
+enum sandbox_stop {
+    STOP_NONE,
+    STOP_BUDGET,      /* stop_text says which */
+    STOP_WAIT,        /* call:wait parked the call */
+    STOP_WOULD_BLOCK, /* the host said so */
+    STOP_FAILED,      /* stop_name, stop_text */
+};
+
+/* Slots of the registry that hold what C code needs at hand. */
+enum sandbox_slot {
+    SLOT_CHUNK = 1, /* the compiled recipe; its environment is SLOT_ENVIRONMENT */
+    SLOT_ENVIRONMENT,
+    SLOT_ERROR, /* metatables, as the ones below */
+    SLOT_LIST,
+    SLOT_OPERATION,
+    SLOT_CALL,
+};
+
+struct run_state;
+
+struct sandbox {
+    const struct recipe_options *limits; /* every field resolved; outlives the sandbox */
+    struct recipe_log *log;              /* of the engine, as above */
+    lua_State *L;
+    size_t memory_bytes;  /* handed out to L and not yet returned */
+    uint64_t churn_bytes; /* handed out since the run began */
+    bool armed;           /* alloc_bytes_max is in force: not while compiling */
+    bool out_of_memory;   /* an allocation was refused: L must be thrown away */
+    bool checking;        /* recipe_version_load(): operation{} looks at what it is given */
+
+    enum sandbox_stop stop;
+    const char *stop_name; /* of STOP_FAILED; a literal, or in `scraps` */
+    struct mk_error stop_text;
+    struct mk_error raised; /* a message on its way into Lua */
+    uint64_t instructions;  /* of this run, in whole hooks */
+    uint64_t work;
+    mk_ms started_ms;
+    struct run_state *run; /* NULL: no operation runs, so znodes are out of reach */
+
+    struct mk_arena scraps; /* until the run has ended */
+    struct mk_buf scratch;  /* within one C function that calls no Lua */
+};
+
+/* NULL: not even an empty state fits into memory_bytes_max. */
+struct sandbox *sandbox_new(const struct recipe_options *limits, struct recipe_log *log);
+void sandbox_free(struct sandbox *sandbox);
+
+/* Compile `source` into SLOT_CHUNK. `chunk` is what positions in messages begin with.
+ * MK_OK, or MK_BAD_ARGUMENTS with "lock.lua:12: ..." in `error`. */
+enum mk_status sandbox_compile(struct sandbox *sandbox, struct mk_bytes source, const char *chunk,
+                               struct mk_error *error);
+
+/* Call `function` under a fresh set of budgets, with `context` as its light userdata argument.
+ * True: it returned. False: it raised, and out_of_memory or `stop` say why; `function` is one that
+ * catches every other error itself, see sandbox_protect(). */
+bool sandbox_enter(struct sandbox *sandbox, lua_CFunction function, void *context);
+
+/* After a run: release its scraps, and keep its garbage from becoming the next run's burden. */
+void sandbox_leave(struct sandbox *sandbox);
+
+/* Within sandbox_enter(): call `function` with `context`. False: it raised an error of the script;
+ * its name is returned in *name and its message is on the stack.
+ * [-0, +0 or +1, raises if the run has to stop] */
+bool sandbox_protect(lua_State *L, lua_CFunction function, void *context, const char **name);
+
+static inline struct sandbox *sandbox_of(lua_State *L)
+{
+    void *context = NULL;
+    (void)lua_getallocf(L, &context);
+    return context;
+}
+
+/* ---- Raising ---- */
+
+/* End the run for the reason that the sandbox now holds. [raises] */
+_Noreturn void sandbox_stop(lua_State *L, enum sandbox_stop stop);
+/* A budget is spent. [raises] */
+_Noreturn void sandbox_exhausted(lua_State *L);
+#define sandbox_exhaust(L, ...) \
+    (mk_error_set(&sandbox_of(L)->stop_text, __VA_ARGS__), sandbox_exhausted(L))
+
+/* A structured error, which the recipe may catch: {error = name, message = ...}; the script's
+ * position goes in front of the message. [raises] */
+_Noreturn void sandbox_raised(lua_State *L, const char *name);
+#define sandbox_raise(L, name, ...) \
+    (mk_error_set(&sandbox_of(L)->raised, __VA_ARGS__), sandbox_raised(L, name))
+/* The same with `message`, as it is. [raises] */
+_Noreturn void sandbox_raise_message(lua_State *L, const char *name, struct mk_bytes message);
+
+/* "lock@1a2b3c4d:12: " of the innermost Lua function, or "". Allocates nothing from Lua. */
+void sandbox_where(lua_State *L, struct mk_error *out);
+
+/* ---- Budgets ---- */
+
+/* `amount` bytes or elements are about to be handled. [-0, +0, raises] */
+void sandbox_charge(lua_State *L, uint64_t amount);
+/* Push a string: charged, and refused beyond alloc_bytes_max. [-0, +1, raises] */
+void sandbox_push_bytes(lua_State *L, struct mk_bytes bytes);
+
+/* ---- Shared small things ---- */
+
+/* luaL_checklstring() as bytes, never null; valid while the string is on the stack. [raises] */
+struct mk_bytes sandbox_check_bytes(lua_State *L, int index);
+/* The string at `index`, which is one. [-0, +0] */
+struct mk_bytes sandbox_bytes(lua_State *L, int index);
+void sandbox_set_metatable(lua_State *L, enum sandbox_slot slot); /* of the value on top [-0, +0] */
+bool sandbox_has_metatable(lua_State *L, int index, enum sandbox_slot slot); /* [-0, +0] */
+/* Any value as text, without addresses: those differ between processes. [-0, +1, raises] */
+void sandbox_push_text(lua_State *L, int index);
+
+#endif

@@ -1,0 +1,73 @@
+/* A recipe version: its source, what its operations declare, and the sandbox they run in. */
+#ifndef MK_RECIPE_VERSION_H
+#define MK_RECIPE_VERSION_H
+
+#include "recipe/log.h"
+#include "recipe/sandbox.h"
+
+/* More than any recipe of the catalogue has by far; a declaration beyond them is refused. */
+#define VERSION_OPERATIONS_MAX 64
+#define OPERATION_ARGUMENTS_MAX 32
+
+enum argument_type {
+    ARGUMENT_PATH,
+    ARGUMENT_STRING,
+    ARGUMENT_BYTES,
+    ARGUMENT_INTEGER,
+    ARGUMENT_NUMBER,
+    ARGUMENT_BOOLEAN,
+    ARGUMENT_DURATION,
+    ARGUMENT_LIST,
+    ARGUMENT_MAP,
+};
+
+struct argument {
+    const char *name;
+    enum argument_type type;
+    bool optional;
+};
+
+struct operation {
+    struct recipe_operation shown; /* first: operation_of() */
+    struct argument *arguments;    /* sorted by name */
+    size_t arguments_count;
+};
+
+static inline const struct operation *operation_of(const struct recipe_operation *shown)
+{
+    return (const struct operation *)(const void *)shown;
+}
+
+struct recipe_engine {
+    struct recipe_options options; /* every field resolved */
+    struct recipe_log log;
+    struct mk_map_bytes versions;  /* by hash */
+};
+
+struct recipe_version {
+    struct recipe_engine *engine;
+    char hash[RECIPE_VERSION_BYTES + 1];
+    char name[RECIPE_NAME_BYTES_MAX + 1];
+    struct mk_buf source;
+    struct mk_arena declared; /* what the operations' pointers point to */
+    struct operation *operations;
+    size_t operations_count;
+    struct sandbox *sandbox; /* NULL: made when it is next needed */
+};
+
+/* The sandbox with the compiled recipe, made if need be. NULL: it does not fit into the budgets. */
+struct sandbox *version_sandbox(struct recipe_version *version);
+/* After sandbox_enter(): a sandbox that ran out of memory is thrown away. */
+void version_sandbox_leave(struct recipe_version *version);
+
+/* ---- operation.c ---- */
+
+/* From what the recipe returned, at `index`, fill version->operations. [-0, +0, raises] */
+void operations_read(lua_State *L, int index, struct recipe_version *version);
+
+/* Decode and check a call's arguments against the schema: durations become whole milliseconds, null
+ * becomes nil. Raises BadArguments. *timeout_ms is that of `timeout`, or -1. [-0, +1, raises] */
+void arguments_push(lua_State *L, const struct operation *operation, enum recipe_format format,
+                    struct mk_bytes bytes, mk_ms *timeout_ms);
+
+#endif
