@@ -1,0 +1,205 @@
+/* The command line, and the file that it names. The file comes first, wherever --config stands: what
+ * is given by hand overrides what is written down. */
+#include "edge/options.h"
+#include "edge/properties.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FILE_BYTES_MAX ((size_t)1024 * 1024)
+
+const char edge_help[] =
+    "Example: moonkeeperd --data /var/lib/moonkeeper --port 2181\n"
+    "\n"
+    "Moonkeeper is a coordination server: ZooKeeper's znodes, watches and sessions for any\n"
+    "ZooKeeper client, and recipes (locks, elections, queues) that run inside the server.\n"
+    "\n"
+    "usage: moonkeeperd [--config FILE] [--data DIR] [--port N] [--address A]\n"
+    "                   [--option KEY=VALUE]...\n"
+    "\n"
+    "  --config FILE       options as in zoo.cfg; moonkeeper.cfg explains each of them\n"
+    "  --data DIR          where everything is kept, created if missing     [./data]\n"
+    "  --port N            listen on this port; 0: one that is free         [2181]\n"
+    "  --address A         listen on this address only                      [all]\n"
+    "  --option KEY=VALUE  any option of the file, for example --option cacheSize=1G\n"
+    "  --version           print the version\n"
+    "  --help              print this\n"
+    "\n"
+    "Log lines go to standard error. SIGTERM and SIGINT stop in order.\n"
+    "Exit codes: 0 stopped in order; 1 the disk or the system failed; 2 an argument or option\n"
+    "is not valid; 3 the data directory cannot be used, or another process has it; 4 the address\n"
+    "or port cannot be listened on; 5 stored data is damaged.\n";
+
+static enum mk_status file_read(const char *path, struct mk_buf *out, struct mk_error *error)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        mk_error_set(error, "%s cannot be opened: %s", path, strerror(errno));
+        return MK_IO;
+    }
+    size_t count = 0;
+    do {
+        mk_buf_reserve(out, 4096);
+        count = fread(out->data + out->len, 1, 4096, file);
+        out->len += count;
+    } while (count > 0 && out->len <= FILE_BYTES_MAX);
+    bool failed = ferror(file) != 0;
+    (void)fclose(file);
+
+    if (failed) {
+        mk_error_set(error, "%s cannot be read: is it a file?", path);
+        return MK_IO;
+    }
+    if (out->len > FILE_BYTES_MAX) {
+        mk_error_set(error, "%s is larger than %zu bytes: is it the right file?", path,
+                     FILE_BYTES_MAX);
+        return MK_BAD_ARGUMENTS;
+    }
+    return MK_OK;
+}
+
+static enum mk_status config_apply(struct edge_options *options, const char *path,
+                                   struct mk_error *error)
+{
+    struct mk_buf text = {0};
+    struct property property = {{0}, {0}};
+    struct mk_error reason = {""};
+    enum mk_status status = file_read(path, &text, error);
+    if (status != MK_OK) {
+        goto done;
+    }
+
+    struct properties properties = properties_of(mk_buf_view(&text));
+    while (status == MK_OK) {
+        status = properties_next(&properties, &property);
+        if (status == MK_MALFORMED) {
+            mk_error_set(&reason, "a broken escape, or a NUL byte");
+        } else if (status == MK_OK) {
+            status = option_set(options, (const char *)property.key.data,
+                                (const char *)property.value.data, &reason);
+        }
+    }
+    if (status == MK_END) {
+        status = MK_OK;
+    } else {
+        mk_error_set(error, "%s line %u: %.400s", path, properties.line, reason.text);
+    }
+
+done:
+    property_free(&property);
+    mk_buf_free(&text);
+    return status;
+}
+
+/* Arguments that stand for an option. */
+static const struct {
+    const char *argument;
+    const char *option;
+} shortcuts[] = {
+    {"--data", "dataDir"}, {"--port", "clientPort"}, {"--address", "clientPortAddress"}};
+
+/* "--name value" or "--name=value" at argv[*at]: moves *at to the last argument used. */
+static bool argument_is(const char *name, int argc, char *const *argv, int *at, const char **value)
+{
+    size_t length = strlen(name);
+    const char *argument = argv[*at];
+
+    if (strncmp(argument, name, length) != 0) {
+        return false;
+    }
+    if (argument[length] == '=') {
+        *value = argument + length + 1;
+        return true;
+    }
+    if (argument[length] != '\0') {
+        return false;
+    }
+    *value = *at + 1 < argc ? argv[++*at] : NULL;
+    return true;
+}
+
+static enum mk_status value_missing(const char *name, struct mk_error *error)
+{
+    mk_error_set(error, "%s needs a value after it", name);
+    return MK_BAD_ARGUMENTS;
+}
+
+static enum mk_status pair_apply(struct edge_options *options, const char *pair,
+                                 struct mk_error *error)
+{
+    const char *equals = strchr(pair, '=');
+    char key[128];
+
+    if (equals == NULL || equals == pair || (size_t)(equals - pair) >= sizeof(key)) {
+        mk_error_set(error, "--option %.200s: write it as KEY=VALUE", pair);
+        return MK_BAD_ARGUMENTS;
+    }
+    memcpy(key, pair, (size_t)(equals - pair));
+    key[equals - pair] = '\0';
+    return option_set(options, key, equals + 1, error);
+}
+
+/* One argument, which may be two words; `configs`: whether this pass is the one for --config. */
+static enum mk_status argument_apply(struct edge_options *options, int argc, char *const *argv,
+                                     int *at, bool configs, struct mk_error *error)
+{
+    const char *value = NULL;
+
+    if (argument_is("--config", argc, argv, at, &value)) {
+        if (value == NULL) {
+            return value_missing("--config", error);
+        }
+        return configs ? config_apply(options, value, error) : MK_OK;
+    }
+    if (argument_is("--option", argc, argv, at, &value)) {
+        if (value == NULL) {
+            return value_missing("--option", error);
+        }
+        return configs ? MK_OK : pair_apply(options, value, error);
+    }
+    for (size_t i = 0; i < MK_COUNT(shortcuts); i++) {
+        if (argument_is(shortcuts[i].argument, argc, argv, at, &value)) {
+            if (value == NULL) {
+                return value_missing(shortcuts[i].argument, error);
+            }
+            return configs ? MK_OK : option_set(options, shortcuts[i].option, value, error);
+        }
+    }
+    mk_error_set(error, "unknown argument %.200s: moonkeeperd --help lists those there are",
+                 argv[*at]);
+    return MK_BAD_ARGUMENTS;
+}
+
+static bool asks_only(struct edge_options *options, int argc, char *const *argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            options->action = EDGE_SHOW_HELP;
+            return true;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            options->action = EDGE_SHOW_VERSION;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum mk_status edge_options_read(struct edge_options *options, int argc, char *const *argv,
+                                 struct mk_error *error)
+{
+    if (asks_only(options, argc, argv)) {
+        return MK_OK;
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        for (int at = 1; at < argc; at++) {
+            enum mk_status status =
+                argument_apply(options, argc, argv, &at, pass == 0, error);
+            if (status != MK_OK) {
+                return status;
+            }
+        }
+    }
+    return options_check(options, error);
+}

@@ -1,0 +1,210 @@
+/* What waits for the disk besides the log, on libuv's threads:
+ *
+ *   loads        rows that a read of the core missed; as many at once as there are threads
+ *   checkpoint   a frozen table written and ingested; one at a time
+ *   chores       log segments that a checkpoint has made superfluous removed, the next one written
+ *                full of zeros; one at a time
+ *
+ * A load or checkpoint that fails ends the process: the core could not go on, and the log has all that
+ * was acknowledged. A chore that fails is said and tried again: the log needs it later, and says so
+ * itself when it cannot go on. */
+#include "edge/loop.h"
+
+#include <string.h>
+
+#define CHORES_RETRY_MS 10000
+#define PREWRITE_DIVISOR 8 /* Looked after each time that part of a segment has been filled. */
+
+struct load_job {
+    uv_work_t work;
+    struct disk *disk;
+    struct server_load load;
+    enum mk_status status;
+};
+struct disk {
+    struct edge *edge;
+    size_t loads; /* under way */
+
+    uv_work_t checkpoint_work;
+    struct store_checkpoint *checkpoint; /* under way */
+    enum mk_status checkpoint_status;
+    struct mk_error checkpoint_error;
+
+    uv_work_t chores_work;
+    bool chores_running;
+    bool prewrite_wanted;
+    bool prewriting;        /* what the chores under way do */
+    mk_zxid remove_wanted;  /* segments up to here may go; 0: none */
+    mk_zxid removing;
+    enum mk_status chores_status;
+    struct mk_error chores_error;
+    mk_ms chores_not_before_ms;
+    uint64_t logged_bytes;  /* since prewriting was last wanted */
+};
+
+/* ---- Loads ---- */
+
+static void load_work(uv_work_t *work)
+{
+    struct load_job *job = MK_CONTAINER(work, struct load_job, work);
+
+    job->status = store_load(store_base_of(job->disk->edge->core.store), &job->load.rows);
+}
+
+static void load_done(uv_work_t *work, int cancelled)
+{
+    struct load_job *job = MK_CONTAINER(work, struct load_job, work);
+    struct edge *edge = job->disk->edge;
+    (void)cancelled;
+
+    if (job->status == MK_CORRUPT) {
+        edge_die(edge->log, EDGE_EXIT_CORRUPT, "stored data is damaged", job->status, NULL);
+    }
+    if (job->status == MK_IO || job->status == MK_NO_SPACE) {
+        edge_die(edge->log, EDGE_EXIT_FAILED, "stored data cannot be read", job->status, NULL);
+    }
+    turn_begin(edge);
+    job->disk->loads--;
+    server_load_done(edge->core.server, &job->load);
+    mk_free(job);
+}
+
+static void loads_take(struct disk *disk)
+{
+    struct server_load load;
+
+    while (server_load_take(disk->edge->core.server, &load)) {
+        struct load_job *job = mk_alloc_zero(1, sizeof(*job));
+        job->disk = disk;
+        job->load = load;
+        disk->loads++;
+        uv_queue_work(&disk->edge->loop, &job->work, load_work, load_done);
+    }
+}
+
+/* ---- Chores ---- */
+
+static void chores_work(uv_work_t *work)
+{
+    struct disk *disk = MK_CONTAINER(work, struct disk, chores_work);
+    struct store_log *log = disk->edge->core.log;
+
+    disk->chores_status = MK_OK;
+    if (disk->removing != 0) {
+        disk->chores_status = store_log_remove_through(log, disk->removing, &disk->chores_error);
+    }
+    if (disk->prewriting && disk->chores_status == MK_OK) {
+        disk->chores_status = store_log_prewrite(log, &disk->chores_error);
+    }
+}
+
+static void chores_done(uv_work_t *work, int cancelled)
+{
+    struct disk *disk = MK_CONTAINER(work, struct disk, chores_work);
+    struct edge *edge = disk->edge;
+    (void)cancelled;
+
+    turn_begin(edge);
+    disk->chores_running = false;
+    if (disk->chores_status == MK_OK) {
+        return;
+    }
+    mk_log(edge->log, MK_LOG_ERROR, "the log's segments cannot be looked after: %s; the server"
+                                    " stops when the present segment is full  status=%s",
+           disk->chores_error.text, mk_status_name(disk->chores_status));
+    disk->chores_not_before_ms = edge->now_ms + CHORES_RETRY_MS;
+    disk->prewrite_wanted |= disk->prewriting;
+    if (disk->remove_wanted < disk->removing) {
+        disk->remove_wanted = disk->removing;
+    }
+}
+
+static void chores_start(struct disk *disk)
+{
+    bool wanted = disk->prewrite_wanted || disk->remove_wanted != 0;
+    if (!wanted || disk->chores_running || disk->edge->phase >= EDGE_DRAINING ||
+        disk->edge->now_ms < disk->chores_not_before_ms) {
+        return;
+    }
+    disk->chores_running = true;
+    disk->prewriting = disk->prewrite_wanted;
+    disk->removing = disk->remove_wanted;
+    disk->prewrite_wanted = false;
+    disk->remove_wanted = 0;
+    uv_queue_work(&disk->edge->loop, &disk->chores_work, chores_work, chores_done);
+}
+
+void disk_logged(struct disk *disk, size_t bytes)
+{
+    disk->logged_bytes += bytes;
+    if (disk->logged_bytes >= disk->edge->options->segment_bytes / PREWRITE_DIVISOR) {
+        disk->logged_bytes = 0;
+        disk->prewrite_wanted = true;
+    }
+}
+
+/* ---- Checkpoints ---- */
+
+static void checkpoint_work(uv_work_t *work)
+{
+    struct disk *disk = MK_CONTAINER(work, struct disk, checkpoint_work);
+
+    disk->checkpoint_status = store_checkpoint_write(disk->checkpoint, &disk->checkpoint_error);
+}
+
+static void checkpoint_done(uv_work_t *work, int cancelled)
+{
+    struct disk *disk = MK_CONTAINER(work, struct disk, checkpoint_work);
+    struct edge *edge = disk->edge;
+    (void)cancelled;
+
+    if (disk->checkpoint_status != MK_OK) {
+        edge_die(edge->log, EDGE_EXIT_FAILED, "a checkpoint cannot be written",
+                 disk->checkpoint_status, &disk->checkpoint_error);
+    }
+    turn_begin(edge);
+    struct store_checkpoint *checkpoint = disk->checkpoint;
+    disk->checkpoint = NULL;
+    server_checkpoint_done(edge->core.server, checkpoint);
+    disk->remove_wanted = store_durable(edge->core.store);
+}
+
+static void checkpoint_take(struct disk *disk)
+{
+    if (disk->checkpoint != NULL) {
+        return;
+    }
+    disk->checkpoint = server_checkpoint_take(disk->edge->core.server);
+    if (disk->checkpoint != NULL) {
+        uv_queue_work(&disk->edge->loop, &disk->checkpoint_work, checkpoint_work,
+                      checkpoint_done);
+    }
+}
+
+/* ---- Together ---- */
+
+void disk_take(struct disk *disk)
+{
+    loads_take(disk);
+    checkpoint_take(disk);
+    chores_start(disk);
+}
+
+bool disk_idle(const struct disk *disk)
+{
+    return disk->loads == 0 && disk->checkpoint == NULL && !disk->chores_running;
+}
+
+struct disk *disk_new(struct edge *edge)
+{
+    struct disk *disk = mk_alloc_zero(1, sizeof(*disk));
+    disk->edge = edge;
+    disk->prewrite_wanted = true;
+    return disk;
+}
+
+void disk_free(struct disk *disk)
+{
+    MK_ASSERT(disk == NULL || disk_idle(disk));
+    mk_free(disk);
+}

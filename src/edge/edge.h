@@ -1,0 +1,107 @@
+/* The edge: where the world touches the core. Options, log lines, sockets, four-letter words, and the
+ * threads that wait for the disk. Knows connections, frames and files; knows nothing of znodes.
+ *
+ * Called by main.c alone, in this order: options, log lines, catalogue, bind, run. One thread, the
+ * caller's, runs the loop and the core in it. */
+#ifndef MK_EDGE_H
+#define MK_EDGE_H
+
+#include "base/base.h"
+#include "server/server.h"
+#include "store/store.h"
+
+/* What the process ends with. Documented in conf/README.md: scripts and units rely on it. */
+enum edge_exit {
+    EDGE_EXIT_OK = 0,      /* asked to stop, and stopped in order */
+    EDGE_EXIT_FAILED = 1,  /* the disk or the system failed, while starting or later */
+    EDGE_EXIT_USAGE = 2,   /* an argument or an option is not valid */
+    EDGE_EXIT_DATA = 3,    /* the data directory cannot be used, or another process has it */
+    EDGE_EXIT_BIND = 4,    /* the address or port cannot be listened on */
+    EDGE_EXIT_CORRUPT = 5, /* what is stored is damaged */
+};
+
+/* "0.1.0", and what standard clients are told: they look for three numbers of a ZooKeeper. */
+#define EDGE_VERSION "0.1.0"
+#define EDGE_ZOOKEEPER_VERSION "3.9.3-moonkeeper, built on 2026-11-22 00:00 UTC"
+
+/* ---- Options: conf/moonkeeper.cfg is their manual ---- */
+
+enum edge_action { EDGE_SERVE, EDGE_SHOW_HELP, EDGE_SHOW_VERSION };
+
+struct edge_options {
+    enum edge_action action;
+    struct server_options server; /* the catalogue is filled in by edge_catalogue_read() */
+    char *data_dir;
+    char *log_dir;                /* dataLogDir; NULL: data_dir */
+    char *address;                /* NULL: all */
+    uint32_t port;                /* 0: any that is free */
+    int64_t listen_backlog;       /* -1: the edge's own choice */
+    uint32_t address_conns_max;   /* connections of one IP address; 0: no limit */
+    uint32_t conns_max;           /* all connections; 0: no limit */
+    bool keepalive;
+    uint64_t conn_output_bytes_max;
+    uint64_t cache_bytes;         /* of store and RocksDB together */
+    uint64_t overlay_bytes;
+    uint64_t segment_bytes;
+    bool sync;                    /* forceSync */
+    mk_ms sync_warning_ms;
+    uint32_t words;               /* bit set over words.c's table */
+    char *super_digest;
+    char *recipe_dir;             /* NULL: where an installation or a checkout has it */
+    uint32_t log_level;           /* enum mk_log_level */
+    struct mk_buf ignored;        /* keys that only ZooKeeper knows what to do with: "a, b" */
+    struct mk_arena texts;        /* owns every char * above */
+};
+void edge_options_default(struct edge_options *options);
+void edge_options_free(struct edge_options *options);
+/* Apply the file that --config names, then the other arguments, and look at the whole. Anything but
+ * MK_OK: `error` names the argument, or the file and line, and what would be right. */
+enum mk_status edge_options_read(struct edge_options *options, int argc, char *const *argv,
+                                 struct mk_error *error);
+extern const char edge_help[]; /* one screen; begins with an example */
+
+/* The recipes in the directory of the options, sorted by name, copied into `options`. Anything but
+ * MK_OK: a directory that was asked for, or a recipe in it, cannot be read. A default directory that
+ * is missing means no recipes. */
+enum mk_status edge_catalogue_read(struct edge_options *options, struct mk_error *error);
+
+/* ---- Log lines on standard error: time, level, what mk_log() was given ---- */
+
+/* Of one sentence (what comes before two spaces) at most EDGE_LINES_MAX lines in EDGE_LINES_MS are
+ * written, then one that says how many were not; errors and debug lines always. Any thread. */
+#define EDGE_LINES_MAX 20
+#define EDGE_LINES_MS 10000
+struct edge_lines;
+struct edge_lines *edge_lines_new(enum mk_log_level level, int descriptor);
+void edge_lines_free(struct edge_lines *lines);
+const struct mk_log *edge_lines_log(struct edge_lines *lines);
+
+/* ---- The loop ---- */
+
+struct edge;
+/* Neither options nor log may change or go before the edge does. */
+struct edge *edge_new(const struct edge_options *options, const struct mk_log *log);
+void edge_free(struct edge *edge);
+/* Reserve the address, so that a port in use is known before anything else is touched. Connections
+ * are accepted only from edge_run() on. MK_IN_USE, or MK_IO. */
+enum mk_status edge_bind(struct edge *edge, struct mk_error *error);
+const char *edge_address(const struct edge *edge); /* "[::]:2181": what was bound */
+
+/* Monotonic milliseconds, and wall time: what server_tick() wants, also before the loop runs. */
+struct server_time edge_now(void);
+mk_ms edge_elapsed_ms(void *context); /* for server_options.elapsed_ms */
+
+/* What the loop drives. All stay the caller's. */
+struct edge_core {
+    struct server *server;
+    struct store *store;
+    struct store_log *log;
+    uint32_t epoch;    /* that server_lead() was given; for the line that says we serve */
+    mk_ms recovery_ms; /* how long it took to come so far */
+};
+/* Serve until SIGTERM or SIGINT; then answer what is outstanding and checkpoint, both for a bounded
+ * time, and return EDGE_EXIT_OK. When the disk fails the process ends here and now, with a line that
+ * says why, so that nothing is acknowledged that may not be kept. */
+enum edge_exit edge_run(struct edge *edge, const struct edge_core *core);
+
+#endif

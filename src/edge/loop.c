@@ -1,0 +1,377 @@
+/* The loop: one thread, in which the core runs. A turn of it:
+ *
+ *   1. poll       sockets are read, the log thread and the disk threads report: events for the core.
+ *                 The first of them tells the core the time.
+ *   2. turn_end   the core's actions: the batch to the log thread, output to the sockets, one write a
+ *                 connection; loads and a checkpoint to the disk threads
+ *   3. timer      set to when the core next wants to know the time
+ *
+ * So system calls and syncs are as many as turns, not as requests.
+ *
+ *   STARTING ──▶ SERVING ──▶ DRAINING ──▶ CHECKPOINTING ──▶ STOPPED
+ *    the core     SIGTERM,    all is        the log is
+ *    serves       SIGINT      answered      empty of news
+ *
+ * phase_advance() alone moves it, at the end of a turn. A second signal, or a phase that takes longer
+ * than it may, moves it on at once: what was acknowledged is in the log anyway. */
+#include "edge/loop.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DRAIN_MS_MAX 5000        /* a client that waits longer will have to ask again anyway */
+#define CHECKPOINT_MS_MAX 30000  /* systemd kills after 60 s; the log is replayed at the start */
+#define TIMER_MS_MAX 1000
+
+struct server_time edge_now(void)
+{
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (struct server_time){
+        .monotonic_ms = (mk_ms)(uv_hrtime() / 1000000),
+        .wall_ms = (mk_ms)wall.tv_sec * 1000 + wall.tv_nsec / 1000000,
+    };
+}
+
+mk_ms edge_elapsed_ms(void *context)
+{
+    (void)context;
+    return (mk_ms)(uv_hrtime() / 1000000);
+}
+
+/* ---- Phases ---- */
+
+static bool draining_done(struct edge *edge)
+{
+    if (!server_idle(edge->core.server) || !log_thread_idle(edge->log_thread)) {
+        return false;
+    }
+    for (struct mk_link *link = edge->conns.next; link != &edge->conns; link = link->next) {
+        struct conn *conn = MK_CONTAINER(link, struct conn, link);
+        if (conn->core != NULL && conn_output_bytes(conn) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void serving_begin(struct edge *edge)
+{
+    struct mk_error error = {""};
+    struct server_stats stats;
+    const struct edge_core *core = &edge->core;
+
+    if (listener_listen(edge, &error) != MK_OK) {
+        mk_log(edge->log, MK_LOG_ERROR, "%s", error.text);
+        edge->exit = EDGE_EXIT_BIND;
+        edge->phase = EDGE_STOPPED;
+        return;
+    }
+    edge->phase = EDGE_SERVING;
+    server_stats_read(core->server, &stats);
+    mk_log(edge->log, MK_LOG_INFO,
+           "serving  address=%s data=%s mode=%s epoch=%" PRIu32 " zxid=0x%" PRIx64
+           " znodes=%" PRId64 " sessions=%" PRIu64 " recipes=%zu recovery_ms=%" PRId64
+           " version=%s",
+           edge->address, edge->options->data_dir, stats.mode, core->epoch, (uint64_t)stats.zxid,
+           stats.totals.znodes, stats.sessions, edge->options->server.catalogue_count,
+           core->recovery_ms, EDGE_VERSION);
+}
+
+/* Time stands still for the core from here on: no session may expire because we no longer listen. */
+static void draining_begin(struct edge *edge)
+{
+    edge->phase = EDGE_DRAINING;
+    edge->phase_due_ms = edge->now_ms + DRAIN_MS_MAX;
+    listener_close(edge);
+    for (struct mk_link *link = edge->conns.next; link != &edge->conns; link = link->next) {
+        conn_reading_update(MK_CONTAINER(link, struct conn, link));
+    }
+    mk_log(edge->log, MK_LOG_INFO, "stopping  connections=%zu", edge->conns_count);
+}
+
+static void checkpointing_begin(struct edge *edge)
+{
+    edge->phase = EDGE_CHECKPOINTING;
+    edge->phase_due_ms = edge->now_ms + CHECKPOINT_MS_MAX;
+    server_checkpoint_request(edge->core.server);
+    disk_take(edge->disk);
+}
+
+static bool threads_idle(struct edge *edge)
+{
+    return log_thread_idle(edge->log_thread) && disk_idle(edge->disk);
+}
+
+static void phase_advance(struct edge *edge)
+{
+    bool late = edge->now_ms >= edge->phase_due_ms;
+
+    if (edge->phase == EDGE_STARTING && server_serving(edge->core.server)) {
+        serving_begin(edge);
+    }
+    if (edge->phase == EDGE_DRAINING && (late || draining_done(edge))) {
+        checkpointing_begin(edge);
+        late = false;
+    }
+    if (edge->phase == EDGE_CHECKPOINTING && (late || threads_idle(edge))) {
+        edge->phase = EDGE_STOPPED;
+    }
+    if (edge->phase == EDGE_STOPPED) {
+        uv_stop(&edge->loop);
+    }
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct edge *edge = signal->data;
+    (void)number;
+
+    turn_begin(edge);
+    if (edge->phase == EDGE_STARTING || edge->phase == EDGE_SERVING) {
+        draining_begin(edge);
+    } else {
+        edge->phase_due_ms = edge->now_ms;
+    }
+}
+
+/* ---- Turns ---- */
+
+void turn_begin(struct edge *edge)
+{
+    if (edge->turn_open) {
+        return;
+    }
+    struct server_time now = edge_now();
+    edge->turn_open = true;
+    edge->now_ms = now.monotonic_ms;
+    if (edge->phase < EDGE_DRAINING) {
+        edge->now = now;
+    }
+    server_tick(edge->core.server, edge->now);
+}
+
+static void batch_hand_over(struct edge *edge)
+{
+    struct server_batch batch = {0};
+
+    if (log_thread_idle(edge->log_thread) && server_batch_take(edge->core.server, &batch)) {
+        disk_logged(edge->disk, batch.bytes.len);
+        log_thread_append(edge->log_thread, &batch);
+    }
+}
+
+static void on_synced(void *context, struct server_batch *batch)
+{
+    struct edge *edge = context;
+
+    turn_begin(edge);
+    server_batch_synced(edge->core.server, batch);
+}
+
+static void lingering_close(struct edge *edge)
+{
+    while (!mk_list_empty(&edge->lingering)) {
+        struct conn *conn = MK_CONTAINER(edge->lingering.next, struct conn, list);
+        if (conn->linger_due_ms > edge->now_ms) {
+            break;
+        }
+        conn_close(conn);
+    }
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void timer_set(struct edge *edge)
+{
+    mk_ms due_ms = edge->now_ms + TIMER_MS_MAX;
+    mk_ms tick_due_ms = edge->now_ms + edge->options->server.tick_ms / 2;
+    mk_ms core_due_ms = server_next_tick(edge->core.server);
+
+    due_ms = tick_due_ms < due_ms ? tick_due_ms : due_ms;
+    if (edge->phase < EDGE_DRAINING) {
+        due_ms = core_due_ms < due_ms ? core_due_ms : due_ms;
+    } else {
+        due_ms = edge->phase_due_ms < due_ms ? edge->phase_due_ms : due_ms;
+    }
+    if (uv_is_active((uv_handle_t *)&edge->timer) && edge->timer_due_ms <= due_ms) {
+        return; /* It fires early enough, and nearly every turn would move it a little. */
+    }
+    edge->timer_due_ms = due_ms;
+    mk_ms delay_ms = due_ms > edge->now_ms ? due_ms - edge->now_ms : 1;
+    uv_update_time(&edge->loop);
+    uv_timer_start(&edge->timer, on_timer, (uint64_t)delay_ms, 0);
+}
+
+/* Before anything is sent: what the core wrote after it failed may be wrong. */
+static void failure_check(struct edge *edge)
+{
+    const char *failure = server_failure(edge->core.server);
+
+    if (failure != NULL) {
+        mk_log(edge->log, MK_LOG_ERROR, "the server cannot go on: %s", failure);
+        _exit(EDGE_EXIT_FAILED);
+    }
+}
+
+/* The core's actions. The batch first: the log thread writes while we do. */
+static void turn_end(struct edge *edge)
+{
+    if (!edge->turn_open) {
+        return;
+    }
+    failure_check(edge);
+    batch_hand_over(edge);
+    struct server_conn *dirty = server_next_dirty(edge->core.server);
+    for (; dirty != NULL; dirty = server_next_dirty(edge->core.server)) {
+        conn_flush(server_conn_owner(dirty));
+    }
+    batch_hand_over(edge); /* A connection that closed may have had something to say. */
+    disk_take(edge->disk);
+    lingering_close(edge);
+    phase_advance(edge);
+    timer_set(edge);
+    edge->turn_open = false;
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    turn_end(prepare->data); /* What timers and idle began, before polling. */
+}
+
+static void on_check(uv_check_t *check)
+{
+    turn_end(check->data);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    turn_begin(timer->data);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    struct edge *edge = idle->data;
+
+    turn_begin(edge);
+    struct mk_link ready; /* Who is paused again meanwhile must not be served twice in one turn. */
+    mk_list_init(&ready);
+    while (!mk_list_empty(&edge->resuming)) {
+        struct mk_link *link = edge->resuming.next;
+        mk_list_remove(link);
+        mk_list_append(&ready, link);
+    }
+    while (!mk_list_empty(&ready)) {
+        struct mk_link *link = ready.next;
+        mk_list_remove(link);
+        conn_resume(MK_CONTAINER(link, struct conn, list));
+    }
+    if (mk_list_empty(&edge->resuming)) {
+        uv_idle_stop(&edge->idle);
+    }
+}
+
+void resume_soon(struct edge *edge)
+{
+    if (!uv_is_active((uv_handle_t *)&edge->idle)) {
+        uv_idle_start(&edge->idle, on_idle);
+    }
+}
+
+/* ---- Life ---- */
+
+struct edge *edge_new(const struct edge_options *options, const struct mk_log *log)
+{
+    struct edge *edge = mk_alloc_zero(1, sizeof(*edge));
+    edge->options = options;
+    edge->log = log;
+    edge->phase = EDGE_STARTING;
+    edge->started_ms = edge_now().monotonic_ms;
+    edge->phase_due_ms = INT64_MAX;
+    mk_list_init(&edge->conns);
+    mk_list_init(&edge->resuming);
+    mk_list_init(&edge->lingering);
+    edge->read_bytes = mk_alloc(READ_BYTES);
+
+    int failed = uv_loop_init(&edge->loop);
+    MK_ASSERT(failed == 0); /* Only without memory or descriptors, before anything was opened. */
+    return edge;
+}
+
+static void handles_start(struct edge *edge)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+
+    edge->prepare.data = edge->check.data = edge->idle.data = edge->timer.data = edge;
+    uv_prepare_init(&edge->loop, &edge->prepare);
+    uv_check_init(&edge->loop, &edge->check);
+    uv_idle_init(&edge->loop, &edge->idle);
+    uv_timer_init(&edge->loop, &edge->timer);
+    uv_prepare_start(&edge->prepare, on_prepare);
+    uv_check_start(&edge->check, on_check);
+    for (size_t i = 0; i < MK_COUNT(numbers); i++) {
+        edge->signals[i].data = edge;
+        uv_signal_init(&edge->loop, &edge->signals[i]);
+        uv_signal_start(&edge->signals[i], on_signal, numbers[i]);
+    }
+}
+
+enum edge_exit edge_run(struct edge *edge, const struct edge_core *core)
+{
+    edge->core = *core;
+    edge->disk = disk_new(edge);
+    edge->log_thread = log_thread_start(&(struct log_thread_options){
+        .loop = &edge->loop,
+        .store_log = core->log,
+        .log = edge->log,
+        .sync_warning_ms = edge->options->sync_warning_ms,
+        .on_synced = on_synced,
+        .context = edge,
+    });
+    handles_start(edge);
+    turn_begin(edge);
+    turn_end(edge);
+    uv_run(&edge->loop, UV_RUN_DEFAULT);
+
+    if (edge->exit == EDGE_EXIT_OK) {
+        mk_log(edge->log, MK_LOG_INFO, "stopped  zxid=0x%" PRIx64 " checkpoint=0x%" PRIx64,
+               (uint64_t)store_applied(core->store), (uint64_t)store_durable(core->store));
+    }
+    if (!threads_idle(edge)) {
+        _exit(edge->exit); /* They are at work on what the caller is about to free. */
+    }
+    while (!mk_list_empty(&edge->conns)) {
+        conn_close(MK_CONTAINER(edge->conns.next, struct conn, link));
+    }
+    return edge->exit;
+}
+
+static void handle_close(uv_handle_t *handle, void *context)
+{
+    (void)context;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
+void edge_free(struct edge *edge)
+{
+    if (edge == NULL) {
+        return;
+    }
+    if (edge->log_thread != NULL) {
+        log_thread_stop(edge->log_thread);
+    }
+    disk_free(edge->disk);
+    uv_walk(&edge->loop, handle_close, NULL);
+    uv_run(&edge->loop, UV_RUN_DEFAULT);
+    int busy = uv_loop_close(&edge->loop);
+    MK_ASSERT(busy == 0);
+    MK_ASSERT(edge->addresses.count == 0);
+    mk_map_bytes_free(&edge->addresses);
+    mk_free(edge->read_bytes);
+    mk_free(edge);
+}

@@ -1,0 +1,117 @@
+/* Private to edge: what its files share about the loop and its connections. */
+#ifndef EDGE_LOOP_H
+#define EDGE_LOOP_H
+
+#include "edge/edge.h"
+#include "edge/framing.h"
+#include "edge/log_thread.h"
+
+#include <uv.h>
+
+#define LISTENERS_MAX 8          /* addresses that one host name may stand for */
+#define READ_BYTES (64 * 1024)   /* one buffer for all: small enough to stay in the cache */
+
+enum edge_phase {
+    EDGE_STARTING,      /* not serving yet: nobody is accepted */
+    EDGE_SERVING,
+    EDGE_DRAINING,      /* asked to stop: what was received is answered */
+    EDGE_CHECKPOINTING, /* ... and what is only in the log is written */
+    EDGE_STOPPED,
+};
+
+struct edge {
+    const struct edge_options *options;
+    const struct mk_log *log;
+    struct edge_core core;
+    enum edge_phase phase;
+    enum edge_exit exit;
+
+    uv_loop_t loop;
+    uv_tcp_t listeners[LISTENERS_MAX];
+    size_t listeners_count;
+    uint32_t port;
+    char address[80];
+
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle;   /* active while `resuming` holds anything, so that polling does not wait */
+    uv_timer_t timer;
+    mk_ms timer_due_ms;
+    uv_signal_t signals[2];
+
+    bool turn_open;
+    struct server_time now; /* of this turn, for the core: stands still from DRAINING on */
+    mk_ms now_ms;           /* of this turn, monotonic */
+    mk_ms started_ms;
+    mk_ms phase_due_ms;     /* when DRAINING and CHECKPOINTING end at the latest */
+
+    struct mk_link conns;
+    size_t conns_count;
+    struct mk_map_bytes addresses; /* IP address -> struct address_count */
+    struct mk_link resuming;       /* may read on; have bytes that were kept while they might not */
+    struct mk_link lingering;      /* all is sent; until the peer closes too; first due first */
+    uint8_t *read_bytes;           /* READ_BYTES, filled and used up within one callback */
+
+    struct log_thread *log_thread;
+    struct disk *disk;
+};
+
+enum conn_state {
+    CONN_NEW,       /* its first four bytes have not come: a word, or the length of a frame */
+    CONN_OPEN,      /* frames */
+    CONN_FLUSHING,  /* the last bytes are being written; nothing is read */
+    CONN_LINGERING, /* we have ended; what still comes in is thrown away */
+    CONN_CLOSED,    /* waits for libuv to let go */
+};
+struct conn {
+    uv_tcp_t tcp;
+    uv_write_t write;
+    struct edge *edge;
+    struct server_conn *core; /* NULL from LINGERING on */
+    enum conn_state state;
+    bool reading;
+    bool writing;  /* `write` is under way, with `sending` */
+    bool backlog;  /* frames may be kept that the core did not want yet */
+    bool peer_ended;
+    struct framing input;
+    struct mk_buf sending; /* what the socket did not take at once */
+    mk_ms linger_due_ms;
+    struct mk_link link;  /* edge->conns */
+    struct mk_link list;  /* resuming or lingering */
+    struct address_count *address;
+};
+
+/* loop.c: the turn. Every callback that brings the core an event calls turn_begin() first. */
+void turn_begin(struct edge *edge);
+void resume_soon(struct edge *edge);
+
+/* listener.c */
+struct address_count {
+    uint32_t conns;
+    uint32_t len;
+    char text[64];
+};
+enum mk_status listener_listen(struct edge *edge, struct mk_error *error);
+void listener_close(struct edge *edge);
+void address_release(struct edge *edge, struct address_count *address);
+
+/* conn.c */
+void conn_start(struct conn *conn, struct address_count *address, uint16_t port);
+void conn_flush(struct conn *conn);          /* the core has something to do for it */
+void conn_resume(struct conn *conn);         /* go on with what was kept */
+void conn_reading_update(struct conn *conn); /* what may be read has changed */
+void conn_close(struct conn *conn);
+size_t conn_output_bytes(const struct conn *conn);
+
+/* status.c */
+struct words_facts;
+void status_word(struct edge *edge, struct conn *asking, int word, struct mk_buf *out);
+
+/* disk.c: what waits for the disk besides the log. */
+struct disk *disk_new(struct edge *edge);
+void disk_free(struct disk *disk);
+void disk_take(struct disk *disk); /* the core's loads and checkpoint; once a turn */
+void disk_logged(struct disk *disk, size_t bytes);
+bool disk_idle(const struct disk *disk);
+
+#endif

@@ -1,0 +1,344 @@
+/* moonkeeperd. The start, in order; each step may end the process with a message and an exit code:
+ *
+ *   options      command line and file                                            2
+ *   directories  created, locked                                                  3
+ *   address      bound, so that a port in use is known before anything is touched 4
+ *   store        RocksDB in DIR/state, as of the last checkpoint                  5, 1
+ *   log          the transactions after it in DIR/log, replayed                   5, 1
+ *   epoch        one more than any before, made durable                           1
+ *   serve        until SIGTERM; then what is outstanding is answered, a
+ *                checkpoint is taken, and the process ends                        0
+ *
+ * What was begun is ended in reverse order. A crash at any point loses nothing: the log has it. */
+#include "base/base.h"
+#include "edge/edge.h"
+#include "server/server.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MIB ((uint64_t)1024 * 1024)
+#define PATH_BYTES 4096
+#define EPOCH_MAX INT64_C(0x7fffffff) /* zxids are compared signed */
+#define SEGMENT_FIRST_BYTES (4 * MIB)  /* the first start waits for it to be written */
+#define OVERLAY_FACTOR 4               /* active and frozen table together, before requests pause */
+#define STATE_FILES_MAX 256            /* RocksDB's open files */
+
+struct process {
+    struct edge_options options;
+    struct edge_lines *lines;
+    const struct mk_log *log;
+    int data_lock; /* -1: not held */
+    int log_lock;
+    char state_path[PATH_BYTES];
+    char log_path[PATH_BYTES];
+    struct edge *edge;
+    struct edge_core core;
+    mk_ms started_ms;
+};
+
+static enum edge_exit failed(const struct process *process, enum edge_exit code,
+                             const struct mk_error *error)
+{
+    mk_log(process->log, MK_LOG_ERROR, "%s", error->text);
+    return code;
+}
+
+/* ---- Options ---- */
+
+static enum edge_exit options_read(struct process *process, int argc, char *const *argv)
+{
+    struct mk_error error = {""};
+
+    if (edge_options_read(&process->options, argc, argv, &error) != MK_OK) {
+        fprintf(stderr, "moonkeeperd: %s\n", error.text);
+        return EDGE_EXIT_USAGE;
+    }
+    if (process->options.action != EDGE_SERVE) {
+        return EDGE_EXIT_OK;
+    }
+    process->lines = edge_lines_new((enum mk_log_level)process->options.log_level, STDERR_FILENO);
+    process->log = edge_lines_log(process->lines);
+    if (process->options.ignored.len > 0) {
+        mk_log(process->log, MK_LOG_INFO,
+               "options of ZooKeeper that have no effect here are ignored  keys=\"%.*s\"",
+               (int)process->options.ignored.len, (const char *)process->options.ignored.data);
+    }
+    if (edge_catalogue_read(&process->options, &error) != MK_OK) {
+        return failed(process, EDGE_EXIT_USAGE, &error);
+    }
+    return EDGE_EXIT_OK;
+}
+
+/* ---- The process ---- */
+
+static void process_prepare(void)
+{
+    struct rlimit files;
+
+    (void)signal(SIGPIPE, SIG_IGN); /* A peer that has gone is told by write(), */
+    (void)signal(SIGXFSZ, SIG_IGN); /* and so is a limit on file sizes. */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max; /* Every client is a descriptor. */
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    /* One arena for the core and one for all that wait for the disk: more would only hold on to
+     * memory that the budget knows nothing of. */
+    (void)mallopt(M_ARENA_MAX, 2);
+}
+
+/* ---- Directories ---- */
+
+static const char *log_home(const struct process *process)
+{
+    const struct edge_options *options = &process->options;
+    return options->log_dir != NULL ? options->log_dir : options->data_dir;
+}
+
+static bool path_make(char path[PATH_BYTES], const char *directory, const char *name,
+                      struct mk_error *error)
+{
+    int bytes = snprintf(path, PATH_BYTES, "%s/%s", directory, name);
+    if (bytes > 0 && bytes < PATH_BYTES) {
+        return true;
+    }
+    mk_error_set(error, "%.200s...: the path is too long: choose a shorter dataDir", directory);
+    return false;
+}
+
+static enum edge_exit directories_lock(struct process *process)
+{
+    struct mk_error error = {""};
+    const char *data = process->options.data_dir;
+    const char *log = log_home(process);
+
+    if (!path_make(process->state_path, data, "state", &error) ||
+        !path_make(process->log_path, log, "log", &error) ||
+        store_directory_lock(data, &process->data_lock, &error) != MK_OK) {
+        return failed(process, EDGE_EXIT_DATA, &error);
+    }
+    if (strcmp(data, log) != 0 && store_directory_lock(log, &process->log_lock, &error) != MK_OK) {
+        return failed(process, EDGE_EXIT_DATA, &error);
+    }
+    return EDGE_EXIT_OK;
+}
+
+/* ---- Store and log ---- */
+
+/* The stores say damage by what to do about it: theirs is the only advice to rejoin or restore. */
+static enum edge_exit open_failed(const struct process *process, const struct mk_error *error)
+{
+    bool damaged = strstr(error->text, "repair --rejoin") != NULL ||
+                   strstr(error->text, "restore") != NULL;
+    return failed(process, damaged ? EDGE_EXIT_CORRUPT : EDGE_EXIT_FAILED, error);
+}
+
+static enum edge_exit store_start(struct process *process)
+{
+    const struct edge_options *options = &process->options;
+    struct mk_error error = {""};
+    /* RocksDB's blocks and our rows hold the same data at two levels: half each. */
+    struct store_disk_options disk = {.cache_bytes = options->cache_bytes / 2,
+                                      .open_files_max = STATE_FILES_MAX};
+    struct store_options rows = {.cache_bytes = options->cache_bytes / 2,
+                                 .overlay_bytes = options->overlay_bytes,
+                                 .overlay_bytes_max = options->overlay_bytes * OVERLAY_FACTOR,
+                                 .extended_types = options->server.extended_types};
+
+    struct store_base *base = store_base_rocks(process->state_path, &disk, &error);
+    if (base == NULL) {
+        return open_failed(process, &error);
+    }
+    process->core.store = store_open(base, &rows, &error);
+    if (process->core.store == NULL) {
+        return open_failed(process, &error);
+    }
+    return EDGE_EXIT_OK;
+}
+
+static enum edge_exit log_start(struct process *process)
+{
+    const struct edge_options *options = &process->options;
+    uint64_t first_bytes = options->segment_bytes < SEGMENT_FIRST_BYTES ? options->segment_bytes
+                                                                        : SEGMENT_FIRST_BYTES;
+    struct store_log_options log = {.segment_bytes = options->segment_bytes,
+                                    .segment_first_bytes = first_bytes,
+                                    .sync = options->sync};
+    struct mk_error error = {""};
+
+    process->core.log = store_log_open(process->log_path, &log, &error);
+    if (process->core.log == NULL) {
+        return open_failed(process, &error);
+    }
+    mk_zxid applied = store_applied(process->core.store);
+    if (applied > store_log_last(process->core.log) &&
+        store_log_reset(process->core.log, applied, &error) != MK_OK) {
+        return failed(process, EDGE_EXIT_FAILED, &error);
+    }
+    return EDGE_EXIT_OK;
+}
+
+static enum mk_status on_entry(void *context, mk_zxid zxid, struct mk_bytes entry)
+{
+    struct process *process = context;
+    struct mk_error error = {""};
+
+    enum mk_status status = server_recover(process->core.server, zxid, entry, &error);
+    if (status != MK_OK) {
+        mk_log(process->log, MK_LOG_ERROR,
+               "the log's entry cannot be replayed: %s  zxid=0x%" PRIx64,
+               error.text[0] != '\0' ? error.text : mk_status_text(status), (uint64_t)zxid);
+    }
+    return status;
+}
+
+static enum edge_exit recover(struct process *process)
+{
+    struct mk_error error = {""};
+
+    process->core.server =
+        server_new(&process->options.server, process->core.store, process->log);
+    enum mk_status status = store_log_replay(process->core.log, store_applied(process->core.store),
+                                             on_entry, process, &error);
+    if (status != MK_OK) {
+        mk_log(process->log, MK_LOG_ERROR, "the log cannot be replayed%s%s  status=%s",
+               error.text[0] != '\0' ? ": " : "", error.text, mk_status_name(status));
+        return status == MK_CORRUPT ? EDGE_EXIT_CORRUPT : EDGE_EXIT_FAILED;
+    }
+    return EDGE_EXIT_OK;
+}
+
+/* ---- The epoch ---- */
+
+static enum mk_status epoch_raise(const struct process *process, const char *name, int64_t *largest,
+                                  struct mk_error *error)
+{
+    int64_t epoch = 0;
+    enum mk_status status = store_epoch_read(process->log_path, name, &epoch, error);
+    if (status == MK_OK && epoch > *largest) {
+        *largest = epoch;
+    }
+    return status == MK_NO_NODE ? MK_OK : status;
+}
+
+static enum edge_exit epoch_begin(struct process *process)
+{
+    mk_zxid last = store_log_last(process->core.log);
+    mk_zxid applied = store_applied(process->core.store);
+    int64_t largest = (last > applied ? last : applied) >> 32;
+    struct mk_error error = {""};
+
+    enum mk_status status = epoch_raise(process, "acceptedEpoch", &largest, &error);
+    if (status == MK_OK) {
+        status = epoch_raise(process, "currentEpoch", &largest, &error);
+    }
+    if (status != MK_OK) {
+        return failed(process, status == MK_CORRUPT ? EDGE_EXIT_CORRUPT : EDGE_EXIT_FAILED, &error);
+    }
+    if (largest < 0 || largest >= EPOCH_MAX) {
+        mk_error_set(&error, "the epoch %" PRId64 " in %s is not possible: restore acceptedEpoch and"
+                             " currentEpoch", largest, process->log_path);
+        return failed(process, EDGE_EXIT_CORRUPT, &error);
+    }
+    int64_t epoch = largest + 1;
+    status = store_epoch_write(process->log_path, "acceptedEpoch", epoch, &error);
+    if (status == MK_OK) {
+        status = store_epoch_write(process->log_path, "currentEpoch", epoch, &error);
+    }
+    if (status != MK_OK) {
+        return failed(process, EDGE_EXIT_FAILED, &error);
+    }
+    process->core.epoch = (uint32_t)epoch;
+    return EDGE_EXIT_OK;
+}
+
+/* ---- Together ---- */
+
+static enum edge_exit address_bind(struct process *process)
+{
+    struct mk_error error = {""};
+
+    process->edge = edge_new(&process->options, process->log);
+    if (edge_bind(process->edge, &error) != MK_OK) {
+        return failed(process, EDGE_EXIT_BIND, &error);
+    }
+    return EDGE_EXIT_OK;
+}
+
+static enum edge_exit serve(struct process *process)
+{
+    struct edge_core *core = &process->core;
+    mk_zxid last = store_log_last(core->log);
+    mk_zxid applied = store_applied(core->store);
+
+    enum mk_status status =
+        server_lead(core->server, core->epoch, last > applied ? last : applied, edge_now());
+    if (status != MK_OK) {
+        mk_log(process->log, MK_LOG_ERROR, "the state cannot be read: %s  status=%s",
+               mk_status_text(status), mk_status_name(status));
+        return status == MK_CORRUPT ? EDGE_EXIT_CORRUPT : EDGE_EXIT_FAILED;
+    }
+    core->recovery_ms = edge_now().monotonic_ms - process->started_ms;
+    return edge_run(process->edge, core);
+}
+
+static enum edge_exit process_run(struct process *process)
+{
+    static enum edge_exit (*const steps[])(struct process *) = {
+        directories_lock, address_bind, store_start, log_start, recover, epoch_begin, serve};
+    enum edge_exit code = EDGE_EXIT_OK;
+
+    for (size_t i = 0; i < MK_COUNT(steps) && code == EDGE_EXIT_OK; i++) {
+        code = steps[i](process);
+    }
+    return code;
+}
+
+static void process_end(struct process *process)
+{
+    edge_free(process->edge);
+    if (process->core.server != NULL) {
+        server_free(process->core.server);
+    }
+    if (process->core.log != NULL) {
+        store_log_close(process->core.log);
+    }
+    if (process->core.store != NULL) {
+        store_close(process->core.store);
+    }
+    if (process->log_lock >= 0) {
+        (void)close(process->log_lock);
+    }
+    if (process->data_lock >= 0) {
+        (void)close(process->data_lock);
+    }
+    edge_lines_free(process->lines);
+    edge_options_free(&process->options);
+}
+
+int main(int argc, char **argv)
+{
+    struct process process = {.data_lock = -1, .log_lock = -1};
+
+    process_prepare();
+    process.started_ms = edge_now().monotonic_ms;
+    edge_options_default(&process.options);
+    enum edge_exit code = options_read(&process, argc, argv);
+    if (code == EDGE_EXIT_OK) {
+        switch (process.options.action) {
+        case EDGE_SHOW_HELP: (void)fputs(edge_help, stdout); break;
+        case EDGE_SHOW_VERSION: printf("moonkeeperd %s\n", EDGE_VERSION); break;
+        case EDGE_SERVE: code = process_run(&process); break;
+        }
+    }
+    process_end(&process);
+    return (int)code;
+}

@@ -1,0 +1,312 @@
+#include "edge/options.h"
+#include "edge/words.h"
+#include "unit/cmocka.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void assert_accepts(struct edge_options *options, const char *key, const char *value)
+{
+    struct mk_error error = {""};
+    assert_int_equal(option_set(options, key, value, &error), MK_OK);
+    assert_string_equal(error.text, "");
+}
+
+static void assert_refuses(const char *key, const char *value, const char *message)
+{
+    struct edge_options options;
+    struct mk_error error = {""};
+
+    edge_options_default(&options);
+    assert_int_equal(option_set(&options, key, value, &error), MK_BAD_ARGUMENTS);
+    assert_non_null(strstr(error.text, message));
+    edge_options_free(&options);
+}
+
+static void without_options_the_server_is_complete(void **state)
+{
+    struct edge_options options;
+    struct mk_error error;
+    char *argv[] = {(char[]){"moonkeeperd"}};
+
+    edge_options_default(&options);
+
+    assert_int_equal(edge_options_read(&options, 1, argv, &error), MK_OK);
+    assert_string_equal(options.data_dir, "./data");
+    assert_null(options.address);
+    assert_int_equal(options.port, 2181);
+    assert_int_equal(options.server.session_timeout_min_ms, 2 * options.server.tick_ms);
+    assert_int_equal(options.server.session_timeout_max_ms, 20 * options.server.tick_ms);
+    assert_true(options.sync);
+    edge_options_free(&options);
+}
+
+static void numbers_are_taken_in_the_unit_that_the_manual_names(void **state)
+{
+    struct edge_options options;
+    edge_options_default(&options);
+
+    assert_accepts(&options, "tickTime", "2000");
+    assert_accepts(&options, "callResultSeconds", "30");
+    assert_accepts(&options, "preAllocSize", "1024");
+    assert_accepts(&options, "cacheSize", "1G");
+    assert_accepts(&options, "overlayBytes", "2m");
+    assert_accepts(&options, "jute.maxbuffer", "0xfffff");
+
+    assert_int_equal(options.server.tick_ms, 2000);
+    assert_int_equal(options.server.call_result_ms, 30000);
+    assert_int_equal(options.segment_bytes, 1024 * 1024);
+    assert_int_equal(options.cache_bytes, 1 << 30);
+    assert_int_equal(options.overlay_bytes, 2 << 20);
+    assert_int_equal(options.server.frame_bytes_max, 0xfffff);
+    edge_options_free(&options);
+}
+
+static void what_is_not_a_number_or_out_of_range_is_refused(void **state)
+{
+    assert_refuses("tickTime", "2s", "not a whole number");
+    assert_refuses("tickTime", "", "not a whole number");
+    assert_refuses("tickTime", " 1", "not a whole number");
+    assert_refuses("tickTime", "0", "give 10 to");
+    assert_refuses("clientPort", "65536", "give 0 to 65535");
+    assert_refuses("clientPort", "-1", "give 0 to 65535");
+    assert_refuses("cacheSize", "1T", "nor one with K, M or G");
+    assert_refuses("cacheSize", "1GG", "nor one with K, M or G");
+    assert_refuses("cacheSize", "9223372036854775807G", "not a whole number");
+    assert_refuses("maxClientCnxns", "99999999999999999999", "not a whole number");
+}
+
+static void choices_are_as_zookeeper_spells_them(void **state)
+{
+    struct edge_options options;
+    edge_options_default(&options);
+
+    assert_accepts(&options, "extendedTypesEnabled", "TRUE");
+    assert_accepts(&options, "skipACL", "yes");
+    assert_accepts(&options, "forceSync", "no");
+    assert_accepts(&options, "recipes", "off");
+    assert_accepts(&options, "logLevel", "debug");
+
+    assert_true(options.server.extended_types);
+    assert_true(options.server.skip_acl);
+    assert_false(options.sync);
+    assert_false(options.server.recipes);
+    assert_int_equal(options.log_level, MK_LOG_DEBUG);
+    edge_options_free(&options);
+    assert_refuses("extendedTypesEnabled", "yes", "give true or false");
+    assert_refuses("skipACL", "true", "give yes or no");
+    assert_refuses("logLevel", "trace", "give error, warn, info or debug");
+}
+
+static void an_unknown_key_suggests_the_nearest(void **state)
+{
+    assert_refuses("tickTme", "1", "unknown option tickTme: did you mean tickTime?");
+    assert_refuses("ticktime", "1", "did you mean tickTime?");
+    assert_refuses("clientport", "1", "did you mean clientPort?");
+    assert_refuses("cachesize", "1", "did you mean cacheSize?");
+    assert_refuses("zookeeper.skipACL", "yes", "did you mean skipACL?");
+    assert_refuses("snapcount", "1", "did you mean snapCount?");
+    assert_refuses("somethingElseEntirely", "1", "moonkeeper.cfg explains");
+    assert_refuses("", "1", "unknown option");
+}
+
+static void what_only_zookeeper_can_use_is_listed_once(void **state)
+{
+    struct edge_options options;
+    edge_options_default(&options);
+
+    assert_accepts(&options, "initLimit", "10");
+    assert_accepts(&options, "syncLimit", "5");
+    assert_accepts(&options, "initLimit", "20");
+    assert_accepts(&options, "autopurge.purgeInterval", "1");
+    assert_accepts(&options, "admin.serverPort", "8080");
+    assert_accepts(&options, "ssl.keyStore.location", "/x");
+    assert_accepts(&options, "peerType", "participant");
+
+    mk_buf_put_u8(&options.ignored, '\0');
+    assert_string_equal((const char *)options.ignored.data,
+                        "initLimit, syncLimit, autopurge.purgeInterval, admin.serverPort, "
+                        "ssl.keyStore.location, peerType");
+    edge_options_free(&options);
+}
+
+static void what_would_be_unsafe_to_ignore_is_refused(void **state)
+{
+    assert_refuses("server.1", "a:2888:3888", "ensembles are not available yet");
+    assert_refuses("group.1", "1:2", "ensembles are not available yet");
+    assert_refuses("standaloneEnabled", "false", "ensembles are not available yet");
+    assert_refuses("peerType", "observer", "ensembles are not available yet");
+    assert_refuses("secureClientPort", "2281", "TLS is not available yet");
+    assert_refuses("enforce.auth.enabled", "true", "let in whom it is meant to keep out");
+}
+
+static void session_timeouts_must_fit_together(void **state)
+{
+    struct edge_options options;
+    struct mk_error error;
+    char *argv[] = {(char[]){"moonkeeperd"}, (char[]){"--option=minSessionTimeout=70000"}};
+
+    edge_options_default(&options);
+    assert_int_equal(edge_options_read(&options, 2, argv, &error), MK_BAD_ARGUMENTS);
+    assert_string_equal(error.text,
+                        "minSessionTimeout=70000 is larger than maxSessionTimeout=60000");
+    edge_options_free(&options);
+}
+
+static void words_are_named_with_commas_or_a_star(void **state)
+{
+    struct mk_buf missing = {0};
+    uint32_t words = 0;
+
+    assert_int_equal(words_parse(MK_BYTES("ruok , stat,"), &words, &missing), MK_OK);
+    assert_true(words == (1u << words_find((const uint8_t *)"ruok") |
+                          1u << words_find((const uint8_t *)"stat")));
+    assert_int_equal(words_parse(MK_BYTES("*"), &words, &missing), MK_OK);
+    assert_true((words & 1u << words_find((const uint8_t *)"envi")) != 0);
+    assert_int_equal(missing.len, 0);
+    assert_int_equal(words_parse(MK_BYTES("dump,ruok,wchc"), &words, &missing), MK_OK);
+    assert_memory_equal(missing.data, "dump, wchc", 10);
+    assert_int_equal(words_parse(MK_BYTES("nope"), &words, &missing), MK_BAD_ARGUMENTS);
+    mk_buf_free(&missing);
+}
+
+/* ---- The command line ---- */
+
+static char config_path[] = "options_test.cfg.XXXXXX";
+
+static int config_write(void **state)
+{
+    int file = mkstemp(config_path);
+    static const char text[] = "# a zoo.cfg\ntickTime=2000\ninitLimit=10\ndataDir=/from/file\n"
+                               "clientPort=2182\nmaxClientCnxns=7\n";
+    if (file < 0 || write(file, text, sizeof(text) - 1) != (ssize_t)sizeof(text) - 1) {
+        return -1;
+    }
+    return close(file);
+}
+
+static int config_remove(void **state)
+{
+    return unlink(config_path);
+}
+
+static void the_command_line_overrides_the_file_wherever_it_stands(void **state)
+{
+    struct edge_options options;
+    struct mk_error error = {""};
+    char *argv[] = {(char[]){"moonkeeperd"}, (char[]){"--port"},    (char[]){"2183"},
+                    (char[]){"--config"},    config_path,           (char[]){"--option"},
+                    (char[]){"logLevel=warn"}, (char[]){"--data=/from/line"}};
+
+    edge_options_default(&options);
+    assert_int_equal(edge_options_read(&options, MK_COUNT(argv), argv, &error), MK_OK);
+
+    assert_int_equal(options.port, 2183);
+    assert_string_equal(options.data_dir, "/from/line");
+    assert_int_equal(options.address_conns_max, 7);
+    assert_int_equal(options.server.tick_ms, 2000);
+    assert_int_equal(options.log_level, MK_LOG_WARN);
+    edge_options_free(&options);
+}
+
+static void assert_line_refused(int argc, char *const *argv, const char *message)
+{
+    struct edge_options options;
+    struct mk_error error = {""};
+
+    edge_options_default(&options);
+    assert_int_not_equal(edge_options_read(&options, argc, argv, &error), MK_OK);
+    assert_non_null(strstr(error.text, message));
+    edge_options_free(&options);
+}
+
+static void a_mistake_on_the_command_line_is_named(void **state)
+{
+    char *missing[] = {(char[]){"moonkeeperd"}, (char[]){"--port"}};
+    char *unknown[] = {(char[]){"moonkeeperd"}, (char[]){"--prot"}, (char[]){"1"}};
+    char *pair[] = {(char[]){"moonkeeperd"}, (char[]){"--option"}, (char[]){"tickTime"}};
+    char *absent[] = {(char[]){"moonkeeperd"}, (char[]){"--config=/does/not/exist"}};
+    char *folder[] = {(char[]){"moonkeeperd"}, (char[]){"--config=/"}};
+
+    assert_line_refused(2, missing, "--port needs a value");
+    assert_line_refused(3, unknown, "unknown argument --prot");
+    assert_line_refused(3, pair, "write it as KEY=VALUE");
+    assert_line_refused(2, absent, "/does/not/exist cannot be opened");
+    assert_line_refused(2, folder, "/ cannot be read: is it a file?");
+}
+
+/* ---- The manual ---- */
+
+/* Our folder of sources, as ctest hands it over. */
+static FILE *manual_open(void)
+{
+    const char *folder = getenv("SOURCE_DIR");
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/conf/moonkeeper.cfg", folder != NULL ? folder : ".");
+    return fopen(path, "r");
+}
+
+/* "#key=value" with no blank after the #: an option that is at its default. */
+static bool manual_option(char *line, char **key, char **value)
+{
+    char *equals = strchr(line, '=');
+    line[strcspn(line, "\n")] = '\0';
+    if (line[0] != '#' || line[1] == ' ' || line[1] == '\0' || equals == NULL) {
+        return false;
+    }
+    *equals = '\0';
+    *key = line + 1;
+    *value = equals + 1;
+    return true;
+}
+
+static void the_manual_has_every_option_in_order_with_its_default(void **state)
+{
+    FILE *manual = manual_open();
+    struct edge_options options;
+    struct mk_buf value = {0};
+    char line[512];
+    size_t index = 0;
+
+    assert_non_null(manual);
+    edge_options_default(&options);
+    while (fgets(line, sizeof(line), manual) != NULL) {
+        char *key = NULL, *text = NULL;
+        assert_true(strlen(line) <= 101);
+        if (!manual_option(line, &key, &text)) {
+            continue;
+        }
+        assert_non_null(option_name(index));
+        assert_string_equal(key, option_name(index));
+        value.len = 0;
+        option_value(&options, index, &value);
+        mk_buf_put_u8(&value, '\0');
+        assert_string_equal(text, (const char *)value.data);
+        index++;
+    }
+    assert_null(option_name(index));
+    mk_buf_free(&value);
+    edge_options_free(&options);
+    (void)fclose(manual);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_options_the_server_is_complete),
+        cmocka_unit_test(numbers_are_taken_in_the_unit_that_the_manual_names),
+        cmocka_unit_test(what_is_not_a_number_or_out_of_range_is_refused),
+        cmocka_unit_test(choices_are_as_zookeeper_spells_them),
+        cmocka_unit_test(an_unknown_key_suggests_the_nearest),
+        cmocka_unit_test(what_only_zookeeper_can_use_is_listed_once),
+        cmocka_unit_test(what_would_be_unsafe_to_ignore_is_refused),
+        cmocka_unit_test(session_timeouts_must_fit_together),
+        cmocka_unit_test(words_are_named_with_commas_or_a_star),
+        cmocka_unit_test_setup_teardown(the_command_line_overrides_the_file_wherever_it_stands,
+                                        config_write, config_remove),
+        cmocka_unit_test(a_mistake_on_the_command_line_is_named),
+        cmocka_unit_test(the_manual_has_every_option_in_order_with_its_default),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
