@@ -386,6 +386,8 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
     MK_ASSERT(status == MK_OK); /* we have encoded it */
     MK_ASSERT(txn.zxid <= zab_committed(&server->zab));
     server->body.len = 0;
+    /* What is committed is applied, wherever its rows are; prepare has just read them. */
+    store_view_blocking(store_committed(server->store), true);
     status = apply_txn(&server->apply, &txn, body_wanted(server, txn.zxid) ? &server->body : NULL,
                        &result);
     if (status != MK_OK) {
