@@ -121,6 +121,19 @@ enum mk_status committed_get(struct committed *rows, struct mk_bytes key, bool m
 
 /* ---- Writing ---- */
 
+/* A row that said "known to be absent" has no room for a value behind its key: better a new one. */
+static struct row *clean_row_with_room(struct committed *rows, struct row *row, size_t value_room,
+                                       uint64_t hash)
+{
+    if (!row->tombstone || row->inline_cap >= value_room) {
+        return row;
+    }
+    struct row *roomy = row_new(row_key(row), value_room);
+    index_replace(&rows->index, row, roomy, hash);
+    row_free(row);
+    return roomy;
+}
+
 /* A row of the active table under `key`, whatever was there before; `old` is what the index has. */
 static struct row *active_row(struct committed *rows, struct mk_bytes key, size_t value_room,
                               struct row *old, uint64_t hash, bool fresh)
@@ -131,8 +144,9 @@ static struct row *active_row(struct committed *rows, struct mk_bytes key, size_
         row->below = !fresh;
         index_insert(&rows->index, row, hash);
     } else if (row_is_clean(old)) {
-        row->below = !old->tombstone;
-        clean_take(rows, row);
+        clean_take(rows, old);
+        row = clean_row_with_room(rows, old, value_room, hash);
+        row->below = !row->tombstone;
     } else {
         /* Until the frozen table is written, the base may still have what its tombstone hides. */
         row = row_new(key, value_room);

@@ -23,8 +23,8 @@
 #define BLOOM_BITS_PER_KEY 10.0
 #define BLOCK_BYTES 4096 /* a read that misses the cache reads one of them */
 /* A merge starts at so many files on level 0; each costs a read that finds nothing a filter probe. */
-#define LEVEL0_FILES 4
-#define LEVEL1_BYTES ((uint64_t)256 << 20)
+#define CACHE_SHARD_BITS 2
+#define LEVEL0_FILES 8
 #define FILE_BYTES ((uint64_t)64 << 20)
 /* A merge hands its output to the disk in such pieces, so that the log's syncs, on the same disk,
  * never wait behind a whole file. */
@@ -283,12 +283,23 @@ static void options_tables(struct rocks *rocks, uint64_t cache_bytes)
 {
     rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
 
-    rocks->cache = rocksdb_cache_create_lru(cache_bytes);
+    /* Few shards: each must hold several of the largest blocks, or those are read again and again. */
+    rocksdb_lru_cache_options_t *cache = rocksdb_lru_cache_options_create();
+    rocksdb_lru_cache_options_set_capacity(cache, cache_bytes);
+    rocksdb_lru_cache_options_set_num_shard_bits(cache, CACHE_SHARD_BITS);
+    rocks->cache = rocksdb_cache_create_lru_opts(cache);
+    rocksdb_lru_cache_options_destroy(cache);
     rocksdb_block_based_options_set_block_cache(tables, rocks->cache);
     rocksdb_block_based_options_set_block_size(tables, BLOCK_BYTES);
     rocksdb_block_based_options_set_filter_policy(
         tables, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS_PER_KEY)); /* taken */
     rocksdb_block_based_options_set_format_version(tables, 5);
+    /* Indexes and filters in partitions: a lookup brings a few KiB of them in, not a file's whole. */
+    rocksdb_block_based_options_set_index_type(
+        tables, rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(tables, 1);
+    rocksdb_block_based_options_set_metadata_block_size(tables, BLOCK_BYTES);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(tables, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(tables, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(tables, 1);
@@ -301,8 +312,13 @@ static void options_merging(rocksdb_options_t *options)
     rocksdb_options_set_max_background_jobs(options, 2); /* one merge; no flush ever runs */
     rocksdb_options_set_max_subcompactions(options, 1);
     rocksdb_options_set_level0_file_num_compaction_trigger(options, LEVEL0_FILES);
-    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
-    rocksdb_options_set_max_bytes_for_level_base(options, LEVEL1_BYTES);
+    rocksdb_universal_compaction_options_t *universal =
+        rocksdb_universal_compaction_options_create();
+    rocksdb_universal_compaction_options_set_size_ratio(universal, 10);
+    rocksdb_universal_compaction_options_set_max_size_amplification_percent(universal, 200);
+    rocksdb_options_set_universal_compaction_options(options, universal);
+    rocksdb_universal_compaction_options_destroy(universal);
+    rocksdb_options_set_compaction_style(options, rocksdb_universal_compaction);
     rocksdb_options_set_target_file_size_base(options, FILE_BYTES);
     rocksdb_options_set_bytes_per_sync(options, MERGE_SYNC_BYTES);
 }

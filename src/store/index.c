@@ -91,6 +91,16 @@ static struct index_slots slots_new(size_t capacity)
     return (struct index_slots){mk_alloc_zero(capacity, sizeof(struct index_slot)), capacity, 0};
 }
 
+/* A row is a few cache lines long, and with a million rows none of them is in the cache: fetch them
+ * all at once, rather than one after the other as key and value are come to. */
+static bool row_has_key(const struct row *row, struct mk_bytes key)
+{
+    const char *lines = (const char *)row;
+    __builtin_prefetch(lines + 64);
+    __builtin_prefetch(lines + 128);
+    return row->key_len == key.len && memcmp(row->key, key.data, key.len) == 0;
+}
+
 static struct index_slot *slots_find(const struct index_slots *slots, struct mk_bytes key,
                                      uint64_t hash)
 {
@@ -103,8 +113,7 @@ static struct index_slot *slots_find(const struct index_slots *slots, struct mk_
         if (slot->row == NULL) {
             return NULL;
         }
-        if (slot->hash == hash && slot->row != TOMB && slot->row->key_len == key.len &&
-            memcmp(slot->row->key, key.data, key.len) == 0) {
+        if (slot->hash == hash && slot->row != TOMB && row_has_key(slot->row, key)) {
             return slot;
         }
     }

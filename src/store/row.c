@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* malloc's header and rounding, an index slot at two thirds load, and a table slot likewise. */
-#define ROW_OVERHEAD_BYTES 52
+/* malloc's header, an index slot and 16 bytes of a table node, both at two thirds load. */
+#define ROW_OVERHEAD_BYTES 64
 #define ROW_GRAIN 16
 
 static size_t round_up(size_t size)
