@@ -273,6 +273,19 @@ static enum mk_status apply_close_session(struct apply *apply, const struct jute
     return status;
 }
 
+/* At most once in a millisecond, however many transactions it has. */
+static void note_time(struct apply *apply, mk_ms time_ms)
+{
+    uint8_t value[sizeof(time_ms)];
+
+    if (time_ms > apply->time_ms) {
+        apply->time_ms = time_ms;
+        mk_store_u64(value, (uint64_t)time_ms);
+        store_fact_put(store_committed(apply->store), MK_BYTES(APPLY_TIME),
+                       mk_bytes_of(value, sizeof(value)));
+    }
+}
+
 enum mk_status apply_txn(struct apply *apply, const struct jute_txn *txn, struct mk_buf *body,
                          struct apply_result *result)
 {
@@ -297,6 +310,7 @@ enum mk_status apply_txn(struct apply *apply, const struct jute_txn *txn, struct
     case JUTE_MULTI: status = apply_multi(apply, txn, body, &scraps); break;
     default: status = part_apply(apply, txn, false, body, &scraps); break;
     }
+    note_time(apply, txn->time_ms);
     store_end(view);
     mk_arena_free(&scraps);
     return status;

@@ -21,7 +21,12 @@ struct apply {
     bool extended_types;
     apply_tell *tell;
     void *context;
+    mk_ms time_ms; /* the newest transaction's, as the fact APPLY_TIME has it */
 };
+
+/* A fact: i64, the time in the header of the newest transaction. Log time goes on from there, also when
+ * the log that is left behind a checkpoint is empty. */
+#define APPLY_TIME "time"
 
 /* What the server has to know of an applied transaction. */
 struct apply_result {

@@ -119,12 +119,6 @@ static bool argument_is(const char *name, int argc, char *const *argv, int *at, 
     return true;
 }
 
-static enum mk_status value_missing(const char *name, struct mk_error *error)
-{
-    mk_error_set(error, "%s needs a value after it", name);
-    return MK_BAD_ARGUMENTS;
-}
-
 static enum mk_status pair_apply(struct edge_options *options, const char *pair,
                                  struct mk_error *error)
 {
@@ -140,35 +134,58 @@ static enum mk_status pair_apply(struct edge_options *options, const char *pair,
     return option_set(options, key, equals + 1, error);
 }
 
+/* What an argument is, when it is one that takes a value: the option that it stands for, or itself. */
+static const char *argument_find(int argc, char *const *argv, int *at, const char **value)
+{
+    if (argument_is("--config", argc, argv, at, value)) {
+        return "--config";
+    }
+    if (argument_is("--option", argc, argv, at, value)) {
+        return "--option";
+    }
+    for (size_t i = 0; i < MK_COUNT(shortcuts); i++) {
+        if (argument_is(shortcuts[i].argument, argc, argv, at, value)) {
+            return shortcuts[i].option;
+        }
+    }
+    return NULL;
+}
+
 /* One argument, which may be two words; `configs`: whether this pass is the one for --config. */
 static enum mk_status argument_apply(struct edge_options *options, int argc, char *const *argv,
                                      int *at, bool configs, struct mk_error *error)
 {
+    const char *argument = argv[*at];
     const char *value = NULL;
 
-    if (argument_is("--config", argc, argv, at, &value)) {
-        if (value == NULL) {
-            return value_missing("--config", error);
-        }
+    const char *name = argument_find(argc, argv, at, &value);
+    if (name == NULL) {
+        mk_error_set(error, "unknown argument %.200s: moonkeeperd --help lists those there are",
+                     argument);
+        return MK_BAD_ARGUMENTS;
+    }
+    if (value == NULL) {
+        mk_error_set(error, "%s needs a value after it", argument);
+        return MK_BAD_ARGUMENTS;
+    }
+    if (strcmp(name, "--config") == 0) {
         return configs ? config_apply(options, value, error) : MK_OK;
     }
-    if (argument_is("--option", argc, argv, at, &value)) {
-        if (value == NULL) {
-            return value_missing("--option", error);
-        }
-        return configs ? MK_OK : pair_apply(options, value, error);
+    if (configs) {
+        return MK_OK;
     }
-    for (size_t i = 0; i < MK_COUNT(shortcuts); i++) {
-        if (argument_is(shortcuts[i].argument, argc, argv, at, &value)) {
-            if (value == NULL) {
-                return value_missing(shortcuts[i].argument, error);
-            }
-            return configs ? MK_OK : option_set(options, shortcuts[i].option, value, error);
-        }
+    return strcmp(name, "--option") == 0 ? pair_apply(options, value, error)
+                                         : option_set(options, name, value, error);
+}
+
+static enum mk_status pass_apply(struct edge_options *options, int argc, char *const *argv,
+                                 bool configs, struct mk_error *error)
+{
+    enum mk_status status = MK_OK;
+    for (int at = 1; at < argc && status == MK_OK; at++) {
+        status = argument_apply(options, argc, argv, &at, configs, error);
     }
-    mk_error_set(error, "unknown argument %.200s: moonkeeperd --help lists those there are",
-                 argv[*at]);
-    return MK_BAD_ARGUMENTS;
+    return status;
 }
 
 static bool asks_only(struct edge_options *options, int argc, char *const *argv)
@@ -192,14 +209,9 @@ enum mk_status edge_options_read(struct edge_options *options, int argc, char *c
     if (asks_only(options, argc, argv)) {
         return MK_OK;
     }
-    for (int pass = 0; pass < 2; pass++) {
-        for (int at = 1; at < argc; at++) {
-            enum mk_status status =
-                argument_apply(options, argc, argv, &at, pass == 0, error);
-            if (status != MK_OK) {
-                return status;
-            }
-        }
+    enum mk_status status = pass_apply(options, argc, argv, true, error);
+    if (status == MK_OK) {
+        status = pass_apply(options, argc, argv, false, error);
     }
-    return options_check(options, error);
+    return status == MK_OK ? options_check(options, error) : status;
 }

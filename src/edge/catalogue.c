@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RECIPE_BYTES_MAX ((size_t)256 * 1024) /* A transaction has to hold it, and half as much again. */
+#define RECIPE_BYTES_MAX \
+    ((size_t)256 * 1024) /* A transaction has to hold it, and half as much again. */
 #define RECIPES_MAX 1000
 #define NAME_MAX_BYTES 64
 #define SUFFIX ".lua"
@@ -47,23 +48,31 @@ static bool is_directory(const char *path)
     return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
 }
 
+/* The folder of the program, without its name. */
+static bool program_folder(char *folder, size_t size)
+{
+    ssize_t length = readlink("/proc/self/exe", folder, size - 1);
+    if (length <= 0) {
+        return false;
+    }
+    folder[length] = '\0';
+    char *slash = strrchr(folder, '/');
+    *(slash != NULL ? slash : folder) = '\0';
+    return true;
+}
+
 /* Where an installation has them, then where a checkout does: <prefix>/sbin/moonkeeperd belongs to
  * <prefix>/share, build/release/moonkeeperd to the folder beside build. Last, ./recipes. */
 static bool directory_find(char *path, size_t size)
 {
     static const char *const beside[] = {"/../share/moonkeeper/recipes", "/../../recipes"};
     char program[4096];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    bool known = program_folder(program, sizeof(program));
 
-    if (length > 0) {
-        program[length] = '\0';
-        char *slash = strrchr(program, '/');
-        *(slash != NULL ? slash : program) = '\0';
-        for (size_t i = 0; i < MK_COUNT(beside); i++) {
-            int bytes = snprintf(path, size, "%s%s", program, beside[i]);
-            if (bytes > 0 && (size_t)bytes < size && is_directory(path)) {
-                return true;
-            }
+    for (size_t i = 0; i < MK_COUNT(beside) && known; i++) {
+        int bytes = snprintf(path, size, "%s%s", program, beside[i]);
+        if (bytes > 0 && (size_t)bytes < size && is_directory(path)) {
+            return true;
         }
     }
     (void)snprintf(path, size, "recipes");
@@ -120,9 +129,10 @@ static enum mk_status directory_read(struct edge_options *options, const char *d
     enum mk_status status = MK_OK;
 
     if (count < 0 || count > RECIPES_MAX) {
-        mk_error_set(error, "the recipes in %s cannot be listed: %s: correct recipeDir, or set"
-                            " recipes=off", directory,
-                     count < 0 ? strerror(errno) : "there are more than 1000");
+        mk_error_set(error,
+                     "the recipes in %s cannot be listed: %s: correct recipeDir, or set"
+                     " recipes=off",
+                     directory, count < 0 ? strerror(errno) : "there are more than 1000");
         status = MK_IO;
         goto done;
     }

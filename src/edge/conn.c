@@ -62,8 +62,7 @@ static bool rest_send(struct conn *conn, struct mk_buf *output, size_t from)
 
     uv_buf_t rest = {(char *)conn->sending.data + from, conn->sending.len - from};
     conn->write.data = conn;
-    conn->writing =
-        uv_write(&conn->write, (uv_stream_t *)&conn->tcp, &rest, 1, on_written) == 0;
+    conn->writing = uv_write(&conn->write, (uv_stream_t *)&conn->tcp, &rest, 1, on_written) == 0;
     return conn->writing;
 }
 
@@ -243,7 +242,8 @@ static void frame_bad(struct conn *conn)
 {
     mk_log(conn->edge->log, MK_LOG_WARN,
            "connection closed, it sent a frame of impossible length: does it speak ZooKeeper's"
-           " protocol, and is jute.maxbuffer large enough?  address=%s", conn->address->text);
+           " protocol, and is jute.maxbuffer large enough?  address=%s",
+           conn->address->text);
     conn_finish(conn);
 }
 
@@ -259,8 +259,7 @@ static void conn_feed(struct conn *conn, struct mk_bytes unread)
     conn->backlog = false;
     while (frame_wanted(conn)) {
         struct mk_bytes frame;
-        enum framing_result result =
-            framing_next(&conn->input, frame_bytes_max, &unread, &frame);
+        enum framing_result result = framing_next(&conn->input, frame_bytes_max, &unread, &frame);
         if (result == FRAMING_MORE) {
             return;
         }
@@ -347,7 +346,7 @@ void conn_start(struct conn *conn, struct address_count *address, uint16_t port)
     if (edge->options->keepalive) {
         uv_tcp_keepalive(&conn->tcp, 1, KEEPALIVE_SECONDS);
     }
-    conn->core = server_conn_open(edge->core.server, mk_bytes_of(address->text, address->len),
-                                  port, conn);
+    conn->core =
+        server_conn_open(edge->core.server, mk_bytes_of(address->text, address->len), port, conn);
     conn_reading_update(conn);
 }

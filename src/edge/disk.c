@@ -33,13 +33,13 @@ struct disk {
     uv_work_t chores_work;
     bool chores_running;
     bool prewrite_wanted;
-    bool prewriting;        /* what the chores under way do */
-    mk_zxid remove_wanted;  /* segments up to here may go; 0: none */
+    bool prewriting;       /* what the chores under way do */
+    mk_zxid remove_wanted; /* segments up to here may go; 0: none */
     mk_zxid removing;
     enum mk_status chores_status;
     struct mk_error chores_error;
     mk_ms chores_not_before_ms;
-    uint64_t logged_bytes;  /* since prewriting was last wanted */
+    uint64_t logged_bytes; /* since prewriting was last wanted */
 };
 
 /* ---- Loads ---- */
@@ -109,8 +109,9 @@ static void chores_done(uv_work_t *work, int cancelled)
     if (disk->chores_status == MK_OK) {
         return;
     }
-    mk_log(edge->log, MK_LOG_ERROR, "the log's segments cannot be looked after: %s; the server"
-                                    " stops when the present segment is full  status=%s",
+    mk_log(edge->log, MK_LOG_ERROR,
+           "the log's segments cannot be looked after: %s; the server"
+           " stops when the present segment is full  status=%s",
            disk->chores_error.text, mk_status_name(disk->chores_status));
     disk->chores_not_before_ms = edge->now_ms + CHORES_RETRY_MS;
     disk->prewrite_wanted |= disk->prewriting;
@@ -176,8 +177,7 @@ static void checkpoint_take(struct disk *disk)
     }
     disk->checkpoint = server_checkpoint_take(disk->edge->core.server);
     if (disk->checkpoint != NULL) {
-        uv_queue_work(&disk->edge->loop, &disk->checkpoint_work, checkpoint_work,
-                      checkpoint_done);
+        uv_queue_work(&disk->edge->loop, &disk->checkpoint_work, checkpoint_work, checkpoint_done);
     }
 }
 

@@ -32,25 +32,25 @@ struct edge_options {
     enum edge_action action;
     struct server_options server; /* the catalogue is filled in by edge_catalogue_read() */
     char *data_dir;
-    char *log_dir;                /* dataLogDir; NULL: data_dir */
-    char *address;                /* NULL: all */
-    uint32_t port;                /* 0: any that is free */
-    int64_t listen_backlog;       /* -1: the edge's own choice */
-    uint32_t address_conns_max;   /* connections of one IP address; 0: no limit */
-    uint32_t conns_max;           /* all connections; 0: no limit */
+    char *log_dir;              /* dataLogDir; NULL: data_dir */
+    char *address;              /* NULL: all */
+    uint32_t port;              /* 0: any that is free */
+    int64_t listen_backlog;     /* -1: the edge's own choice */
+    uint32_t address_conns_max; /* connections of one IP address; 0: no limit */
+    uint32_t conns_max;         /* all connections; 0: no limit */
     bool keepalive;
     uint64_t conn_output_bytes_max;
-    uint64_t cache_bytes;         /* of store and RocksDB together */
+    uint64_t cache_bytes; /* of store and RocksDB together */
     uint64_t overlay_bytes;
     uint64_t segment_bytes;
-    bool sync;                    /* forceSync */
+    bool sync; /* forceSync */
     mk_ms sync_warning_ms;
-    uint32_t words;               /* bit set over words.c's table */
+    uint32_t words; /* bit set over words.c's table */
     char *super_digest;
-    char *recipe_dir;             /* NULL: where an installation or a checkout has it */
-    uint32_t log_level;           /* enum mk_log_level */
-    struct mk_buf ignored;        /* keys that only ZooKeeper knows what to do with: "a, b" */
-    struct mk_arena texts;        /* owns every char * above */
+    char *recipe_dir;      /* NULL: where an installation or a checkout has it */
+    uint32_t log_level;    /* enum mk_log_level */
+    struct mk_buf ignored; /* keys that only ZooKeeper knows what to do with: "a, b" */
+    struct mk_arena texts; /* owns every char * above */
 };
 void edge_options_default(struct edge_options *options);
 void edge_options_free(struct edge_options *options);
@@ -85,7 +85,6 @@ void edge_free(struct edge *edge);
 /* Reserve the address, so that a port in use is known before anything else is touched. Connections
  * are accepted only from edge_run() on. MK_IN_USE, or MK_IO. */
 enum mk_status edge_bind(struct edge *edge, struct mk_error *error);
-const char *edge_address(const struct edge *edge); /* "[::]:2181": what was bound */
 
 /* Monotonic milliseconds, and wall time: what server_tick() wants, also before the loop runs. */
 struct server_time edge_now(void);

@@ -74,14 +74,17 @@ static bool within_limits(const struct edge *edge, const struct address_count *a
     const struct edge_options *options = edge->options;
 
     if (options->conns_max > 0 && edge->conns_count >= options->conns_max) {
-        mk_log(edge->log, MK_LOG_WARN, "connection refused, there are as many as maxCnxns allows"
-                                       "  address=%s max=%u", address->text, options->conns_max);
+        mk_log(edge->log, MK_LOG_WARN,
+               "connection refused, there are as many as maxCnxns allows"
+               "  address=%s max=%u",
+               address->text, options->conns_max);
         return false;
     }
     if (options->address_conns_max > 0 && address->conns >= options->address_conns_max) {
         mk_log(edge->log, MK_LOG_WARN,
                "connection refused, its address has as many as maxClientCnxns allows"
-               "  address=%s max=%u", address->text, options->address_conns_max);
+               "  address=%s max=%u",
+               address->text, options->address_conns_max);
         return false;
     }
     return true;
@@ -114,8 +117,10 @@ static void on_connection(uv_stream_t *listener, int status)
 
     turn_begin(edge);
     if (status != 0) {
-        mk_log(edge->log, MK_LOG_WARN, "a connection could not be accepted: %s: are there enough"
-                                       " file descriptors (ulimit -n)?", uv_strerror(status));
+        mk_log(edge->log, MK_LOG_WARN,
+               "a connection could not be accepted: %s: are there enough"
+               " file descriptors (ulimit -n)?",
+               uv_strerror(status));
         return;
     }
     struct conn *conn = mk_alloc_zero(1, sizeof(*conn));
@@ -247,15 +252,10 @@ enum mk_status edge_bind(struct edge *edge, struct mk_error *error)
     return bind_failed(edge, failed, error);
 }
 
-const char *edge_address(const struct edge *edge)
-{
-    return edge->address;
-}
-
 enum mk_status listener_listen(struct edge *edge, struct mk_error *error)
 {
-    int backlog = edge->options->listen_backlog > 0 ? (int)edge->options->listen_backlog
-                                                    : BACKLOG_DEFAULT;
+    int backlog =
+        edge->options->listen_backlog > 0 ? (int)edge->options->listen_backlog : BACKLOG_DEFAULT;
 
     for (size_t i = 0; i < edge->listeners_count; i++) {
         int failed = uv_listen((uv_stream_t *)&edge->listeners[i], backlog, on_connection);

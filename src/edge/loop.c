@@ -22,8 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DRAIN_MS_MAX 5000        /* a client that waits longer will have to ask again anyway */
-#define CHECKPOINT_MS_MAX 30000  /* systemd kills after 60 s; the log is replayed at the start */
+#define DRAIN_MS_MAX 5000       /* a client that waits longer will have to ask again anyway */
+#define CHECKPOINT_MS_MAX 30000 /* systemd kills after 60 s; the log is replayed at the start */
 #define TIMER_MS_MAX 1000
 
 struct server_time edge_now(void)

@@ -8,11 +8,11 @@
 
 #include <uv.h>
 
-#define LISTENERS_MAX 8          /* addresses that one host name may stand for */
-#define READ_BYTES (64 * 1024)   /* one buffer for all: small enough to stay in the cache */
+#define LISTENERS_MAX 8        /* addresses that one host name may stand for */
+#define READ_BYTES (64 * 1024) /* one buffer for all: small enough to stay in the cache */
 
 enum edge_phase {
-    EDGE_STARTING,      /* not serving yet: nobody is accepted */
+    EDGE_STARTING, /* not serving yet: nobody is accepted */
     EDGE_SERVING,
     EDGE_DRAINING,      /* asked to stop: what was received is answered */
     EDGE_CHECKPOINTING, /* ... and what is only in the log is written */
@@ -34,7 +34,7 @@ struct edge {
 
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_idle_t idle;   /* active while `resuming` holds anything, so that polling does not wait */
+    uv_idle_t idle; /* active while `resuming` holds anything, so that polling does not wait */
     uv_timer_t timer;
     mk_ms timer_due_ms;
     uv_signal_t signals[2];
@@ -43,7 +43,7 @@ struct edge {
     struct server_time now; /* of this turn, for the core: stands still from DRAINING on */
     mk_ms now_ms;           /* of this turn, monotonic */
     mk_ms started_ms;
-    mk_ms phase_due_ms;     /* when DRAINING and CHECKPOINTING end at the latest */
+    mk_ms phase_due_ms; /* when DRAINING and CHECKPOINTING end at the latest */
 
     struct mk_link conns;
     size_t conns_count;
@@ -70,14 +70,14 @@ struct conn {
     struct server_conn *core; /* NULL from LINGERING on */
     enum conn_state state;
     bool reading;
-    bool writing;  /* `write` is under way, with `sending` */
-    bool backlog;  /* frames may be kept that the core did not want yet */
+    bool writing; /* `write` is under way, with `sending` */
+    bool backlog; /* frames may be kept that the core did not want yet */
     bool peer_ended;
     struct framing input;
     struct mk_buf sending; /* what the socket did not take at once */
     mk_ms linger_due_ms;
-    struct mk_link link;  /* edge->conns */
-    struct mk_link list;  /* resuming or lingering */
+    struct mk_link link; /* edge->conns */
+    struct mk_link list; /* resuming or lingering */
     struct address_count *address;
 };
 

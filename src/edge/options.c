@@ -68,7 +68,7 @@ static const struct option options_table[] = {
 
     {"forceSync", OPTION_YES_NO, AT(sync)},
     {"fsync.warningthresholdms", OPTION_MS, AT(sync_warning_ms), 1, DAY_MS},
-    {"preAllocSize", OPTION_KILOBYTES, AT(segment_bytes), 64, 4 * MIB},
+    {"preAllocSize", OPTION_KILOBYTES, AT(segment_bytes), 64, 4 * MIB - 1},
     {"cacheSize", OPTION_BYTES, AT(cache_bytes), 8 * MIB, 1024 * GIB},
     {"overlayBytes", OPTION_BYTES, AT(overlay_bytes), MIB, 16 * GIB},
     {"checkpointLogBytes", OPTION_BYTES, AT(server.log_bytes_checkpoint), MIB, 16 * GIB},
@@ -103,8 +103,7 @@ void edge_options_default(struct edge_options *options)
     options->log_level = MK_LOG_INFO;
 
     struct mk_buf missing = {0};
-    enum mk_status status =
-        words_parse(mk_bytes_text(WORDS_DEFAULT), &options->words, &missing);
+    enum mk_status status = words_parse(mk_bytes_text(WORDS_DEFAULT), &options->words, &missing);
     MK_ASSERT(status == MK_OK && missing.len == 0);
 }
 
@@ -142,6 +141,23 @@ const char *option_name(size_t index)
 
 /* ---- Values ---- */
 
+static bool factor_parse(const char *suffix, int64_t *factor)
+{
+    if (suffix[0] != '\0' && suffix[1] != '\0') {
+        return false;
+    }
+    switch (suffix[0]) {
+    case '\0': *factor = 1; return true;
+    case 'k':
+    case 'K': *factor = KIB; return true;
+    case 'm':
+    case 'M': *factor = MIB; return true;
+    case 'g':
+    case 'G': *factor = GIB; return true;
+    default: return false;
+    }
+}
+
 /* `*number` from decimal digits or 0x..., with a factor of K, M or G if `suffix`. */
 static bool integer_parse(const char *value, bool suffix, int64_t *number)
 {
@@ -151,23 +167,14 @@ static bool integer_parse(const char *value, bool suffix, int64_t *number)
     }
     bool hex = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
     char *end = NULL;
+    int64_t factor = 1;
+
     errno = 0;
     *number = strtoll(value, &end, hex ? 16 : 10);
-    if (errno != 0) {
+    if (errno != 0 || (*end != '\0' && !suffix) || !factor_parse(end, &factor)) {
         return false;
     }
-
-    int64_t factor = 1;
-    if (suffix && *end != '\0') {
-        switch (toupper((unsigned char)*end)) {
-        case 'K': factor = KIB; break;
-        case 'M': factor = MIB; break;
-        case 'G': factor = GIB; break;
-        default: return false;
-        }
-        end++;
-    }
-    return *end == '\0' && !__builtin_mul_overflow(*number, factor, number);
+    return !__builtin_mul_overflow(*number, factor, number);
 }
 
 static enum mk_status integer_set(const struct option *option, void *field, const char *value,
@@ -230,8 +237,8 @@ static enum mk_status words_set(struct edge_options *options, const struct optio
     struct mk_buf missing = {0};
     enum mk_status status = words_parse(mk_bytes_text(value), field, &missing);
     if (status != MK_OK) {
-        mk_error_set(error, "%s=%s: give four-letter words with commas between, or *",
-                     option->name, value);
+        mk_error_set(error, "%s=%s: give four-letter words with commas between, or *", option->name,
+                     value);
     } else if (missing.len > 0) {
         mk_buf_put_u8(&missing, '\0');
         options_ignore(options, (const char *)missing.data);
@@ -272,6 +279,11 @@ static unsigned smaller(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
+static bool same_letter(char a, char b)
+{
+    return strncasecmp(&a, &b, 1) == 0;
+}
+
 /* Edits (insert, remove, replace a letter) that make `b` of `a`, whatever the case. */
 static unsigned edits_between(const char *a, const char *b)
 {
@@ -285,8 +297,7 @@ static unsigned edits_between(const char *a, const char *b)
         unsigned diagonal = row[0];
         row[0] = (unsigned)i;
         for (size_t j = 1; j <= b_len; j++) {
-            bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
-            unsigned replaced = diagonal + (same ? 0 : 1);
+            unsigned replaced = diagonal + (same_letter(a[i - 1], b[j - 1]) ? 0 : 1);
             diagonal = row[j];
             row[j] = smaller(replaced, smaller(row[j], row[j - 1]) + 1);
         }
@@ -320,8 +331,7 @@ static const char *key_nearest(const char *key)
 static enum mk_status key_unknown(const char *key, struct mk_error *error)
 {
     static const char property[] = "zookeeper.";
-    const char *bare =
-        strncmp(key, property, strlen(property)) == 0 ? key + strlen(property) : key;
+    const char *bare = strncmp(key, property, strlen(property)) == 0 ? key + strlen(property) : key;
     const char *nearest = key_nearest(bare);
 
     if (nearest != NULL) {
@@ -339,7 +349,8 @@ static enum mk_status foreign_key_set(struct edge_options *options, const char *
     case ZOOKEEPER_KEY_UNKNOWN: return key_unknown(key, error);
     case ZOOKEEPER_KEY_IGNORED: options_ignore(options, key); return MK_OK;
     case ZOOKEEPER_KEY_ENSEMBLE:
-        mk_error_set(error, "%s=%s: ensembles are not available yet: remove the line to run one server",
+        mk_error_set(error,
+                     "%s=%s: ensembles are not available yet: remove the line to run one server",
                      key, value);
         return MK_BAD_ARGUMENTS;
     case ZOOKEEPER_KEY_TLS:
@@ -347,8 +358,10 @@ static enum mk_status foreign_key_set(struct edge_options *options, const char *
                      key, value);
         return MK_BAD_ARGUMENTS;
     case ZOOKEEPER_KEY_AUTH:
-        mk_error_set(error, "%s=%s is not available yet, and ignoring it would let in whom it is "
-                            "meant to keep out: remove the line if that is acceptable", key, value);
+        mk_error_set(error,
+                     "%s=%s is not available yet, and ignoring it would let in whom it is "
+                     "meant to keep out: remove the line if that is acceptable",
+                     key, value);
         return MK_BAD_ARGUMENTS;
     }
     return MK_BAD_ARGUMENTS;
@@ -380,7 +393,8 @@ enum mk_status options_check(struct edge_options *options, struct mk_error *erro
         server->session_timeout_max_ms = 20 * server->tick_ms;
     }
     if (server->session_timeout_min_ms > server->session_timeout_max_ms) {
-        mk_error_set(error, "minSessionTimeout=%" PRId64 " is larger than maxSessionTimeout=%" PRId64,
+        mk_error_set(error,
+                     "minSessionTimeout=%" PRId64 " is larger than maxSessionTimeout=%" PRId64,
                      server->session_timeout_min_ms, server->session_timeout_max_ms);
         return MK_BAD_ARGUMENTS;
     }

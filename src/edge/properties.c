@@ -44,6 +44,15 @@ static void blanks_skip(struct properties *properties)
     }
 }
 
+static void comment_skip(struct properties *properties)
+{
+    struct mk_reader *text = &properties->text;
+
+    while (mk_reader_left(text) > 0 && !is_newline(*text->at)) {
+        (void)mk_read_u8(text);
+    }
+}
+
 /* To the first byte of an entry, past blank lines and comments. False: there is none. */
 static bool entry_find(struct properties *properties)
 {
@@ -55,15 +64,12 @@ static bool entry_find(struct properties *properties)
             return false;
         }
         if (*text->at == '#' || *text->at == '!') {
-            while (mk_reader_left(text) > 0 && !is_newline(*text->at)) {
-                (void)mk_read_u8(text);
-            }
-        } else if (!is_newline(*text->at)) {
+            comment_skip(properties);
+        } else if (is_newline(*text->at)) {
+            newline_skip(properties);
+        } else {
             properties->line = properties->next_line;
             return true;
-        }
-        if (mk_reader_left(text) > 0) {
-            newline_skip(properties);
         }
     }
 }
@@ -139,24 +145,22 @@ static bool escape_append(struct properties *properties, struct mk_buf *out)
 static bool part_read(struct properties *properties, bool is_key, struct mk_buf *out)
 {
     struct mk_reader *text = &properties->text;
+    bool valid = true;
 
-    while (mk_reader_left(text) > 0 && !is_newline(*text->at)) {
+    while (valid && mk_reader_left(text) > 0 && !is_newline(*text->at)) {
         uint8_t byte = *text->at;
         if (is_key && (byte == '=' || byte == ':' || is_blank(byte))) {
-            return true;
+            break;
         }
         (void)mk_read_u8(text);
         if (byte == '\\') {
-            if (!escape_append(properties, out)) {
-                return false;
-            }
-        } else if (byte == '\0') {
-            return false;
+            valid = escape_append(properties, out);
         } else {
+            valid = byte != '\0';
             mk_buf_put_u8(out, byte);
         }
     }
-    return true;
+    return valid;
 }
 
 static void separator_skip(struct properties *properties)

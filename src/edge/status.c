@@ -80,8 +80,7 @@ void status_word(struct edge *edge, struct conn *asking, int word, struct mk_buf
     struct words_conn *conns = NULL;
     struct words_facts facts = {
         .options = options,
-        .data_dir = realpath(options->data_dir, data_path) != NULL ? data_path
-                                                                   : options->data_dir,
+        .data_dir = realpath(options->data_dir, data_path) != NULL ? data_path : options->data_dir,
         .log_dir = realpath(log_dir, log_path) != NULL ? log_path : log_dir,
         .port = edge->port,
         .serving = server_serving(edge->core.server),

@@ -17,16 +17,16 @@ static word_answer answer_ruok, answer_srvr, answer_stat, answer_mntr, answer_is
     answer_envi, answer_dirs, answer_wchs, answer_srst;
 
 static const struct word {
-    char name[WORD_BYTES + 1];
     word_answer *answer; /* NULL: not available yet */
-    bool always;         /* also while the server is not serving */
+    char name[WORD_BYTES + 1];
+    bool always; /* also while the server is not serving */
 } words_table[] = {
-    {"ruok", answer_ruok, true},  {"srvr", answer_srvr, false}, {"stat", answer_stat, false},
-    {"mntr", answer_mntr, false}, {"isro", answer_isro, true},  {"conf", answer_conf, false},
-    {"envi", answer_envi, true},  {"dirs", answer_dirs, false}, {"wchs", answer_wchs, false},
-    {"srst", answer_srst, false}, {"cons", NULL, false},        {"dump", NULL, false},
-    {"wchc", NULL, false},        {"wchp", NULL, false},        {"crst", NULL, false},
-    {"gtmk", NULL, true},         {"stmk", NULL, true},         {"hash", NULL, false},
+    {answer_ruok, "ruok", true},  {answer_srvr, "srvr", false}, {answer_stat, "stat", false},
+    {answer_mntr, "mntr", false}, {answer_isro, "isro", true},  {answer_conf, "conf", false},
+    {answer_envi, "envi", true},  {answer_dirs, "dirs", false}, {answer_wchs, "wchs", false},
+    {answer_srst, "srst", false}, {NULL, "cons", false},        {NULL, "dump", false},
+    {NULL, "wchc", false},        {NULL, "wchp", false},        {NULL, "crst", false},
+    {NULL, "gtmk", true},         {NULL, "stmk", true},         {NULL, "hash", false},
 };
 
 int words_find(const uint8_t name[WORD_BYTES])
@@ -114,8 +114,7 @@ void words_answer(int word, uint32_t allowed, const struct words_facts *facts, s
     const struct word *entry = word_of(word);
 
     if (entry->answer == NULL || (allowed & UINT32_C(1) << word) == 0) {
-        mk_buf_printf(out, "%s is not executed because it is not in the whitelist.\n",
-                      entry->name);
+        mk_buf_printf(out, "%s is not executed because it is not in the whitelist.\n", entry->name);
     } else if (!facts->serving && !entry->always) {
         mk_buf_printf(out, "This ZooKeeper instance is not currently serving requests\n");
     } else {
@@ -190,7 +189,8 @@ static void answer_stat(const struct words_facts *facts, struct mk_buf *out)
     mk_buf_printf(out, "Clients:\n");
     for (size_t i = 0; i < facts->conns_count; i++) {
         const struct words_conn *conn = &facts->conns[i];
-        mk_buf_printf(out, " /%.*s:%u[%d](queued=%" PRIu64 ",recved=%" PRIu64 ",sent=%" PRIu64 ")\n",
+        mk_buf_printf(out,
+                      " /%.*s:%u[%d](queued=%" PRIu64 ",recved=%" PRIu64 ",sent=%" PRIu64 ")\n",
                       (int)conn->stats.address.len, (const char *)conn->stats.address.data,
                       (unsigned)conn->stats.port, conn->asking ? 0 : 1, conn->stats.queued,
                       conn->stats.received + (conn->asking ? 1 : 0), conn->stats.sent);

@@ -23,14 +23,14 @@ struct words_facts {
     const struct edge_options *options;
     const char *data_dir; /* absolute */
     const char *log_dir;
-    uint32_t port;        /* that was bound */
+    uint32_t port; /* that was bound */
     bool serving;
     struct server_stats stats;
     const struct words_conn *conns; /* for words_lists_conns() only */
     size_t conns_count;
     uint64_t uptime_ms;
     uint64_t descriptors, descriptors_max;
-    uint64_t data_bytes;  /* on disk */
+    uint64_t data_bytes; /* on disk */
     uint64_t log_bytes;
 };
 bool words_lists_conns(int word);

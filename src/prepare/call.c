@@ -546,6 +546,7 @@ enum mk_status prepare_call_delete_node(struct prepare *prepare, const struct pr
     if (request->version != -1 && request->version != stat.version) {
         return MK_BAD_VERSION;
     }
+    step.who.session = who->session; /* who asks: of a call of another's, somebody super */
     step.who.cxid = who->cxid;
     prepared->own_body = true; /* delete answers with a header alone */
     if (step.call.operation.len == 0) {

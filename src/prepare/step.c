@@ -20,7 +20,7 @@
 void prepare_step_begin(struct call_step *step)
 {
     struct jute_txn header = {
-        .client_id = step->call.session,
+        .client_id = step->who.session,
         .cxid = step->who.cxid,
         .zxid = step->at.zxid,
         .time_ms = step->at.time_ms,

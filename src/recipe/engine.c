@@ -122,7 +122,8 @@ struct sandbox *version_sandbox(struct recipe_version *version)
 void version_sandbox_leave(struct recipe_version *version)
 {
     sandbox_leave(version->sandbox);
-    if (version->sandbox->out_of_memory) {
+    bool large = version->sandbox->pool.bytes > VERSION_SANDBOX_BYTES_MAX;
+    if (large || version->sandbox->out_of_memory) {
         sandbox_free(version->sandbox);
         version->sandbox = NULL;
     }
@@ -139,7 +140,7 @@ static int declaration_read(lua_State *L)
 {
     struct declaration *declaration = lua_touserdata(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_CHUNK);
-    lua_call(L, 0, 1);
+    sandbox_call(L, 0, 1);
     operations_read(L, lua_gettop(L), declaration->version);
     return 0;
 }
@@ -233,6 +234,7 @@ static int arguments_read(lua_State *L)
 {
     struct arguments_check *check = lua_touserdata(L, 1);
     arguments_push(L, check->operation, check->format, check->bytes, &check->timeout_ms);
+    arguments_keep(L, check->operation, check->format, check->bytes, check->timeout_ms);
     return 0;
 }
 

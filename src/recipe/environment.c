@@ -12,9 +12,9 @@
 /* From LuaJIT's own libraries: constant time, no addresses, no state. */
 static const char *const base_names[] = {"assert", "error", "ipairs", "select", "tonumber", "type"};
 static const char *const math_names[] = {
-    "abs",  "acos",  "asin", "atan", "atan2", "ceil", "cos", "cosh", "deg",  "exp", "floor",
-    "fmod", "frexp", "huge", "ldexp", "log",  "log10", "max", "min", "modf", "pi",  "pow",
-    "rad",  "sin",   "sinh", "sqrt", "tan",   "tanh"};
+    "abs",   "acos", "asin",  "atan", "atan2", "ceil", "cos",   "cosh", "deg", "exp",
+    "floor", "fmod", "frexp", "huge", "ldexp", "log",  "log10", "max",  "min", "modf",
+    "pi",    "pow",  "rad",   "sin",  "sinh",  "sqrt", "tan",   "tanh"};
 
 void environment_push_functions(lua_State *L, const luaL_Reg *functions)
 {

@@ -14,11 +14,8 @@ static bool call_protected(lua_State *L, int at)
 {
     struct sandbox *sandbox = sandbox_of(L);
     int depth = run_once_depth(sandbox->run);
-    if (lua_pcall(L, lua_gettop(L) - at, LUA_MULTRET, 0) == 0) {
+    if (sandbox_call_protected(L, lua_gettop(L) - at, LUA_MULTRET)) {
         return true;
-    }
-    if (sandbox->stop != STOP_NONE || sandbox->out_of_memory) {
-        (void)lua_error(L);
     }
     run_once_unwound(sandbox->run, depth);
     return false;
@@ -29,7 +26,7 @@ static int base_pcall(lua_State *L)
     luaL_checkany(L, 1);
     lua_pushboolean(L, 1);
     lua_insert(L, 1);
-    sandbox_charge(L, (uint64_t)lua_gettop(L));
+    sandbox_charge(L, (uint64_t)lua_gettop(L) * SANDBOX_ELEMENT);
     if (!call_protected(L, 2)) {
         lua_pushboolean(L, 0);
         lua_replace(L, 1);
@@ -47,12 +44,12 @@ static int base_xpcall(lua_State *L)
     lua_insert(L, 3);
     lua_pushboolean(L, 1);
     lua_replace(L, 1);
-    sandbox_charge(L, (uint64_t)lua_gettop(L));
+    sandbox_charge(L, (uint64_t)lua_gettop(L) * SANDBOX_ELEMENT);
     if (call_protected(L, 3)) {
         lua_remove(L, 2);
         return lua_gettop(L);
     }
-    lua_call(L, 1, LUA_MULTRET); /* the handler lies right below the error */
+    sandbox_call(L, 1, LUA_MULTRET); /* the handler lies right below the error */
     lua_pushboolean(L, 0);
     lua_replace(L, 1);
     return lua_gettop(L);
@@ -108,19 +105,22 @@ static int base_tostring(lua_State *L)
     return 1;
 }
 
+#define UNPACK_MAX 4096 /* values; each takes a slot of the Lua stack */
+
 static int base_unpack(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
-    lua_Integer first = luaL_optinteger(L, 2, 1);
-    lua_Integer last = lua_isnoneornil(L, 3) ? (lua_Integer)lua_objlen(L, 1) : luaL_checkinteger(L, 3);
+    lua_Number first = luaL_optnumber(L, 2, 1);
+    lua_Number last = luaL_optnumber(L, 3, (lua_Number)lua_objlen(L, 1));
     if (first > last) {
         return 0;
     }
-    if (last - first >= 4096 || lua_checkstack(L, (int)(last - first) + 1) == 0) {
+    bool bounded = first >= -INT32_MAX && last < INT32_MAX && last - first < UNPACK_MAX;
+    if (!bounded || lua_checkstack(L, (int)(last - first) + 1) == 0) {
         return luaL_error(L, "unpack: too many results");
     }
-    sandbox_charge(L, (uint64_t)(last - first) + 1);
-    for (lua_Integer i = first; i <= last; i++) {
+    sandbox_charge(L, ((uint64_t)(last - first) + 1) * SANDBOX_ELEMENT);
+    for (lua_Number i = first; i <= last; i++) {
         lua_rawgeti(L, 1, (int)i);
     }
     return (int)(last - first) + 1;
@@ -129,8 +129,8 @@ static int base_unpack(lua_State *L)
 void library_push_base(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"pairs", base_pairs},       {"pcall", base_pcall},   {"tostring", base_tostring},
-        {"unpack", base_unpack},     {"xpcall", base_xpcall}, {NULL, NULL},
+        {"pairs", base_pairs},   {"pcall", base_pcall},   {"tostring", base_tostring},
+        {"unpack", base_unpack}, {"xpcall", base_xpcall}, {NULL, NULL},
     };
     environment_push_functions(L, functions);
 }

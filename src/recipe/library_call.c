@@ -1,5 +1,6 @@
 /* What a call can do: once, recall, wait; and fail(). */
 #include "recipe/environment.h"
+#include "recipe/options.h"
 #include "recipe/run.h"
 #include "recipe/value.h"
 
@@ -62,7 +63,7 @@ static int call_once(lua_State *L)
     }
     state->once_depth++; /* a raise leaves it so: see run_once_unwound() */
     lua_settop(L, 3);
-    lua_call(L, 0, 1);
+    sandbox_call(L, 0, 1);
     if (steps_find(&state->steps, name) != NULL) {
         luaL_error(L, "call:once('%s') within itself", lua_tostring(L, 2));
     }
@@ -85,17 +86,8 @@ static int call_recall(lua_State *L)
 
 /* ---- wait ---- */
 
-static const struct {
-    const char *field;
-    enum recipe_wait_kind kind;
-} wait_kinds[] = {
-    {"created", RECIPE_WAIT_CREATED},
-    {"deleted", RECIPE_WAIT_DELETED},
-    {"changed", RECIPE_WAIT_CHANGED},
-    {"children", RECIPE_WAIT_CHILDREN},
-};
-
-static const char *const wait_names[] = {"created", "deleted", "changed", "children", "all", NULL};
+static const enum recipe_wait_kind wait_kinds[] = {RECIPE_WAIT_CREATED, RECIPE_WAIT_DELETED,
+                                                   RECIPE_WAIT_CHANGED, RECIPE_WAIT_CHILDREN};
 
 static void wait_add(lua_State *L, struct recipe_run *run, enum recipe_wait_kind kind, int index)
 {
@@ -106,19 +98,17 @@ static void wait_add(lua_State *L, struct recipe_run *run, enum recipe_wait_kind
         luaL_error(L, "call:wait: more than %d paths", RECIPE_WAITS_MAX);
     }
     struct mk_bytes path = sandbox_bytes(L, index);
-    run->waits[run->waits_count++] = (struct recipe_wait){
-        .kind = kind, .path_at = run->wait_paths.len, .path_len = path.len};
+    run->waits[run->waits_count++] =
+        (struct recipe_wait){.kind = kind, .path_at = run->wait_paths.len, .path_len = path.len};
     mk_buf_append_bytes(&run->wait_paths, path);
 }
 
-/* The field on top: a path, a list of paths, or nothing. */
+/* The field on top: a path, or a list of paths. */
 static void wait_add_field(lua_State *L, struct recipe_run *run, enum recipe_wait_kind kind)
 {
     int index = lua_gettop(L);
     if (lua_type(L, index) != LUA_TTABLE) {
-        if (!lua_isnil(L, index)) {
-            wait_add(L, run, kind, index);
-        }
+        wait_add(L, run, kind, index);
         return;
     }
     struct value_keys keys = value_keys_sorted(L, index);
@@ -135,15 +125,24 @@ static void wait_add_field(lua_State *L, struct recipe_run *run, enum recipe_wai
 
 static void wait_read(lua_State *L, struct recipe_run *run)
 {
+    struct option fields[] = {{"created", LUA_TNONE},
+                              {"deleted", LUA_TNONE},
+                              {"changed", LUA_TNONE},
+                              {"children", LUA_TNONE},
+                              {"all", LUA_TBOOLEAN}};
+    const struct option *all = &fields[MK_COUNT(fields) - 1];
     run->waits_count = 0;
-    value_fields_check(L, 2, "call:wait", wait_names);
-    lua_getfield(L, 2, "all");
-    bool all = lua_toboolean(L, -1) != 0;
+    options_read(L, 2, "call:wait", fields, MK_COUNT(fields));
     for (size_t i = 0; i < MK_COUNT(wait_kinds); i++) {
-        enum recipe_wait_kind kind = wait_kinds[i].kind;
-        lua_getfield(L, 2, wait_kinds[i].field);
-        wait_add_field(L, run, kind == RECIPE_WAIT_CHILDREN && all ? RECIPE_WAIT_CHILDREN_ALL : kind);
-        lua_pop(L, 1);
+        enum recipe_wait_kind kind = wait_kinds[i];
+        if (kind == RECIPE_WAIT_CHILDREN && all->flag) {
+            kind = RECIPE_WAIT_CHILDREN_ALL;
+        }
+        if (fields[i].given) {
+            lua_getfield(L, 2, fields[i].name);
+            wait_add_field(L, run, kind);
+            lua_pop(L, 1);
+        }
     }
     if (run->waits_count == 0) {
         luaL_error(L, "call:wait: nothing to wait for");

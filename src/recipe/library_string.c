@@ -210,32 +210,26 @@ static bool find_plain(lua_State *L, struct mk_bytes subject, struct mk_bytes te
     if (text.len == 0) {
         return true;
     }
-    const uint8_t *found =
-        memmem(subject.data + *at, subject.len - *at, text.data, text.len);
+    const uint8_t *found = memmem(subject.data + *at, subject.len - *at, text.data, text.len);
     *at = found == NULL ? 0 : (size_t)(found - subject.data);
     return found != NULL;
 }
 
-/* Where a search begins: argument 3. False: behind the end. */
-static bool search_begin(lua_State *L, struct mk_bytes subject, size_t *at)
+/* Where a search begins: argument 3, clamped to the string. */
+static size_t search_begin(lua_State *L, struct mk_bytes subject)
 {
     int64_t begin = position_check(L, 3, 1, subject.len);
     begin = begin < 1 ? 1 : begin;
-    *at = (size_t)begin - 1;
-    return *at <= subject.len;
+    return begin > (int64_t)subject.len ? subject.len : (size_t)begin - 1;
 }
 
 static int string_find(lua_State *L)
 {
     bool anchored = false;
-    size_t at = 0;
     size_t end = 0;
     struct pattern pattern = pattern_check(L, 1, 2, &anchored);
     struct mk_bytes text = sandbox_check_bytes(L, 2);
-    if (!search_begin(L, pattern.subject, &at)) {
-        lua_pushnil(L);
-        return 1;
-    }
+    size_t at = search_begin(L, pattern.subject);
     bool plain = lua_toboolean(L, 4) != 0 || pattern_plain(text);
     bool found = plain ? find_plain(L, pattern.subject, text, &at)
                        : pattern_search(L, &pattern, anchored, &at, &end);
@@ -252,11 +246,10 @@ static int string_find(lua_State *L)
 static int string_match(lua_State *L)
 {
     bool anchored = false;
-    size_t at = 0;
     size_t end = 0;
     struct pattern pattern = pattern_check(L, 1, 2, &anchored);
-    if (!search_begin(L, pattern.subject, &at) ||
-        !pattern_search(L, &pattern, anchored, &at, &end)) {
+    size_t at = search_begin(L, pattern.subject);
+    if (!pattern_search(L, &pattern, anchored, &at, &end)) {
         lua_pushnil(L);
         return 1;
     }
@@ -269,8 +262,7 @@ static int gmatch_next(lua_State *L)
     bool anchored = false;
     size_t at = (size_t)lua_tointeger(L, lua_upvalueindex(3));
     size_t end = 0;
-    struct pattern pattern =
-        pattern_check(L, lua_upvalueindex(1), lua_upvalueindex(2), &anchored);
+    struct pattern pattern = pattern_check(L, lua_upvalueindex(1), lua_upvalueindex(2), &anchored);
     if (at > pattern.subject.len || !pattern_search(L, &pattern, anchored, &at, &end)) {
         return 0;
     }
@@ -328,7 +320,7 @@ static void replacement_add(lua_State *L, struct text *out, const struct pattern
         break;
     case LUA_TFUNCTION:
         lua_pushvalue(L, 3);
-        lua_call(L, captures_push(L, pattern, true, at, end), 1);
+        sandbox_call(L, captures_push(L, pattern, true, at, end), 1);
         break;
     default: replacement_expand(L, out, pattern, at, end); return;
     }
@@ -348,8 +340,10 @@ static int string_gsub(lua_State *L)
     struct text out = {.data = NULL};
     struct pattern pattern = pattern_check(L, 1, 2, &anchored);
     int type = lua_type(L, 3);
-    luaL_argcheck(L, type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TTABLE ||
-                         type == LUA_TFUNCTION, 3, "string, function or table expected");
+    luaL_argcheck(L,
+                  type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TTABLE ||
+                      type == LUA_TFUNCTION,
+                  3, "string, function or table expected");
     lua_Number max = luaL_optnumber(L, 4, (lua_Number)pattern.subject.len + 1);
     lua_settop(L, 3);
     if (type == LUA_TNUMBER) {
@@ -388,9 +382,9 @@ static int string_gsub(lua_State *L)
 /* ---- format ---- */
 
 struct conversion {
-    char flags[8];    /* of "-+ #0" */
-    int width;        /* or 0 */
-    int precision;    /* or -1 */
+    char flags[8]; /* of "-+ #0" */
+    int width;     /* or 0 */
+    int precision; /* or -1 */
     uint8_t letter;
 };
 
@@ -414,8 +408,7 @@ static struct conversion conversion_parse(lua_State *L, struct mk_bytes format, 
 {
     struct conversion conversion = {.precision = -1};
     size_t flags = 0;
-    while (*at < format.len && format.data[*at] != 0 &&
-           strchr("-+ #0", format.data[*at]) != NULL) {
+    while (*at < format.len && format.data[*at] != 0 && strchr("-+ #0", format.data[*at]) != NULL) {
         if (flags == 5) {
             luaL_error(L, "string.format: repeated flags");
         }
@@ -436,7 +429,8 @@ static struct conversion conversion_parse(lua_State *L, struct mk_bytes format, 
 /* The specification is put together from parts that were checked one by one. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-static void number_format(struct mk_buf *out, const struct conversion *conversion, lua_Number number)
+static void number_format(struct mk_buf *out, const struct conversion *conversion,
+                          lua_Number number)
 {
     struct mk_error spec;
     bool integer = strchr("diouxXc", conversion->letter) != NULL;
@@ -561,11 +555,13 @@ static int string_format(lua_State *L)
 void library_push_string(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"byte", string_byte},     {"char", string_char},   {"find", string_find},
-        {"format", string_format}, {"gmatch", string_gmatch}, {"gsub", string_gsub},
-        {"len", string_len},       {"lower", string_lower}, {"match", string_match},
-        {"rep", string_rep},       {"reverse", string_reverse}, {"sub", string_sub},
-        {"upper", string_upper},   {NULL, NULL},
+        {"byte", string_byte},       {"char", string_char},
+        {"find", string_find},       {"format", string_format},
+        {"gmatch", string_gmatch},   {"gsub", string_gsub},
+        {"len", string_len},         {"lower", string_lower},
+        {"match", string_match},     {"rep", string_rep},
+        {"reverse", string_reverse}, {"sub", string_sub},
+        {"upper", string_upper},     {NULL, NULL},
     };
     environment_push_functions(L, functions);
 }

@@ -22,6 +22,7 @@ static int table_concat(lua_State *L)
         if (lua_isstring(L, -1) == 0) {
             return luaL_error(L, "table.concat: a %s at index %d", luaL_typename(L, -1), (int)i);
         }
+        sandbox_charge(L, SANDBOX_ELEMENT);
         text_add(L, &text, sandbox_check_bytes(L, lua_gettop(L)));
         lua_pop(L, 1);
         if (i < last) {
@@ -34,6 +35,7 @@ static int table_concat(lua_State *L)
 
 static int table_insert(lua_State *L)
 {
+    sandbox_check_writable(L, 1);
     int length = length_check(L, 1);
     int position = length + 1;
     if (lua_gettop(L) == 3) {
@@ -42,7 +44,7 @@ static int table_insert(lua_State *L)
     } else if (lua_gettop(L) != 2) {
         return luaL_error(L, "table.insert: wrong number of arguments");
     }
-    sandbox_charge(L, (uint64_t)(length + 2 - position));
+    sandbox_charge(L, (uint64_t)(length + 2 - position) * SANDBOX_ELEMENT);
     for (int i = length; i >= position; i--) {
         lua_rawgeti(L, 1, i);
         lua_rawseti(L, 1, i + 1);
@@ -53,13 +55,14 @@ static int table_insert(lua_State *L)
 
 static int table_remove(lua_State *L)
 {
+    sandbox_check_writable(L, 1);
     int length = length_check(L, 1);
     int position = luaL_optint(L, 2, length);
     if (length == 0) {
         return 0;
     }
     luaL_argcheck(L, position >= 1 && position <= length, 2, "position out of bounds");
-    sandbox_charge(L, (uint64_t)(length + 1 - position));
+    sandbox_charge(L, (uint64_t)(length + 1 - position) * SANDBOX_ELEMENT);
     lua_rawgeti(L, 1, position);
     for (int i = position; i < length; i++) {
         lua_rawgeti(L, 1, i + 1);
@@ -90,16 +93,13 @@ enum { SORT_LIST = 1, SORT_LESS = 2, SORT_FROM = 3, SORT_TO = 4 }; /* stack inde
 static bool sort_less(lua_State *L)
 {
     if (lua_isnil(L, SORT_LESS)) {
-        uint64_t bytes = lua_objlen(L, -1) < lua_objlen(L, -2) ? lua_objlen(L, -1)
-                                                               : lua_objlen(L, -2);
-        sandbox_charge(L, 1 + (lua_type(L, -1) == LUA_TSTRING ? bytes : 0));
+        sandbox_charge(L, lua_type(L, -1) == LUA_TSTRING ? lua_objlen(L, -1) : 0);
         return lua_lessthan(L, -1, -2) != 0;
     }
-    sandbox_charge(L, 1);
     lua_pushvalue(L, SORT_LESS);
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -4);
-    lua_call(L, 2, 1);
+    sandbox_call(L, 2, 1);
     bool less = lua_toboolean(L, -1) != 0;
     lua_pop(L, 1);
     return less;
@@ -112,6 +112,7 @@ static void sort_merge(lua_State *L, int from, int to, int begin, int middle, in
     int right = middle;
     for (int at = begin; at < end; at++) {
         bool take_right = left == middle;
+        sandbox_charge(L, SANDBOX_ELEMENT);
         if (left < middle && right < end) {
             lua_rawgeti(L, from, left);
             lua_rawgeti(L, from, right);
@@ -125,13 +126,15 @@ static void sort_merge(lua_State *L, int from, int to, int begin, int middle, in
 
 static int table_sort(lua_State *L)
 {
+    sandbox_check_writable(L, SORT_LIST);
     int length = length_check(L, SORT_LIST);
     if (!lua_isnoneornil(L, SORT_LESS)) {
         luaL_checktype(L, SORT_LESS, LUA_TFUNCTION);
     }
     lua_settop(L, SORT_LESS);
-    sandbox_charge(L, (uint64_t)length * 2);
-    lua_newtable(L); /* SORT_FROM: a copy, so that a comparator that writes to the list changes nothing */
+    sandbox_charge(L, (uint64_t)length * 2 * SANDBOX_ELEMENT);
+    lua_newtable(
+        L); /* SORT_FROM: a copy, so that a comparator that writes to the list changes nothing */
     lua_newtable(L); /* SORT_TO */
     for (int i = 1; i <= length; i++) {
         lua_rawgeti(L, SORT_LIST, i);

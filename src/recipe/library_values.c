@@ -59,10 +59,8 @@ static void null_set(lua_State *L)
 
 void library_push_json(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"encode", json_encode},
-                                         {"decode", json_decode},
-                                         {"list", values_list},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"encode", json_encode}, {"decode", json_decode}, {"list", values_list}, {NULL, NULL}};
     environment_push_functions(L, functions);
     null_set(L);
 }

@@ -1,5 +1,6 @@
 /* znode and session: what a recipe sees of the tree and does to it, through the host. */
 #include "recipe/environment.h"
+#include "recipe/options.h"
 #include "recipe/run.h"
 #include "recipe/value.h"
 
@@ -94,47 +95,28 @@ static int znode_count(lua_State *L)
     return 1;
 }
 
-/* ---- Options: a table of known fields, or nothing ---- */
-
-/* Push option `name`, which has `type` or is nil. [-0, +1, raises] */
-static bool option_push(lua_State *L, int index, const char *what, const char *name, int type)
-{
-    if (lua_isnoneornil(L, index)) {
-        lua_pushnil(L);
-        return false;
-    }
-    lua_getfield(L, index, name);
-    if (!lua_isnil(L, -1) && lua_type(L, -1) != type) {
-        luaL_error(L, "%s: option '%s' must be a %s", what, name, lua_typename(L, type));
-    }
-    return !lua_isnil(L, -1);
-}
-
-static bool option_flag(lua_State *L, int index, const char *what, const char *name)
-{
-    bool flag = option_push(L, index, what, name, LUA_TBOOLEAN) && lua_toboolean(L, -1) != 0;
-    lua_pop(L, 1);
-    return flag;
-}
-
 /* ---- Effects ---- */
 
 static int znode_create(lua_State *L)
 {
     static const char what[] = "znode.create";
-    static const char *const names[] = {"data",    "ephemeral", "sequential",
-                                        "container", "parents",   NULL};
+    enum { DATA, EPHEMERAL, SEQUENTIAL, CONTAINER, PARENTS };
+    struct option options[] = {[DATA] = {"data", LUA_TSTRING},
+                               [EPHEMERAL] = {"ephemeral", LUA_TBOOLEAN},
+                               [SEQUENTIAL] = {"sequential", LUA_TBOOLEAN},
+                               [CONTAINER] = {"container", LUA_TBOOLEAN},
+                               [PARENTS] = {"parents", LUA_TBOOLEAN}};
     struct run_state *state = run_of(L, what);
     struct recipe_host *host = state->run->host;
-    struct recipe_create create = {.path = sandbox_check_bytes(L, 1)};
-    lua_settop(L, 2);
-    value_fields_check(L, 2, what, names);
-    create.ephemeral = option_flag(L, 2, what, "ephemeral");
-    create.sequential = option_flag(L, 2, what, "sequential");
-    create.container = option_flag(L, 2, what, "container");
-    create.parents = option_flag(L, 2, what, "parents");
-    bool data = option_push(L, 2, what, "data", LUA_TSTRING);
-    create.data = data ? sandbox_bytes(L, -1) : MK_BYTES("");
+    options_read(L, 2, what, options, MK_COUNT(options));
+    struct recipe_create create = {
+        .path = sandbox_check_bytes(L, 1),
+        .data = options[DATA].given ? options[DATA].text : MK_BYTES(""),
+        .ephemeral = options[EPHEMERAL].flag,
+        .sequential = options[SEQUENTIAL].flag,
+        .container = options[CONTAINER].flag,
+        .parents = options[PARENTS].flag,
+    };
 
     run_effect_begin(L, state, what);
     struct mk_buf *path = &sandbox_of(L)->scratch;
@@ -214,21 +196,11 @@ struct search {
     struct found {
         struct mk_bytes name;
         struct found *next;
-    } *first, *last;
+    } * first, *last;
     size_t count;
     uint64_t work;
     bool over;
 };
-
-static bool name_contains(struct mk_bytes name, struct mk_bytes part)
-{
-    for (size_t at = 0; at + part.len <= name.len; at++) {
-        if (memcmp(name.data + at, part.data, part.len) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static bool search_visit(void *context, struct mk_bytes name)
 {
@@ -240,7 +212,8 @@ static bool search_visit(void *context, struct mk_bytes name)
     }
     bool wanted = search->like_count == 0;
     for (size_t i = 0; i < search->like_count && !wanted; i++) {
-        wanted = name_contains(name, search->like[i]);
+        struct mk_bytes part = search->like[i];
+        wanted = memmem(name.data, name.len, part.data, part.len) != NULL;
     }
     if (!wanted) {
         return true;
@@ -260,13 +233,12 @@ static void like_add(lua_State *L, struct search *search, const char *what, int 
 {
     if (lua_type(L, index) != LUA_TSTRING || lua_objlen(L, index) == 0 ||
         search->like_count == LIKE_MAX) {
-        luaL_error(L, "%s: option 'like' is a string, or a list of at most %d strings", what,
-                   LIKE_MAX);
+        luaL_error(L, "%s: 'like' is a string, or a list of at most %d strings", what, LIKE_MAX);
     }
     search->like[search->like_count++] = sandbox_bytes(L, index);
 }
 
-/* Leaves what it borrows from in the options' table. [-0, +0, raises] */
+/* Borrows from the options' table. [-0, +0, raises] */
 static void like_read(lua_State *L, int index, struct search *search, const char *what)
 {
     lua_getfield(L, index, "like");
@@ -277,39 +249,44 @@ static void like_read(lua_State *L, int index, struct search *search, const char
             like_add(L, search, what, lua_gettop(L));
             lua_pop(L, 1);
         }
-    } else if (!lua_isnil(L, -1)) {
+    } else {
         like_add(L, search, what, lua_gettop(L));
     }
     lua_pop(L, 1);
 }
 
-static bool by_creation_read(lua_State *L, int index, const char *what)
-{
-    bool given = option_push(L, index, what, "by", LUA_TSTRING);
-    struct mk_bytes by = given ? sandbox_bytes(L, -1) : MK_BYTES("name");
-    bool by_creation = mk_bytes_equal(by, MK_BYTES("creation"));
-    if (!by_creation && !mk_bytes_equal(by, MK_BYTES("name"))) {
-        luaL_error(L, "%s: option 'by' is \"name\" or \"creation\"", what);
-    }
-    lua_pop(L, 1);
-    return by_creation;
-}
+/* What is searched, where and how, from arguments 1 and 2; the first two options are those of a
+ * search that finds one name. */
+enum { BY, LIKE, BACKWARDS, LIMIT, FROM };
 
-static const char *const search_names[] = {"by", "like", NULL};
-static const char *const children_names[] = {"by", "like", "backwards", "limit", "from", NULL};
-
-/* Options that all of these functions know. */
-static void search_read(lua_State *L, int index, const char *what, const char *const *names,
-                        struct search *search, struct recipe_siblings *query)
+static void search_read(lua_State *L, const char *what, size_t options_count, struct search *search,
+                        struct recipe_siblings *query)
 {
+    struct option options[] = {[BY] = {"by", LUA_TSTRING},
+                               [LIKE] = {"like", LUA_TNONE},
+                               [BACKWARDS] = {"backwards", LUA_TBOOLEAN},
+                               [LIMIT] = {"limit", LUA_TNUMBER},
+                               [FROM] = {"from", LUA_TSTRING}};
+    *query = (struct recipe_siblings){.path = sandbox_check_bytes(L, 1)};
     *search = (struct search){.sandbox = sandbox_of(L), .limit = 1};
-    *query = (struct recipe_siblings){.path = MK_BYTES_NULL};
-    value_fields_check(L, index, what, names);
-    if (lua_isnoneornil(L, index)) {
-        return;
+    options_read(L, 2, what, options, options_count);
+    query->by_creation = mk_bytes_equal(options[BY].text, MK_BYTES("creation"));
+    query->backwards = options[BACKWARDS].flag;
+    query->from = options[FROM].text;
+    if (options[BY].given && !query->by_creation &&
+        !mk_bytes_equal(options[BY].text, MK_BYTES("name"))) {
+        luaL_error(L, "%s: 'by' is \"name\" or \"creation\"", what);
     }
-    query->by_creation = by_creation_read(L, index, what);
-    like_read(L, index, search, what);
+    if (options[LIKE].given) {
+        like_read(L, 2, search, what);
+    }
+    if (options_count == MK_COUNT(options)) {
+        double limit = options[LIMIT].given ? options[LIMIT].number : INT32_MAX;
+        if (!(limit >= 1 && limit <= INT32_MAX)) {
+            luaL_error(L, "%s: 'limit' is at least 1", what);
+        }
+        search->limit = (size_t)limit;
+    }
 }
 
 static enum mk_status search_do(lua_State *L, struct run_state *state, struct search *search,
@@ -324,36 +301,17 @@ static enum mk_status search_do(lua_State *L, struct run_state *state, struct se
     return status;
 }
 
-static size_t limit_read(lua_State *L, int index, const char *what)
-{
-    bool given = option_push(L, index, what, "limit", LUA_TNUMBER);
-    lua_Number limit = given ? lua_tonumber(L, -1) : (lua_Number)INT32_MAX;
-    lua_pop(L, 1);
-    if (!(limit >= 1 && limit <= INT32_MAX)) {
-        luaL_error(L, "%s: option 'limit' is at least 1", what);
-    }
-    return (size_t)limit;
-}
-
 /* A list of names; of a znode that does not exist, the empty list. */
 static int znode_children(lua_State *L)
 {
     static const char what[] = "znode.children";
     struct run_state *state = run_of(L, what);
-    struct mk_bytes path = sandbox_check_bytes(L, 1);
     struct search search;
     struct recipe_siblings query;
-    lua_settop(L, 2);
-    search_read(L, 2, what, children_names, &search, &query);
-    query.path = path;
-    query.backwards = option_flag(L, 2, what, "backwards");
-    search.limit = limit_read(L, 2, what);
-    if (option_push(L, 2, what, "from", LUA_TSTRING)) {
-        query.from = sandbox_bytes(L, -1);
-    }
+    search_read(L, what, FROM + 1, &search, &query);
     enum mk_status status = search_do(L, state, &search, &query);
     if (status != MK_NO_NODE || query.from.data != NULL) {
-        run_check(L, status, what, path);
+        run_check(L, status, what, query.path);
     }
     lua_newtable(L);
     sandbox_set_metatable(L, SLOT_LIST);
@@ -385,18 +343,15 @@ static int found_push(lua_State *L, const struct search *search, struct mk_bytes
 static int child_push(lua_State *L, const char *what, bool backwards)
 {
     struct run_state *state = run_of(L, what);
-    struct mk_bytes path = sandbox_check_bytes(L, 1);
     struct search search;
     struct recipe_siblings query;
-    lua_settop(L, 2);
-    search_read(L, 2, what, search_names, &search, &query);
-    query.path = path;
+    search_read(L, what, LIKE + 1, &search, &query);
     query.backwards = backwards;
     enum mk_status status = search_do(L, state, &search, &query);
     if (status != MK_NO_NODE) {
-        run_check(L, status, what, path);
+        run_check(L, status, what, query.path);
     }
-    return found_push(L, &search, path);
+    return found_push(L, &search, query.path);
 }
 
 static int znode_first_child(lua_State *L)
@@ -418,13 +373,12 @@ static int sibling_push(lua_State *L, const char *what, bool backwards)
     struct search search;
     struct recipe_siblings query;
     struct recipe_znode znode;
-    lua_settop(L, 2);
-    search_read(L, 2, what, search_names, &search, &query);
+    search_read(L, what, LIKE + 1, &search, &query);
     const uint8_t *slash = memrchr(path.data, '/', path.len);
     if (slash == NULL || path.len == 1) {
         run_check(L, MK_BAD_ARGUMENTS, what, path);
     }
-    if (!znode_read(L, what, &znode)) {
+    if (!query.by_creation && !znode_read(L, what, &znode)) { /* by creation, the host says so */
         run_check(L, MK_NO_NODE, what, path);
     }
     size_t parent_len = (size_t)(slash - path.data);

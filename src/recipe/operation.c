@@ -1,5 +1,6 @@
 /* Declarations: operation{...}, and the arguments that a call gives against them. */
 #include "recipe/environment.h"
+#include "recipe/options.h"
 #include "recipe/value.h"
 #include "recipe/version.h"
 
@@ -7,9 +8,9 @@
 #include <string.h>
 
 static const char *const type_names[] = {
-    [ARGUMENT_PATH] = "path",         [ARGUMENT_STRING] = "string",   [ARGUMENT_BYTES] = "bytes",
-    [ARGUMENT_INTEGER] = "integer",   [ARGUMENT_NUMBER] = "number",   [ARGUMENT_BOOLEAN] = "boolean",
-    [ARGUMENT_DURATION] = "duration", [ARGUMENT_LIST] = "list",       [ARGUMENT_MAP] = "map",
+    [ARGUMENT_PATH] = "path",         [ARGUMENT_STRING] = "string", [ARGUMENT_BYTES] = "bytes",
+    [ARGUMENT_INTEGER] = "integer",   [ARGUMENT_NUMBER] = "number", [ARGUMENT_BOOLEAN] = "boolean",
+    [ARGUMENT_DURATION] = "duration", [ARGUMENT_LIST] = "list",     [ARGUMENT_MAP] = "map",
 };
 
 /* [a-z][a-z0-9_]*, at most RECIPE_NAME_BYTES_MAX: names of operations and of arguments. */
@@ -45,35 +46,18 @@ static bool type_parse(struct mk_bytes text, struct argument *out)
 
 /* ---- operation{...} ---- */
 
-struct field {
-    const char *name;
-    int type;
-    bool required;
-};
-static const struct field fields[] = {
-    {"doc", LUA_TSTRING, true},           {"args", LUA_TTABLE, false},
-    {"run", LUA_TFUNCTION, true},         {"cancel", LUA_TFUNCTION, false},
-    {"reads_only", LUA_TBOOLEAN, false},  {"outlives_session", LUA_TBOOLEAN, false},
-};
-
-static const char *const field_names[] = {
-    "doc", "args", "run", "cancel", "reads_only", "outlives_session", NULL};
-
 static void fields_check(lua_State *L)
 {
-    for (size_t i = 0; i < MK_COUNT(fields); i++) {
-        lua_getfield(L, 1, fields[i].name);
-        int type = lua_type(L, -1);
-        if (type == LUA_TNIL && fields[i].required) {
+    struct option fields[] = {
+        {"doc", LUA_TSTRING},      {"run", LUA_TFUNCTION},       {"args", LUA_TTABLE},
+        {"cancel", LUA_TFUNCTION}, {"reads_only", LUA_TBOOLEAN}, {"outlives_session", LUA_TBOOLEAN},
+    };
+    options_read(L, 1, "operation", fields, MK_COUNT(fields));
+    for (size_t i = 0; i < 2; i++) {
+        if (!fields[i].given) {
             luaL_error(L, "operation: '%s' is missing", fields[i].name);
         }
-        if (type != LUA_TNIL && type != fields[i].type) {
-            luaL_error(L, "operation: '%s' must be a %s, not a %s", fields[i].name,
-                       lua_typename(L, fields[i].type), lua_typename(L, type));
-        }
-        lua_pop(L, 1);
     }
-    value_fields_check(L, 1, "operation", field_names);
 }
 
 static void arguments_declared_check(lua_State *L)
@@ -96,8 +80,9 @@ static void arguments_declared_check(lua_State *L)
         }
         lua_getfield(L, -2, name);
         if (lua_type(L, -1) != LUA_TSTRING || !type_parse(sandbox_bytes(L, -1), &argument)) {
-            luaL_error(L, "operation: the type of argument '%s' must be path, string, bytes, "
-                          "integer, number, boolean, duration, list or map, with or without a '?'",
+            luaL_error(L,
+                       "operation: the type of argument '%s' must be path, string, bytes, "
+                       "integer, number, boolean, duration, list or map, with or without a '?'",
                        name);
         }
         if (strcmp(name, "timeout") == 0 && argument.type != ARGUMENT_DURATION) {
@@ -340,8 +325,8 @@ static void argument_check(lua_State *L, int arguments, const struct argument *a
     lua_setfield(L, arguments, argument->name);
 }
 
-void arguments_push(lua_State *L, const struct operation *operation, enum recipe_format format,
-                    struct mk_bytes bytes, mk_ms *timeout_ms)
+static void arguments_decode(lua_State *L, const struct operation *operation,
+                             enum recipe_format format, struct mk_bytes bytes, mk_ms *timeout_ms)
 {
     size_t bytes_max = sandbox_of(L)->limits->result_bytes_max;
     if (bytes.len > bytes_max) {
@@ -375,4 +360,41 @@ void arguments_push(lua_State *L, const struct operation *operation, enum recipe
         *timeout_ms = (mk_ms)lua_tonumber(L, -1);
     }
     lua_pop(L, 1);
+}
+
+void arguments_keep(lua_State *L, const struct operation *operation, enum recipe_format format,
+                    struct mk_bytes bytes, mk_ms timeout_ms)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    sandbox->arguments.operation = NULL;
+    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_ARGUMENTS);
+    sandbox->arguments.bytes.len = 0;
+    mk_buf_append_bytes(&sandbox->arguments.bytes, bytes);
+    sandbox->arguments.format = format;
+    sandbox->arguments.timeout_ms = timeout_ms;
+    sandbox->arguments.operation = operation;
+}
+
+/* Once only: a run may do with its arguments what it likes. */
+static bool arguments_take(lua_State *L, const struct operation *operation,
+                           enum recipe_format format, struct mk_bytes bytes, mk_ms *timeout_ms)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    struct mk_bytes kept = mk_buf_view(&sandbox->arguments.bytes);
+    bool same = sandbox->arguments.operation == operation && sandbox->arguments.format == format &&
+                kept.len == bytes.len && memcmp(kept.data, bytes.data, kept.len) == 0;
+    if (same) {
+        sandbox->arguments.operation = NULL;
+        *timeout_ms = sandbox->arguments.timeout_ms;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_ARGUMENTS);
+    }
+    return same;
+}
+
+void arguments_push(lua_State *L, const struct operation *operation, enum recipe_format format,
+                    struct mk_bytes bytes, mk_ms *timeout_ms)
+{
+    if (bytes.len == 0 || !arguments_take(L, operation, format, bytes, timeout_ms)) {
+        arguments_decode(L, operation, format, bytes, timeout_ms);
+    }
 }

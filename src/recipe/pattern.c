@@ -233,8 +233,7 @@ static bool match_frontier(struct pattern *pattern, size_t at, size_t item, size
     uint8_t before = at == 0 ? 0 : pattern->subject.data[at - 1];
     uint8_t after = at < pattern->subject.len ? pattern->subject.data[at] : 0;
     return !set_matches(pattern, before, item + 1, set_end) &&
-           set_matches(pattern, after, item + 1, set_end) &&
-           match_here(pattern, at, set_end, end);
+           set_matches(pattern, after, item + 1, set_end) && match_here(pattern, at, set_end, end);
 }
 
 /* "%1": what that capture holds, once more. */

@@ -11,7 +11,7 @@
 
 struct recipe_options {                 /* budgets of one run; 0 takes the default */
     uint64_t instructions_max;          /* 1,000,000 */
-    uint64_t work_max;                  /* bytes and elements handled by library functions: 16 MB */
+    uint64_t work_max;                  /* of library functions, in bytes handled: 16 MB */
     uint64_t memory_bytes_max;          /* of one version's lua_State: 16 MB */
     uint64_t alloc_bytes_max;           /* of one allocation, which bounds a comparison: 64 KB */
     uint32_t effects_max;               /* creates, sets, deletes: 4,096 */
@@ -81,7 +81,8 @@ struct recipe_siblings { /* children of `path`; or the one next to a child */
     struct mk_bytes path;
     bool by_creation;
     bool backwards;
-    struct mk_bytes from; /* a child's name, exclusive; null: the first (backwards: the last) */
+    struct mk_bytes from; /* a child's name, exclusive; null: the first (backwards: the last). By
+                           * creation it must exist: MK_NO_NODE, as if `path` did not. */
 };
 struct recipe_host;
 typedef bool recipe_child_visit(void *context, struct mk_bytes name); /* false stops */
@@ -140,14 +141,15 @@ struct recipe_run {
     struct mk_buf result;
     char error_name[RECIPE_ERROR_NAME_BYTES_MAX + 1];
     struct mk_buf message;  /* UTF-8, bounded by result_bytes_max */
-    struct mk_buf once_out; /* set however the run ended but WOULD_BLOCK */
+    struct mk_buf once_out; /* set however the run ended but WOULD_BLOCK. FAILED: `once` as it came
+                             * in, because the effects of its steps are undone with the run. */
     int32_t waits_count;
     struct recipe_wait {
         enum recipe_wait_kind kind;
         size_t path_at, path_len; /* in wait_paths */
     } waits[RECIPE_WAITS_MAX];
     struct mk_buf wait_paths;
-    uint64_t instructions; /* spent */
+    uint64_t instructions; /* spent, in whole hundreds */
 };
 /* Never fails: whatever the script does, the run ends. Names of errors that the engine itself gives:
  * Budget, BadArguments, RecipeError (a Lua error: "lock@1a2b3c4d:12: attempt to ..."), and those of

@@ -75,6 +75,9 @@ void run_once_unwound(struct run_state *state, int depth)
 /* "NoNode" of "MK_NO_NODE", in the run's scraps. */
 static const char *answer_name(struct sandbox *sandbox, enum mk_status status)
 {
+    if (status == MK_OVERLOADED) {
+        return "Overload"; /* as callers know it from elsewhere */
+    }
     const char *name = mk_status_name(status) + strlen("MK_");
     char *out = mk_arena_alloc(&sandbox->scraps, strlen(name) + 1);
     size_t len = 0;
@@ -144,7 +147,7 @@ static int operation_run(lua_State *L)
     struct sandbox *sandbox = sandbox_of(L);
     struct recipe_run *run = state->run;
     lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_CHUNK);
-    lua_call(L, 0, 1);
+    sandbox_call(L, 0, 1);
     luaL_checktype(L, -1, LUA_TTABLE);
     lua_getfield(L, -1, state->operation->shown.name);
     luaL_checktype(L, -1, LUA_TTABLE);
@@ -152,7 +155,7 @@ static int operation_run(lua_State *L)
 
     sandbox->run = state;
     call_push(L, state);
-    lua_call(L, 1, 1);
+    sandbox_call(L, 1, 1);
     if (!run->cancel) {
         value_append(L, run->format, lua_gettop(L), &run->result,
                      sandbox->limits->result_bytes_max);

@@ -12,8 +12,8 @@ struct run_state {
     const struct operation *operation;
     struct steps steps;
     uint32_t effects_count;
-    int once_depth;            /* how many call:once() are being executed, one within the other */
-    uint32_t once_effects;     /* effects_count when the outermost of them began */
+    int once_depth;        /* how many call:once() are being executed, one within the other */
+    uint32_t once_effects; /* effects_count when the outermost of them began */
     struct mk_error unrepeatable; /* the first effect that a further run would repeat; or "" */
 };
 

@@ -17,32 +17,28 @@
 /* What one run may allocate in sum, in multiples of memory_bytes_max: bounds concatenation in a loop,
  * which is one instruction whatever the length. */
 #define CHURN_FACTOR 16
-/* Garbage above this is collected when a run has ended. A usual run makes less than 10 KB. */
-#define GARBAGE_BYTES_MAX ((size_t)1024 * 1024)
+/* lua_newstate() crashes when it gets less than it wants, 12 KB; the environment takes 36 KB. */
+#define MEMORY_BYTES_MIN ((size_t)64 * 1024)
+/* More scratch than this is not kept. A usual run needs less than 1 KB. */
+#define SCRATCH_BYTES_MAX ((size_t)1024 * 1024)
 
 /* ---- Memory ---- */
 
-/* lua_Alloc: the cap is a refusal, which LuaJIT turns into an error that only we can catch. */
+/* lua_Alloc: a refusal becomes an error in LuaJIT, and out_of_memory keeps a recipe from catching it. */
 static void *sandbox_alloc(void *context, void *memory, size_t size_before, size_t size)
 {
     struct sandbox *sandbox = context;
-    if (size == 0) {
-        sandbox->memory_bytes -= size_before;
-        mk_free(memory);
-        return NULL;
+    if (size > size_before) {
+        size_t max = sandbox->limits->alloc_bytes_max * (memory == NULL ? 1 : REALLOC_FACTOR);
+        if (sandbox->armed && size > max + SANDBOX_ALLOC_OVERHEAD) {
+            sandbox->out_of_memory = true;
+            return NULL;
+        }
+        sandbox->churn_bytes += size - size_before;
     }
-    size_t growth = size > size_before ? size - size_before : 0;
-    size_t max = sandbox->limits->alloc_bytes_max;
-    max = memory == NULL ? max + SANDBOX_STRING_OVERHEAD : max * REALLOC_FACTOR;
-    bool over = growth > sandbox->limits->memory_bytes_max - sandbox->memory_bytes ||
-                (sandbox->armed && growth > 0 && size > max);
-    if (over) {
-        sandbox->out_of_memory = true;
-        return NULL;
-    }
-    sandbox->memory_bytes += size - size_before;
-    sandbox->churn_bytes += growth;
-    return mk_realloc(memory, size);
+    void *moved = pool_realloc(&sandbox->pool, memory, size_before, size);
+    sandbox->out_of_memory = sandbox->out_of_memory || (moved == NULL && size > 0);
+    return moved;
 }
 
 /* ---- Raising ---- */
@@ -110,7 +106,53 @@ void sandbox_raised(lua_State *L, const char *name)
     sandbox_raise_message(L, name, mk_bytes_text(message.text));
 }
 
+/* ---- Calling Lua ---- */
+
+static void nesting_check(lua_State *L, struct sandbox *sandbox)
+{
+    if (sandbox->calls_nested >= SANDBOX_CALLS_NESTED_MAX) {
+        luaL_error(L, "stack overflow: more than %d calls through library functions",
+                   SANDBOX_CALLS_NESTED_MAX);
+    }
+    luaL_checkstack(L, LUA_MINSTACK, "a call");
+}
+
+void sandbox_call(lua_State *L, int arguments, int results)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    nesting_check(L, sandbox);
+    sandbox->calls_nested++; /* a raise leaves it so; whoever catches puts it right */
+    lua_call(L, arguments, results);
+    sandbox->calls_nested--;
+}
+
+bool sandbox_call_protected(lua_State *L, int arguments, int results)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    int nested = sandbox->calls_nested;
+    nesting_check(L, sandbox);
+    sandbox->calls_nested++;
+    bool returned = lua_pcall(L, arguments, results, 0) == 0;
+    sandbox->calls_nested = nested;
+    if (!returned && (sandbox->stop != STOP_NONE || sandbox->out_of_memory)) {
+        raise(L);
+    }
+    return returned;
+}
+
 /* ---- Budgets ---- */
+
+static void clock_check(lua_State *L, const struct sandbox *sandbox)
+{
+    const struct recipe_options *limits = sandbox->limits;
+    if (limits->elapsed_ms == NULL) {
+        return;
+    }
+    mk_ms elapsed_ms = limits->elapsed_ms(limits->elapsed_context) - sandbox->started_ms;
+    if (elapsed_ms > limits->elapsed_max_ms) {
+        sandbox_exhaust(L, "the run took longer than %lld ms", (long long)limits->elapsed_max_ms);
+    }
+}
 
 static void hook(lua_State *L, lua_Debug *frame)
 {
@@ -129,12 +171,8 @@ static void hook(lua_State *L, lua_Debug *frame)
         sandbox_exhaust(L, "the run allocated more than %llu bytes",
                         (unsigned long long)limits->memory_bytes_max * CHURN_FACTOR);
     }
-    if (sandbox->instructions % SANDBOX_CLOCK_INSTRUCTIONS == 0 && limits->elapsed_ms != NULL) {
-        mk_ms elapsed_ms = limits->elapsed_ms(limits->elapsed_context) - sandbox->started_ms;
-        if (elapsed_ms > limits->elapsed_max_ms) {
-            sandbox_exhaust(L, "the run took longer than %lld ms",
-                            (long long)limits->elapsed_max_ms);
-        }
+    if (sandbox->instructions % SANDBOX_CLOCK_INSTRUCTIONS == 0) {
+        clock_check(L, sandbox);
     }
 }
 
@@ -144,10 +182,14 @@ void sandbox_charge(lua_State *L, uint64_t amount)
     uint64_t left = sandbox->limits->work_max - sandbox->work;
     if (amount > left) {
         sandbox->work = sandbox->limits->work_max;
-        sandbox_exhaust(L, "library functions handled more than %llu bytes and elements",
+        sandbox_exhaust(L, "library functions did more than %llu bytes' worth of work",
                         (unsigned long long)sandbox->limits->work_max);
     }
+    uint64_t before = sandbox->work;
     sandbox->work += amount;
+    if (before / SANDBOX_CLOCK_WORK != sandbox->work / SANDBOX_CLOCK_WORK) {
+        clock_check(L, sandbox);
+    }
 }
 
 void sandbox_push_bytes(lua_State *L, struct mk_bytes bytes)
@@ -178,9 +220,13 @@ static int environment_enter(lua_State *L)
 
 struct sandbox *sandbox_new(const struct recipe_options *limits, struct recipe_log *log)
 {
+    if (limits->memory_bytes_max < MEMORY_BYTES_MIN) {
+        return NULL;
+    }
     struct sandbox *sandbox = mk_alloc_zero(1, sizeof(*sandbox));
     sandbox->limits = limits;
     sandbox->log = log;
+    sandbox->pool.bytes_max = limits->memory_bytes_max;
     sandbox->L = lua_newstate(sandbox_alloc, sandbox);
     if (sandbox->L == NULL) {
         sandbox_free(sandbox);
@@ -204,7 +250,8 @@ void sandbox_free(struct sandbox *sandbox)
     if (sandbox->L != NULL) {
         lua_close(sandbox->L);
     }
-    MK_ASSERT(sandbox->memory_bytes == 0);
+    pool_free(&sandbox->pool);
+    mk_buf_free(&sandbox->arguments.bytes);
     mk_arena_free(&sandbox->scraps);
     mk_buf_free(&sandbox->scratch);
     mk_free(sandbox);
@@ -288,6 +335,7 @@ bool sandbox_enter(struct sandbox *sandbox, lua_CFunction function, void *contex
     sandbox->instructions = 0;
     sandbox->work = 0;
     sandbox->churn_bytes = 0;
+    sandbox->calls_nested = 0;
     sandbox->started_ms =
         limits->elapsed_ms == NULL ? 0 : limits->elapsed_ms(limits->elapsed_context);
     sandbox->armed = true;
@@ -311,11 +359,8 @@ bool sandbox_enter(struct sandbox *sandbox, lua_CFunction function, void *contex
 void sandbox_leave(struct sandbox *sandbox)
 {
     mk_arena_reset(&sandbox->scraps);
-    if (sandbox->scratch.cap > GARBAGE_BYTES_MAX) {
+    if (sandbox->scratch.cap > SCRATCH_BYTES_MAX) {
         mk_buf_free(&sandbox->scratch);
-    }
-    if (sandbox->memory_bytes > GARBAGE_BYTES_MAX && !sandbox->out_of_memory) {
-        (void)lua_gc(sandbox->L, LUA_GCCOLLECT, 0); /* frees only: there are no finalizers */
     }
 }
 
@@ -334,14 +379,10 @@ static const char *failure(lua_State *L, int index)
 
 bool sandbox_protect(lua_State *L, lua_CFunction function, void *context, const char **name)
 {
-    struct sandbox *sandbox = sandbox_of(L);
     lua_pushcfunction(L, function);
     lua_pushlightuserdata(L, context);
-    if (lua_pcall(L, 1, 0, 0) == 0) {
+    if (sandbox_call_protected(L, 1, 0)) {
         return true;
-    }
-    if (sandbox->stop != STOP_NONE || sandbox->out_of_memory) {
-        raise(L);
     }
     *name = failure(L, lua_gettop(L));
     if (lua_type(L, -1) != LUA_TSTRING) {
@@ -382,6 +423,18 @@ bool sandbox_has_metatable(lua_State *L, int index, enum sandbox_slot slot)
     bool equal = lua_rawequal(L, -1, -2) != 0;
     lua_pop(L, 2);
     return equal;
+}
+
+void sandbox_check_writable(lua_State *L, int index)
+{
+    luaL_checktype(L, index, LUA_TTABLE);
+    if (lua_getmetatable(L, index) == 0) {
+        return;
+    }
+    lua_pop(L, 1);
+    if (!sandbox_has_metatable(L, index, SLOT_LIST)) {
+        luaL_error(L, "this table cannot be changed");
+    }
 }
 
 static void push_error_text(lua_State *L, int index)

@@ -7,6 +7,7 @@
 #ifndef MK_RECIPE_SANDBOX_H
 #define MK_RECIPE_SANDBOX_H
 
+#include "recipe/pool.h"
 #include "recipe/recipe.h"
 
 #include <lauxlib.h>
@@ -15,10 +16,13 @@
 /* The count hook's period. Small enough for a useful number in `recipe_run.instructions`; the 10,000
  * hooks of a run that spends its whole budget cost half a millisecond. */
 #define SANDBOX_HOOK_INSTRUCTIONS 100
-#define SANDBOX_CLOCK_INSTRUCTIONS 1000 /* how often the clock is asked: in every tenth hook */
+/* How often the clock is asked: in every tenth hook, and when this much work has been charged. */
+#define SANDBOX_CLOCK_INSTRUCTIONS 1000
+#define SANDBOX_CLOCK_WORK ((uint64_t)128 * 1024)
 
-/* What a string's header adds to its bytes, generously: a string of alloc_bytes_max has to fit. */
-#define SANDBOX_STRING_OVERHEAD 256
+/* What LuaJIT adds to the bytes of a string or to the slots of a list, generously: a string of
+ * alloc_bytes_max has to fit. */
+#define SANDBOX_ALLOC_OVERHEAD 256
 
 /* Why no further instruction of this run may be executed. Sticky: our pcall and xpcall, the only
  * ones that there are, pass the error on for as long as this is not STOP_NONE. */
@@ -38,7 +42,12 @@ enum sandbox_slot {
     SLOT_LIST,
     SLOT_OPERATION,
     SLOT_CALL,
+    SLOT_ARGUMENTS, /* decoded and checked, see struct sandbox */
 };
+
+/* C functions that call Lua functions that call C functions, and so on: pcall in pcall, gsub in gsub.
+ * LuaJIT does not count them, and each takes up to 2 KB of the C stack. */
+#define SANDBOX_CALLS_NESTED_MAX 100
 
 struct run_state;
 
@@ -46,8 +55,8 @@ struct sandbox {
     const struct recipe_options *limits; /* every field resolved; outlives the sandbox */
     struct recipe_log *log;              /* of the engine, as above */
     lua_State *L;
-    size_t memory_bytes;  /* handed out to L and not yet returned */
-    uint64_t churn_bytes; /* handed out since the run began */
+    struct pool pool;     /* all of L's memory */
+    uint64_t churn_bytes; /* handed out to L since the run began */
     bool armed;           /* alloc_bytes_max is in force: not while compiling */
     bool out_of_memory;   /* an allocation was refused: L must be thrown away */
     bool checking;        /* recipe_version_load(): operation{} looks at what it is given */
@@ -59,7 +68,17 @@ struct sandbox {
     uint64_t instructions;  /* of this run, in whole hooks */
     uint64_t work;
     mk_ms started_ms;
+    int calls_nested;
     struct run_state *run; /* NULL: no operation runs, so znodes are out of reach */
+
+    /* A call's arguments are checked when it arrives and used in its first run, right afterwards: they
+     * are decoded once. SLOT_ARGUMENTS holds those of `arguments`; none if its operation is NULL. */
+    struct {
+        const void *operation;
+        enum recipe_format format;
+        struct mk_buf bytes;
+        mk_ms timeout_ms;
+    } arguments;
 
     struct mk_arena scraps; /* until the run has ended */
     struct mk_buf scratch;  /* within one C function that calls no Lua */
@@ -79,7 +98,7 @@ enum mk_status sandbox_compile(struct sandbox *sandbox, struct mk_bytes source, 
  * catches every other error itself, see sandbox_protect(). */
 bool sandbox_enter(struct sandbox *sandbox, lua_CFunction function, void *context);
 
-/* After a run: release its scraps, and keep its garbage from becoming the next run's burden. */
+/* After a run: release its scraps. */
 void sandbox_leave(struct sandbox *sandbox);
 
 /* Within sandbox_enter(): call `function` with `context`. False: it raised an error of the script;
@@ -114,9 +133,20 @@ _Noreturn void sandbox_raise_message(lua_State *L, const char *name, struct mk_b
 /* "lock@1a2b3c4d:12: " of the innermost Lua function, or "". Allocates nothing from Lua. */
 void sandbox_where(lua_State *L, struct mk_error *out);
 
+/* ---- Calling Lua: never by lua_call() and lua_pcall() themselves ---- */
+
+/* lua_call(), bounded in depth. [-(arguments + 1), +results, raises] */
+void sandbox_call(lua_State *L, int arguments, int results);
+/* lua_pcall() without a handler: false if an error was raised, which is then on the stack. An error
+ * that ends the run is passed on. [-(arguments + 1), +(results | 1), raises if the run has to stop] */
+bool sandbox_call_protected(lua_State *L, int arguments, int results);
+
 /* ---- Budgets ---- */
 
-/* `amount` bytes or elements are about to be handled. [-0, +0, raises] */
+/* Work is counted in bytes handled; what is not bytes has a price in bytes that takes about as long.
+ * 16 MB of it, whatever the function, take 50 to 200 ms. */
+#define SANDBOX_ELEMENT 16 /* one element of a table read or written */
+/* `amount` of work is about to be done. [-0, +0, raises] */
 void sandbox_charge(lua_State *L, uint64_t amount);
 /* Push a string: charged, and refused beyond alloc_bytes_max. [-0, +1, raises] */
 void sandbox_push_bytes(lua_State *L, struct mk_bytes bytes);
@@ -129,6 +159,9 @@ struct mk_bytes sandbox_check_bytes(lua_State *L, int index);
 struct mk_bytes sandbox_bytes(lua_State *L, int index);
 void sandbox_set_metatable(lua_State *L, enum sandbox_slot slot); /* of the value on top [-0, +0] */
 bool sandbox_has_metatable(lua_State *L, int index, enum sandbox_slot slot); /* [-0, +0] */
+/* The table at `index` may be written to by rawset: libraries and what else we made may not.
+ * [-0, +0, raises] */
+void sandbox_check_writable(lua_State *L, int index);
 /* Any value as text, without addresses: those differ between processes. [-0, +1, raises] */
 void sandbox_push_text(lua_State *L, int index);
 

@@ -45,7 +45,7 @@ struct value_keys value_keys_sorted(lua_State *L, int index)
     struct sandbox *sandbox = sandbox_of(L);
     luaL_checkstack(L, 4, "ordering a table's keys");
     struct value_keys sorted = {.count = table_count(L, index), .list = true, .strings = true};
-    sandbox_charge(L, sorted.count * sizeof(struct value_key));
+    sandbox_charge(L, sorted.count * 2 * SANDBOX_ELEMENT); /* read, and sorted or encoded */
     sorted.keys = mk_arena_alloc(&sandbox->scraps, sorted.count * sizeof(struct value_key));
 
     bool ordered = true;
@@ -76,43 +76,6 @@ void value_key_push(lua_State *L, const struct value_key *key)
     }
 }
 
-static bool field_known(lua_State *L, int index, const char *const *names)
-{
-    if (lua_type(L, index) != LUA_TSTRING) {
-        return false;
-    }
-    struct mk_bytes key = sandbox_bytes(L, index);
-    for (; *names != NULL; names++) {
-        if (mk_bytes_equal(key, mk_bytes_text(*names))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void value_fields_check(lua_State *L, int index, const char *what, const char *const *names)
-{
-    if (lua_isnoneornil(L, index)) {
-        return;
-    }
-    luaL_checktype(L, index, LUA_TTABLE);
-    bool known = true;
-    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
-        known = known && field_known(L, lua_gettop(L) - 1, names);
-    }
-    if (known) {
-        return;
-    }
-    struct value_keys keys = value_keys_sorted(L, index); /* the same one in every process */
-    for (size_t i = 0; i < keys.count; i++) {
-        value_key_push(L, &keys.keys[i]);
-        if (!field_known(L, lua_gettop(L), names)) {
-            luaL_error(L, "%s: there is no '%s'", what, lua_tostring(L, -1));
-        }
-        lua_pop(L, 1);
-    }
-}
-
 /* ---- Null ---- */
 
 void value_push_null(lua_State *L)
@@ -133,8 +96,7 @@ double value_check_number(lua_State *L, const char *blame, double number)
         sandbox_raise(L, blame, "NaN and infinity cannot be passed on");
     }
     if (fabs(number) > VALUE_NUMBER_MAX) {
-        sandbox_raise(L, blame,
-                      "a number beyond 2^53 would be rounded: pass it on as a string");
+        sandbox_raise(L, blame, "a number beyond 2^53 would be rounded: pass it on as a string");
     }
     return number;
 }
@@ -161,8 +123,9 @@ struct value_keys value_table_shape(lua_State *L, int index, bool *list)
     bool marked = sandbox_has_metatable(L, index, SLOT_LIST);
     *list = keys.list && (keys.count > 0 || marked);
     if (!*list && (!keys.strings || marked)) {
-        sandbox_raise(L, VALUE_ENCODING, "a table is neither a list (keys 1 to n) nor a map (keys "
-                                         "that are strings), so it cannot be encoded");
+        sandbox_raise(L, VALUE_ENCODING,
+                      "a table is neither a list (keys 1 to n) nor a map (keys "
+                      "that are strings), so it cannot be encoded");
     }
     return keys;
 }
@@ -171,7 +134,8 @@ struct value_keys value_table_shape(lua_State *L, int index, bool *list)
 
 size_t value_utf8_length(struct mk_bytes bytes)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* by length: shorter ones exist */
+    static const uint32_t least[] = {0, 0, 0x80, 0x800,
+                                     0x10000}; /* by length: shorter ones exist */
     uint8_t first = bytes.data[0];
     if (first < 0x80) {
         return 1;

@@ -23,16 +23,12 @@ struct value_key {
 struct value_keys {
     struct value_key *keys; /* in the sandbox's scraps */
     size_t count;
-    bool list;   /* they are 1..count */
+    bool list;    /* they are 1..count */
     bool strings; /* all of them are strings */
 };
 /* Raises if a key is neither a number nor a string: such keys have no order. [-0, +0, raises] */
 struct value_keys value_keys_sorted(lua_State *L, int index);
 void value_key_push(lua_State *L, const struct value_key *key); /* [-0, +1, raises] */
-
-/* Raise "`what`: there is no 'x'" if the table at `index` has a key that is not among `names`, which
- * end with NULL. Nothing at `index` is fine. [-0, +0, raises] */
-void value_fields_check(lua_State *L, int index, const char *what, const char *const *names);
 
 /* ---- Decoding: the whole of `bytes` is one value. [-0, +1, raises] ---- */
 

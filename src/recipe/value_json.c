@@ -194,8 +194,9 @@ static void number_parse(struct parser *parser)
     struct mk_bytes text = mk_bytes_of(begin, (size_t)(parser->at - begin));
     /* Compared as text: 2^53 + 1 is 2^53 by the time that it is a double. */
     struct mk_bytes magnitude = mk_bytes_of(parser->at - digits, digits);
-    bool beyond = integer && (digits > 16 || (digits == 16 && mk_bytes_compare(
-                      magnitude, MK_BYTES("9007199254740992")) > 0));
+    bool beyond = integer &&
+                  (digits > 16 ||
+                   (digits == 16 && mk_bytes_compare(magnitude, MK_BYTES("9007199254740992")) > 0));
     sandbox_push_bytes(parser->L, text);
     lua_Number number = beyond ? 2 * VALUE_NUMBER_MAX : lua_tonumber(parser->L, -1);
     lua_pop(parser->L, 1);
@@ -422,7 +423,7 @@ static void json_append_at(lua_State *L, int index, struct mk_buf *out, size_t b
                            uint32_t depth)
 {
     value_check_depth(L, VALUE_ENCODING, depth);
-    sandbox_charge(L, 1);
+    sandbox_charge(L, SANDBOX_ELEMENT);
     switch (lua_type(L, index)) {
     case LUA_TNIL:
     case LUA_TLIGHTUSERDATA: mk_buf_append(out, "null", 4); break;
@@ -432,8 +433,7 @@ static void json_append_at(lua_State *L, int index, struct mk_buf *out, size_t b
         break;
     case LUA_TSTRING: json_append_string(L, index, out); break;
     case LUA_TTABLE: json_append_table(L, index, out, bytes_max, depth); break;
-    default:
-        sandbox_raise(L, VALUE_ENCODING, "a %s cannot be encoded", luaL_typename(L, index));
+    default: sandbox_raise(L, VALUE_ENCODING, "a %s cannot be encoded", luaL_typename(L, index));
     }
     value_check_size(L, out, bytes_max);
 }

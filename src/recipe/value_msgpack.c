@@ -226,7 +226,9 @@ static void value_decode(lua_State *L, struct mk_reader *reader, uint32_t depth)
         }
         lua_pushnumber(L, value_check_number(L, VALUE_DECODING, (double)head.integer));
         return;
-    case MSGPACK_NUMBER: lua_pushnumber(L, value_check_number(L, VALUE_DECODING, head.number)); return;
+    case MSGPACK_NUMBER:
+        lua_pushnumber(L, value_check_number(L, VALUE_DECODING, head.number));
+        return;
     case MSGPACK_TEXT: text_decode(L, reader, head.length); return;
     case MSGPACK_LIST: list_decode(L, reader, head.length, depth); return;
     case MSGPACK_MAP: map_decode(L, reader, head.length, depth); return;
@@ -381,16 +383,17 @@ static void value_append_at(lua_State *L, int index, struct mk_buf *out, size_t 
                             uint32_t depth)
 {
     value_check_depth(L, VALUE_ENCODING, depth);
-    sandbox_charge(L, 1);
+    sandbox_charge(L, SANDBOX_ELEMENT);
     switch (lua_type(L, index)) {
     case LUA_TNIL:
     case LUA_TLIGHTUSERDATA: mk_buf_put_u8(out, 0xc0); break;
     case LUA_TBOOLEAN: mk_buf_put_u8(out, lua_toboolean(L, index) ? 0xc3 : 0xc2); break;
-    case LUA_TNUMBER: number_put(out, value_check_number(L, VALUE_ENCODING, lua_tonumber(L, index))); break;
+    case LUA_TNUMBER:
+        number_put(out, value_check_number(L, VALUE_ENCODING, lua_tonumber(L, index)));
+        break;
     case LUA_TSTRING: text_append(L, index, out); break;
     case LUA_TTABLE: table_append(L, index, out, bytes_max, depth); break;
-    default:
-        sandbox_raise(L, VALUE_ENCODING, "a %s cannot be encoded", luaL_typename(L, index));
+    default: sandbox_raise(L, VALUE_ENCODING, "a %s cannot be encoded", luaL_typename(L, index));
     }
     value_check_size(L, out, bytes_max);
 }

@@ -41,7 +41,7 @@ static inline const struct operation *operation_of(const struct recipe_operation
 struct recipe_engine {
     struct recipe_options options; /* every field resolved */
     struct recipe_log log;
-    struct mk_map_bytes versions;  /* by hash */
+    struct mk_map_bytes versions; /* by hash */
 };
 
 struct recipe_version {
@@ -57,7 +57,12 @@ struct recipe_version {
 
 /* The sandbox with the compiled recipe, made if need be. NULL: it does not fit into the budgets. */
 struct sandbox *version_sandbox(struct recipe_version *version);
-/* After sandbox_enter(): a sandbox that ran out of memory is thrown away. */
+/* A sandbox that grew beyond this is thrown away after the run: making another (0.2 ms) costs less
+ * than collecting that much garbage, and one heavy run is no burden to the next. A recipe's own code
+ * takes 100 to 300 KB of it, and LuaJIT lets as much garbage lie about. */
+#define VERSION_SANDBOX_BYTES_MAX ((size_t)2 * 1024 * 1024)
+
+/* After sandbox_enter(): a sandbox that grew too large or ran out of memory is thrown away. */
 void version_sandbox_leave(struct recipe_version *version);
 
 /* ---- operation.c ---- */
@@ -69,5 +74,8 @@ void operations_read(lua_State *L, int index, struct recipe_version *version);
  * becomes nil. Raises BadArguments. *timeout_ms is that of `timeout`, or -1. [-0, +1, raises] */
 void arguments_push(lua_State *L, const struct operation *operation, enum recipe_format format,
                     struct mk_bytes bytes, mk_ms *timeout_ms);
+/* Keep the arguments on top for the next arguments_push() with the same bytes. [-1, +0, raises] */
+void arguments_keep(lua_State *L, const struct operation *operation, enum recipe_format format,
+                    struct mk_bytes bytes, mk_ms timeout_ms);
 
 #endif

@@ -188,6 +188,9 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
 void server_request_free(struct server *server, struct request *request);
 void server_request_complete(struct server *server, struct request *request, mk_zxid zxid,
                              int32_t error, struct mk_bytes body);
+/* `write` is about to be applied. What its connection asked before it must not see it, so what waits
+ * there, for the disk or for a slow reader, is answered first. Usually nothing does. */
+void server_requests_before(struct server *server, const struct request *write);
 /* Execute what can be, from the head of the queue. */
 void server_requests_drain(struct server *server, struct server_conn *conn);
 void server_requests_resume(

@@ -60,6 +60,15 @@ void server_commit_forget_conn(struct server *server, const struct server_conn *
 
 /* ---- Propose ---- */
 
+/* Whatever waits for this has seen everything proposed by now. An epoch begins with a zxid that no
+ * proposal has: then there is nothing to wait for. */
+static mk_zxid proposed_last(const struct server *server)
+{
+    bool none = (uint32_t)server->zab.proposed == 0;
+
+    return none ? store_applied(server->store) : server->zab.proposed;
+}
+
 static bool propose_begin(struct server *server, struct prepare_at *at, size_t *entry)
 {
     MK_ASSERT(server->serving);
@@ -81,6 +90,7 @@ static void propose_end(struct server *server, const struct prepare_at *at, size
     server->batch.last = at->zxid;
     server->batch.count++;
     server->stats.proposals++;
+    server->calls_due_ms = server->now.monotonic_ms; /* it may be what a call has waited for */
 }
 
 /* A door of prepare has answered MK_WOULD_BLOCK, or failed. */
@@ -126,14 +136,13 @@ enum mk_status server_propose_request(struct server *server, struct server_conn 
     }
     if (!server->prepared.transaction) {
         server->batch.bytes.len = entry;
-        *zxid = server->zab.proposed;
+        *zxid = proposed_last(server);
         return MK_OK;
     }
     propose_end(server, &at, entry);
     *zxid = at.zxid;
     if (request->op == JUTE_CALL || server->prepared.own_body) {
         server->calls_alive = true;
-        server->calls_due_ms = server->now.monotonic_ms;
         server->stats.calls_made++;
         server->stats.calls_parked += server->prepared.parked != 0;
     }
@@ -215,7 +224,6 @@ enum mk_status server_propose_close(struct server *server, mk_session id, int32_
     propose_end(server, &at, entry);
     session->closing = true;
     *zxid = at.zxid;
-    server->calls_due_ms = server->now.monotonic_ms; /* its locks are somebody else's now */
     return MK_OK;
 }
 
@@ -223,7 +231,7 @@ void server_pipeline_sync(struct server *server, struct request *request)
 {
     request->state = REQUEST_PROPOSED;
     request->own_body = true;
-    request->zxid = server->zab.proposed;
+    request->zxid = proposed_last(server);
     if (request->zxid > store_applied(server->store)) {
         server_commit_push(server, COMMIT_REQUEST, request->zxid)->request = request;
     } else {
@@ -365,16 +373,14 @@ static void session_ended(struct server *server, mk_session id)
     session_remove(server->sessions, session);
 }
 
-/* The body that apply writes is wanted by the transaction's own request only: the first commit at
- * its zxid, if it has not one of its own. */
-static bool body_wanted(struct server *server, mk_zxid zxid)
+/* The transaction's own request is the first commit at its zxid. (If it has none, a sync may be.) */
+static struct request *request_of(struct server *server, mk_zxid zxid)
 {
     if (server->commits_count == 0) {
-        return false;
+        return NULL;
     }
     struct commit *commit = commit_at(server, 0);
-    return commit->zxid == zxid && commit->kind == COMMIT_REQUEST && !commit->request->own_body &&
-           commit->request->conn != NULL;
+    return commit->zxid == zxid && commit->kind == COMMIT_REQUEST ? commit->request : NULL;
 }
 
 static bool commit_entry(struct server *server, struct mk_bytes entry)
@@ -385,11 +391,15 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
 
     MK_ASSERT(status == MK_OK); /* we have encoded it */
     MK_ASSERT(txn.zxid <= zab_committed(&server->zab));
+    struct request *request = request_of(server, txn.zxid);
+    if (request != NULL) {
+        server_requests_before(server, request);
+    }
+    bool body_wanted = request != NULL && !request->own_body && request->conn != NULL;
     server->body.len = 0;
     /* What is committed is applied, wherever its rows are; prepare has just read them. */
     store_view_blocking(store_committed(server->store), true);
-    status = apply_txn(&server->apply, &txn, body_wanted(server, txn.zxid) ? &server->body : NULL,
-                       &result);
+    status = apply_txn(&server->apply, &txn, body_wanted ? &server->body : NULL, &result);
     if (status != MK_OK) {
         server_fail(server, status, "applying a transaction");
         return false;

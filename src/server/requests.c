@@ -90,7 +90,8 @@ static bool is_write(int32_t op)
     case JUTE_SET_ACL:
     case JUTE_MULTI:
     case JUTE_CALL:
-    case JUTE_CLOSE_SESSION: return true;
+    case JUTE_CLOSE_SESSION:
+    case JUTE_SYNC: return true; /* writes nothing, but has its place among the writes */
     default: return false;
     }
 }
@@ -195,6 +196,23 @@ static void answer_at_once(struct server *server, struct server_conn *conn,
     server_reply_end(server, conn, frame);
 }
 
+/* Waits for what is proposed by now, and not for the session's own writes behind it: a read between
+ * the two must not see those. */
+static void sync_execute(struct server *server, struct server_conn *conn,
+                         const struct jute_request *decoded, struct request *queued)
+{
+    struct request *request = queued != NULL ? queued : request_new(server, conn, decoded);
+    struct mk_buf body = {0};
+
+    mk_buf_put_field(&body, decoded->path); /* which may lie in the request's own bytes */
+    mk_buf_free(&request->bytes);
+    request->bytes = body;
+    if (queued != NULL) {
+        conn->unprepared--;
+    }
+    server_pipeline_sync(server, request);
+}
+
 /* Prepare a write. *request NULL: answered at once, when nothing waits before it. */
 static enum mk_status write_execute(struct server *server, struct server_conn *conn,
                                     const struct jute_request *decoded, struct request *queued)
@@ -205,6 +223,10 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
 
     if (conn->session == NULL || conn->session->closing) {
         return MK_SESSION_EXPIRED;
+    }
+    if (decoded->op == JUTE_SYNC) {
+        sync_execute(server, conn, decoded, queued);
+        return MK_OK;
     }
     if (store_full(server->store)) {
         return MK_WOULD_BLOCK; /* until a checkpoint has been written */
@@ -221,7 +243,9 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
         return status;
     }
     struct prepared *prepared = &server->prepared;
-    if (!prepared->transaction && queued == NULL && mk_list_empty(&conn->queue)) {
+    /* An answer may rest on what is proposed and can still be lost; then it waits for that. */
+    bool settled = prepared->parked != 0 || zxid <= store_applied(server->store);
+    if (!prepared->transaction && settled && queued == NULL && mk_list_empty(&conn->queue)) {
         answer_at_once(server, conn, decoded);
         return MK_OK;
     }
@@ -262,16 +286,6 @@ static enum mk_status other_execute(struct server *server, struct server_conn *c
     return status;
 }
 
-static void sync_execute(struct server *server, struct server_conn *conn,
-                         const struct jute_request *decoded, struct request *queued)
-{
-    struct request *request = queued != NULL ? queued : request_new(server, conn, decoded);
-
-    request->bytes.len = 0;
-    mk_buf_put_field(&request->bytes, decoded->path);
-    server_pipeline_sync(server, request);
-}
-
 /* Execute the request that is next: the one just received, or the queue's head. MK_OK: it has been
  * answered (then `queued` is still to be popped) or proposed. MK_WOULD_BLOCK: it must wait. */
 static enum mk_status execute(struct server *server, struct server_conn *conn,
@@ -281,9 +295,6 @@ static enum mk_status execute(struct server *server, struct server_conn *conn,
 
     if (is_write(decoded->op)) {
         status = write_execute(server, conn, decoded, queued);
-    } else if (decoded->op == JUTE_SYNC) {
-        sync_execute(server, conn, decoded, queued);
-        return MK_OK;
     } else {
         status = other_execute(server, conn, decoded,
                                queued != NULL ? queued->identities : conn->identities);
@@ -311,6 +322,9 @@ static bool drain_queued(struct server *server, struct server_conn *conn, struct
     if (status == MK_WOULD_BLOCK) {
         block(server, conn);
         return false;
+    }
+    if (conn->queue.next != &request->in_conn) {
+        return true; /* it had nothing to wait for: answered and gone */
     }
     if (request->state == REQUEST_QUEUED) {
         request_pop(server, request);
@@ -410,6 +424,19 @@ void server_requests_drain(struct server *server, struct server_conn *conn)
         prepare_waiting_writes(server, conn);
     }
     update_pause(server, conn);
+}
+
+void server_requests_before(struct server *server, const struct request *write)
+{
+    struct server_conn *conn = write->conn;
+
+    while (conn != NULL && conn->state == CONN_ATTACHED && conn->queue.next != &write->in_conn) {
+        struct request *head = MK_CONTAINER(conn->queue.next, struct request, in_conn);
+        conn->loads = LOADS_IN_VAIN_MAX; /* read from the disk here and now */
+        if (!drain_one(server, conn, head)) {
+            break;
+        }
+    }
 }
 
 /* Its transaction (or what it waited for) has been applied: answer it, now or in its turn. */
@@ -525,11 +552,20 @@ static void receive_special(struct server *server, struct server_conn *conn,
     enqueue_reply(server, conn, decoded, &reply, close_after);
 }
 
-static void receive_ping(struct server *server, struct server_conn *conn)
+/* Never behind a slow write: the client would think that the server is gone. But behind the answer to
+ * the ConnectRequest, as everything is that was sent without waiting for it. */
+static void receive_ping(struct server *server, struct server_conn *conn,
+                         const struct jute_request *decoded)
 {
-    /* Never behind a slow write: the client would think that the server is gone. */
-    size_t frame = jute_reply_begin(&conn->out, JUTE_XID_PING, store_applied(server->store), 0);
-    server_reply_end(server, conn, frame);
+    if (conn->state == CONN_ATTACHED) {
+        size_t frame = jute_reply_begin(&conn->out, JUTE_XID_PING, store_applied(server->store), 0);
+        server_reply_end(server, conn, frame);
+        return;
+    }
+    struct mk_buf reply = {0};
+    size_t frame = jute_reply_begin(&reply, JUTE_XID_PING, store_applied(server->store), 0);
+    jute_reply_end(&reply, frame);
+    enqueue_reply(server, conn, decoded, &reply, false);
 }
 
 void server_request_receive(struct server *server, struct server_conn *conn, struct mk_bytes frame)
@@ -544,7 +580,7 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
     }
     server_conn_touch(server, conn);
     if (status == MK_OK && decoded.op == JUTE_PING) {
-        receive_ping(server, conn);
+        receive_ping(server, conn, &decoded);
         return;
     }
     if (status != MK_OK || decoded.op == JUTE_AUTH) {

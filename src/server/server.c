@@ -185,14 +185,28 @@ static enum mk_status install_catalogue(struct server *server)
     return status;
 }
 
+/* In the header of the last transaction, whether it was replayed now or lies behind a checkpoint. */
+static enum mk_status time_of_last(struct server *server, mk_ms *time_ms)
+{
+    struct mk_buf value = {0};
+
+    store_view_blocking(store_committed(server->store), true);
+    enum mk_status status =
+        store_fact_read(store_committed(server->store), MK_BYTES(APPLY_TIME), &value);
+    *time_ms = status == MK_OK && value.len == 8 ? (mk_ms)mk_load_u64(value.data) : 0;
+    mk_buf_free(&value);
+    return status == MK_NO_NODE ? MK_OK : status;
+}
+
 enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_last,
                            struct server_time now)
 {
-    mk_ms time_seen_ms = server->zab.time_ms;
+    mk_ms time_seen_ms;
 
     MK_ASSERT(!server->serving);
     MK_ASSERT(log_last >= store_applied(server->store));
     server->now = now;
+    enum mk_status status = time_of_last(server, &time_seen_ms);
     zab_init(&server->zab, log_last);
     zab_time_seen(&server->zab, time_seen_ms);
     zab_lead(&server->zab, epoch);
@@ -201,8 +215,9 @@ enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_la
     server->checkpoint_at_ms = now.monotonic_ms;
     store_speculative_reset(server->store);
     store_view_blocking(store_committed(server->store), true);
-    enum mk_status status =
-        store_sessions_each(store_committed(server->store), session_known, server);
+    if (status == MK_OK) {
+        status = store_sessions_each(store_committed(server->store), session_known, server);
+    }
     if (status == MK_OK && server->options.recipes) {
         store_view_blocking(store_speculative(server->store), true);
         status = install_catalogue(server);
@@ -298,7 +313,9 @@ mk_ms server_next_tick(const struct server *server)
     if (timer != NULL && timer->due < due_ms) {
         due_ms = timer->due;
     }
-    if (server->calls_alive && !server->calls_blocked && server->calls_due_ms < due_ms) {
+    /* While a batch is with the log no call can run; when it is back, the turn looks again. */
+    if (server->calls_alive && !server->calls_blocked && !server->batch_out &&
+        server->calls_due_ms < due_ms) {
         due_ms = server->calls_due_ms;
     }
     if (server->checkpoint == NULL && store_changed(server->store) &&

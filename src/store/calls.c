@@ -47,26 +47,18 @@ static enum mk_status record_find(struct store_view *view, mk_zxid call, struct 
     return status == MK_OK ? record_load(view, at, &znode, record) : status;
 }
 
-static bool wait_is_usable(struct store_view *view, const struct tree_wait *wait)
-{
-    struct mk_bytes key;
-    return wait->kind >= TREE_WAIT_CREATED && wait->kind <= TREE_WAIT_CHILDREN_ALL &&
-           key_znode(&view->store->scraps, wait->path, &key);
-}
-
-/* The waits of a call that can have rows, each (path, kind) once. */
-static int call_waits(struct store_view *view, const struct tree_call *call,
-                      const struct tree_wait *out[TREE_WAITS_MAX])
+/* The waits of a call, each (path, kind) once. */
+static int call_waits(const struct tree_call *call, const struct tree_wait *out[TREE_WAITS_MAX])
 {
     int count = 0;
     for (int i = 0; i < call->waits_count; i++) {
         const struct tree_wait *wait = &call->waits[i];
         bool repeated = false;
         for (int j = 0; j < count; j++) {
-            repeated = repeated || (out[j]->kind == wait->kind &&
-                                    mk_bytes_equal(out[j]->path, wait->path));
+            repeated = repeated ||
+                       (out[j]->kind == wait->kind && mk_bytes_equal(out[j]->path, wait->path));
         }
-        if (!repeated && wait_is_usable(view, wait)) {
+        if (!repeated) {
             out[count++] = wait;
         }
     }
@@ -76,15 +68,11 @@ static int call_waits(struct store_view *view, const struct tree_call *call,
 bool calls_wait_holds(enum tree_wait_kind kind, mk_zxid stamp, const struct store_znode *now)
 {
     switch (kind) {
-    case TREE_WAIT_CREATED:
-        return now == NULL;
-    case TREE_WAIT_DELETED:
-        return now != NULL && now->stat.czxid == stamp;
-    case TREE_WAIT_CHANGED:
-        return stamp == (now == NULL ? 0 : now->stat.mzxid);
+    case TREE_WAIT_CREATED: return now == NULL;
+    case TREE_WAIT_DELETED: return now != NULL && now->stat.czxid == stamp;
+    case TREE_WAIT_CHANGED: return stamp == (now == NULL ? 0 : now->stat.mzxid);
     case TREE_WAIT_CHILDREN:
-    case TREE_WAIT_CHILDREN_ALL:
-        return stamp == (now == NULL ? 0 : now->stat.pzxid);
+    case TREE_WAIT_CHILDREN_ALL: return stamp == (now == NULL ? 0 : now->stat.pzxid);
     }
     return true;
 }
@@ -145,8 +133,7 @@ static void awaited_put(struct store_view *view, const struct tree_wait *wait, m
     uint8_t stamp[8];
     mk_store_u64(stamp, (uint64_t)wait->stamp);
     awaited_count_add(view, wait->path, 1);
-    rows_put_fresh(view,
-                   key_awaited(&view->store->scraps, wait->path, (uint8_t)wait->kind, call),
+    rows_put_fresh(view, key_awaited(&view->store->scraps, wait->path, (uint8_t)wait->kind, call),
                    mk_bytes_of(stamp, sizeof(stamp)));
 }
 
@@ -187,8 +174,7 @@ static void ready_put(struct store_view *view, mk_zxid call)
     mk_store_u64(where, (uint64_t)view->zxid);
     mk_store_u32(where + 8, position);
     rows_put_fresh(view, woken_key(view, call), mk_bytes_of(where, sizeof(where)));
-    rows_put_fresh(view, key_ready(&view->store->scraps, view->zxid, position, call),
-                   MK_BYTES(""));
+    rows_put_fresh(view, key_ready(&view->store->scraps, view->zxid, position, call), MK_BYTES(""));
     totals_add(view, &view->store->totals.ready, 1);
 }
 
@@ -204,19 +190,17 @@ static void ready_delete(struct store_view *view, mk_zxid call, struct mk_bytes 
 static void record_index(struct store_view *view, mk_zxid number, const struct tree_call *call)
 {
     struct mk_arena *arena = &view->store->scraps;
-    rows_put_fresh(view,
-                   key_u64_u64(arena, KEY_PARKED, (uint64_t)call->session, (uint64_t)number),
+    rows_put_fresh(view, key_u64_u64(arena, KEY_PARKED, (uint64_t)call->session, (uint64_t)number),
                    MK_BYTES(""));
     if (call->deadline_ms > 0) {
-        rows_put_fresh(view,
-                       key_u64_u64(arena, KEY_DEADLINE, (uint64_t)call->deadline_ms,
-                                   (uint64_t)number),
-                       MK_BYTES(""));
+        rows_put_fresh(
+            view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)call->deadline_ms, (uint64_t)number),
+            MK_BYTES(""));
     }
     totals_add(view, &view->store->totals.calls, 1);
 
     const struct tree_wait *waits[TREE_WAITS_MAX];
-    int count = call_waits(view, call, waits);
+    int count = call_waits(call, waits);
     for (int i = 0; i < count; i++) {
         struct store_znode znode;
         const struct store_znode *now;
@@ -234,7 +218,7 @@ static void record_index(struct store_view *view, mk_zxid number, const struct t
 static void call_stop_waiting(struct store_view *view, mk_zxid number, const struct tree_call *call)
 {
     const struct tree_wait *waits[TREE_WAITS_MAX];
-    int count = call_waits(view, call, waits);
+    int count = call_waits(call, waits);
     for (int i = 0; i < count; i++) {
         awaited_delete(view, waits[i], number);
     }
@@ -245,8 +229,8 @@ static void record_unindex(struct store_view *view, mk_zxid number, const struct
     struct mk_arena *arena = &view->store->scraps;
     rows_delete(view, key_u64_u64(arena, KEY_PARKED, (uint64_t)call->session, (uint64_t)number));
     if (call->deadline_ms > 0) {
-        rows_delete(view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)call->deadline_ms,
-                                      (uint64_t)number));
+        rows_delete(
+            view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)call->deadline_ms, (uint64_t)number));
     }
     totals_add(view, &view->store->totals.calls, -1);
 
@@ -346,8 +330,7 @@ static enum mk_status wakes_find_kind(struct store_view *view, const struct sigh
 {
     struct mk_arena *arena = &view->store->scraps;
     uint8_t kind_byte = (uint8_t)kind;
-    struct mk_bytes low =
-        key_below(arena, KEY_AWAITED, sight->path, 0, mk_bytes_of(&kind_byte, 1));
+    struct mk_bytes low = key_below(arena, KEY_AWAITED, sight->path, 0, mk_bytes_of(&kind_byte, 1));
     struct range range = {.low = low, .high = key_after_prefix(arena, low)};
     struct rows_cursor cursor;
     enum mk_status status = rows_cursor_open(&cursor, view, range);
@@ -449,7 +432,7 @@ static enum mk_status call_foresee(struct store_view *view, mk_zxid number, stru
     struct mk_bytes key;
     enum mk_status status = ready_find(view, number, &key);
     const struct tree_wait *waits[TREE_WAITS_MAX];
-    int count = call_waits(view, &call, waits);
+    int count = call_waits(&call, waits);
     for (int i = 0; i < count && (status == MK_OK || status == MK_NO_NODE); i++) {
         struct store_znode znode;
         const struct store_znode *now;
@@ -584,6 +567,17 @@ static void wait_pass_on(struct store_view *view, const struct tree_wait *wait)
     }
 }
 
+static void call_pass_on(struct store_view *view, const struct tree_call *call)
+{
+    const struct tree_wait *waits[TREE_WAITS_MAX];
+    int count = call_waits(call, waits);
+    for (int i = 0; i < count; i++) {
+        if (waits[i]->kind == TREE_WAIT_CHILDREN) {
+            wait_pass_on(view, waits[i]);
+        }
+    }
+}
+
 void store_ready_pass_on(struct store_view *view, mk_zxid call)
 {
     rows_enter(view);
@@ -596,15 +590,9 @@ void store_ready_pass_on(struct store_view *view, mk_zxid call)
         status = record_find(view, call, &bytes);
     }
     if (status == MK_OK && record_decode(bytes, &record)) {
-        const struct tree_wait *waits[TREE_WAITS_MAX];
-        int count = call_waits(view, &record, waits);
-        for (int i = 0; i < count; i++) {
-            if (waits[i]->kind == TREE_WAIT_CHILDREN) {
-                wait_pass_on(view, waits[i]);
-            }
-        }
+        call_pass_on(view, &record);
     } else if (status != MK_OK && status != MK_NO_NODE) {
         rows_write_check(view, status);
     }
-    (void)rows_write_end(view); /* a failure is told by the next write: rows.h */
+    (void)rows_write_end(view); /* a failure is said by every later write */
 }

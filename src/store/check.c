@@ -63,18 +63,14 @@ static void check_record(struct check *check, mk_zxid number)
     uint64_t id = (uint64_t)number;
     check_row(check, key_u64_u64(check->arena, KEY_PARKED, (uint64_t)call.session, id));
     if (call.deadline_ms > 0) {
-        check_row(check,
-                  key_u64_u64(check->arena, KEY_DEADLINE, (uint64_t)call.deadline_ms, id));
+        check_row(check, key_u64_u64(check->arena, KEY_DEADLINE, (uint64_t)call.deadline_ms, id));
     }
     if (row_exists(check, key_u64(check->arena, KEY_WOKEN, id))) {
         return;
     }
     for (int i = 0; i < call.waits_count; i++) {
         const struct tree_wait *wait = &call.waits[i];
-        struct mk_bytes key;
-        if (key_znode(check->arena, wait->path, &key)) {
-            check_row(check, key_awaited(check->arena, wait->path, (uint8_t)wait->kind, number));
-        }
+        check_row(check, key_awaited(check->arena, wait->path, (uint8_t)wait->kind, number));
     }
 }
 
@@ -93,7 +89,8 @@ static void check_awaited(struct check *check, struct mk_bytes key, struct mk_by
     MK_ASSERT(sound);
     bool wanted = false;
     for (int i = 0; i < call.waits_count && !wanted; i++) {
-        struct mk_bytes at = key_path_is_root(call.waits[i].path) ? MK_BYTES("") : call.waits[i].path;
+        struct mk_bytes at =
+            key_path_is_root(call.waits[i].path) ? MK_BYTES("") : call.waits[i].path;
         wanted = call.waits[i].kind == kind && mk_bytes_compare(at, path) == 0;
         MK_ASSERT(!wanted || call.waits[i].stamp == stamp);
     }
@@ -148,8 +145,7 @@ static void check_ready(struct check *check, struct mk_bytes key)
     check->totals.ready++;
     MK_ASSERT(key.len == 21);
     mk_zxid number = (mk_zxid)mk_load_u64(key.data + 13);
-    struct mk_bytes where =
-        check_row(check, key_u64(check->arena, KEY_WOKEN, (uint64_t)number));
+    struct mk_bytes where = check_row(check, key_u64(check->arena, KEY_WOKEN, (uint64_t)number));
     MK_ASSERT(where.len == 12 && memcmp(where.data, key.data + 1, 12) == 0);
     struct tree_call call;
     bool sound = check_record_of(check, number, &call);
@@ -201,8 +197,8 @@ static void check_child(struct check *check, struct mk_bytes key, struct mk_byte
     struct mk_bytes path = key_znode_path(check->arena, key);
     if (!key_path_is_root(path)) {
         check_znode(check, key_path_parent(path));
-        struct mk_bytes name = check_row(
-            check, key_order(check->arena, key_path_parent(path), znode.stat.czxid, znode.position));
+        struct mk_bytes name = check_row(check, key_order(check->arena, key_path_parent(path),
+                                                          znode.stat.czxid, znode.position));
         MK_ASSERT(mk_bytes_equal(name, key_path_name(path)));
     }
     enum mk_status status = znode_load_data(check->view, path, &znode);
@@ -257,42 +253,19 @@ static void check_ephemeral(struct check *check, struct mk_bytes key)
 static void check_one(struct check *check, struct mk_bytes key, struct mk_bytes value)
 {
     switch ((enum key_kind)key.data[0]) {
-    case KEY_AWAITED:
-        check_awaited(check, key, value);
-        return;
-    case KEY_CHILD:
-        check_child(check, key, value);
-        return;
-    case KEY_DATA:
-        check_data(check, key, value);
-        return;
-    case KEY_EPHEMERAL:
-        check_ephemeral(check, key);
-        return;
-    case KEY_ORDER:
-        check_order(check, key, value);
-        return;
-    case KEY_PARKED:
-        check_parked(check, key);
-        return;
-    case KEY_READY:
-        check_ready(check, key);
-        return;
-    case KEY_SESSION:
-        check->totals.sessions++;
-        return;
-    case KEY_DEADLINE:
-        check_deadline(check, key);
-        return;
-    case KEY_WOKEN:
-        check_woken(check, key, value);
-        return;
-    case KEY_AWAITED_COUNT:
-        check_awaited_count(check, key, value);
-        return;
+    case KEY_AWAITED: check_awaited(check, key, value); return;
+    case KEY_CHILD: check_child(check, key, value); return;
+    case KEY_DATA: check_data(check, key, value); return;
+    case KEY_EPHEMERAL: check_ephemeral(check, key); return;
+    case KEY_ORDER: check_order(check, key, value); return;
+    case KEY_PARKED: check_parked(check, key); return;
+    case KEY_READY: check_ready(check, key); return;
+    case KEY_SESSION: check->totals.sessions++; return;
+    case KEY_DEADLINE: check_deadline(check, key); return;
+    case KEY_WOKEN: check_woken(check, key, value); return;
+    case KEY_AWAITED_COUNT: check_awaited_count(check, key, value); return;
     case KEY_FACT:
-    case KEY_META:
-        return;
+    case KEY_META: return;
     }
     MK_ASSERT(!"a row of unknown kind");
 }

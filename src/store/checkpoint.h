@@ -10,7 +10,7 @@ struct store_rows {
     struct store_rows_place {
         struct table_cursor cursor;
         const void *given; /* the row last handed out */
-    } *place;
+    } * place;
 };
 
 /* Read the meta row of a base: applied zxid, totals. MK_NO_NODE: the base is new. */

@@ -25,8 +25,7 @@ static struct range range_by_creation(struct mk_arena *arena, const struct store
     if (query->from_zxid == 0 && query->from_position == 0) {
         return (struct range){low, high, query->backwards};
     }
-    struct mk_bytes from =
-        key_order(arena, query->path, query->from_zxid, query->from_position);
+    struct mk_bytes from = key_order(arena, query->path, query->from_zxid, query->from_position);
     if (query->backwards) {
         return (struct range){low, from, true};
     }
@@ -59,8 +58,8 @@ enum mk_status store_children_each(struct store_view *view, const struct store_c
         return status;
     }
     struct mk_arena *arena = &view->store->scraps;
-    struct range range = query->by_creation ? range_by_creation(arena, query)
-                                            : range_by_name(arena, query);
+    struct range range =
+        query->by_creation ? range_by_creation(arena, query) : range_by_name(arena, query);
     size_t prefix_len = key_path_is_root(query->path) ? 2 : query->path.len + 2;
     int32_t left = parent.children_count;
     struct rows_cursor cursor;

@@ -35,11 +35,11 @@ struct committed {
     struct generation frozen;
     struct generation settled;
     struct table_cursor settling; /* the next settled row to become clean */
-    struct mk_link ring;       /* clean rows in the order of the clock */
+    struct mk_link ring;          /* clean rows in the order of the clock */
     uint64_t clean_bytes;
     struct gaps gaps;
-    struct mk_buf read;        /* what the base answered last */
-    struct store_load wanted;  /* for the last MK_WOULD_BLOCK */
+    struct mk_buf read;               /* what the base answered last */
+    struct store_load wanted;         /* for the last MK_WOULD_BLOCK */
     struct store_base_iter *iters[2]; /* kept for reuse, by may_block; of the base as it is now */
 };
 

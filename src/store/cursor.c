@@ -58,8 +58,7 @@ static bool sources_nearest(struct committed_cursor *cursor, bool *dead)
     const struct row *active = table_at(&cursor->active);
     const struct row *frozen = table_at(&cursor->frozen);
     const struct row *best = active;
-    if (frozen != NULL &&
-        (best == NULL || key_nearer(cursor, row_key(frozen), row_key(best)))) {
+    if (frozen != NULL && (best == NULL || key_nearer(cursor, row_key(frozen), row_key(best)))) {
         best = frozen;
     }
     const struct store_base_ops *ops = cursor->rows->base->ops;

@@ -21,13 +21,13 @@ struct committed_cursor {
     struct table_cursor active;
     struct table_cursor frozen;
     struct store_base_iter *iter;
-    bool iter_valid;          /* it stands on a row of the base */
-    struct mk_bytes key;      /* of the live row at which the cursor stands */
+    bool iter_valid;     /* it stands on a row of the base */
+    struct mk_bytes key; /* of the live row at which the cursor stands */
     struct mk_bytes value;
     /* The run of dead rows that is being passed over. */
     size_t dead;
-    struct mk_bytes run;      /* where it began */
-    bool jumped;              /* part of it is a known gap already */
+    struct mk_bytes run; /* where it began */
+    bool jumped;         /* part of it is a known gap already */
 };
 
 /* MK_OK: it stands on the first row (backwards: the last). MK_END: there is none. MK_WOULD_BLOCK

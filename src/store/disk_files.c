@@ -103,22 +103,9 @@ static enum mk_status parent_sync(const char *path, bool sync, struct mk_error *
     return status;
 }
 
-static enum mk_status directory_make(const char *path, bool sync, struct mk_error *error)
-{
-    if (mkdir(path, 0750) == 0) {
-        return parent_sync(path, sync, error);
-    }
-    return errno == EEXIST ? MK_OK : path_failure("create", path, "", error);
-}
-
 enum mk_status disk_place_open(struct disk_place *place, const char *path, bool sync,
                                struct mk_error *error)
 {
-    enum mk_status status = directory_make(path, sync, error);
-    if (status != MK_OK) {
-        return status;
-    }
-
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return path_failure("open", path, "", error);
@@ -129,6 +116,17 @@ enum mk_status disk_place_open(struct disk_place *place, const char *path, bool 
     place->fd = fd;
     place->sync = sync;
     return MK_OK;
+}
+
+enum mk_status disk_place_make(struct disk_place *place, const char *path, bool sync,
+                               struct mk_error *error)
+{
+    if (mkdir(path, 0750) != 0 && errno != EEXIST) {
+        return path_failure("create", path, "", error);
+    }
+    /* Even if it existed: whoever made it may have been killed before it came to this. */
+    enum mk_status status = parent_sync(path, sync, error);
+    return status == MK_OK ? disk_place_open(place, path, sync, error) : status;
 }
 
 void disk_place_close(struct disk_place *place)
@@ -362,7 +360,7 @@ enum mk_status store_epoch_write(const char *directory, const char *name, int64_
 enum mk_status store_directory_lock(const char *directory, int *lock, struct mk_error *error)
 {
     struct disk_place place;
-    enum mk_status status = disk_place_open(&place, directory, true, error);
+    enum mk_status status = disk_place_make(&place, directory, true, error);
     if (status != MK_OK) {
         return status;
     }

@@ -15,8 +15,10 @@ struct disk_place {
     bool sync; /* false: no sync is made at all; for tests that must be seen failing */
 };
 
-/* Created if missing, with its entry in its parent made durable. */
 enum mk_status disk_place_open(struct disk_place *place, const char *path, bool sync,
+                               struct mk_error *error);
+/* Create it first if it is missing, and make its entry in its parent durable. */
+enum mk_status disk_place_make(struct disk_place *place, const char *path, bool sync,
                                struct mk_error *error);
 void disk_place_close(struct disk_place *place);
 /* Make durable which names there are. */

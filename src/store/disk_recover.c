@@ -197,7 +197,7 @@ struct store_log *store_log_open(const char *directory, const struct store_log_o
     struct store_log *log = mk_alloc_zero(1, sizeof(*log));
     log->options = *options;
     log->file.fd = -1;
-    if (disk_place_open(&log->place, directory, options->sync, error) != MK_OK) {
+    if (disk_place_make(&log->place, directory, options->sync, error) != MK_OK) {
         mk_free(log);
         return NULL;
     }

@@ -411,7 +411,7 @@ struct store_base *store_base_rocks(const char *directory, const struct store_di
                                     struct mk_error *error)
 {
     struct rocks *rocks = mk_alloc_zero(1, sizeof(*rocks));
-    if (disk_place_open(&rocks->place, directory, true, error) != MK_OK) {
+    if (disk_place_make(&rocks->place, directory, true, error) != MK_OK) {
         mk_free(rocks);
         return NULL;
     }

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #define INDEX_CAPACITY_MIN 64
-/* `old` has to be empty before `now` is full. `now` starts at least a third empty of what it may
- * take, so two slots an insertion would do. */
-#define INDEX_DRAIN_STEP 8
+/* `old` has to be empty before `now` is full. A `now` of twice the size may take as many rows again
+ * as `old` has slots, two thirds; more than two slots an insertion is for shrinking in time. */
+#define INDEX_DRAIN_STEP 16
 
 static const char tomb_marker; /* its address stands for a row; it is never looked into */
 #define TOMB ((struct row *)(uintptr_t)&tomb_marker)
@@ -205,7 +205,7 @@ static void index_tighten(struct index *index)
     bool settled = index->old.slots == NULL;
     if (settled && index->now.capacity > INDEX_CAPACITY_MIN &&
         index->now.count < index->now.capacity / 8) {
-        index_resize(index, index->now.capacity / 2);
+        index_resize(index, index->now.capacity / 4);
     }
 }
 

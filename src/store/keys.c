@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static uint8_t *key_new(struct mk_arena *arena, enum key_kind kind, size_t rest, struct mk_bytes *key)
+static uint8_t *key_new(struct mk_arena *arena, enum key_kind kind, size_t rest,
+                        struct mk_bytes *key)
 {
     uint8_t *memory = mk_arena_alloc(arena, rest + 1);
     memory[0] = (uint8_t)kind;
@@ -76,8 +77,7 @@ struct mk_bytes key_znode_path(struct mk_arena *arena, struct mk_bytes key)
     if (key.len == 2) {
         return MK_BYTES("/");
     }
-    struct mk_bytes path =
-        mk_arena_copy(arena, (struct mk_bytes){key.data + 1, key.len - 1});
+    struct mk_bytes path = mk_arena_copy(arena, (struct mk_bytes){key.data + 1, key.len - 1});
     uint8_t *nul = memchr((void *)(uintptr_t)path.data, 0, path.len);
     MK_ASSERT(nul != NULL);
     *nul = '/';
@@ -136,7 +136,8 @@ struct mk_bytes key_ephemeral(struct mk_arena *arena, mk_session id, struct mk_b
     return key;
 }
 
-struct mk_bytes key_awaited(struct mk_arena *arena, struct mk_bytes path, uint8_t wait, mk_zxid call)
+struct mk_bytes key_awaited(struct mk_arena *arena, struct mk_bytes path, uint8_t wait,
+                            mk_zxid call)
 {
     uint8_t rest[9];
     rest[0] = wait;

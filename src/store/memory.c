@@ -17,7 +17,7 @@ struct memory_row {
     atomic_size_t refs; /* versions that have it */
     size_t key_len;
     size_t value_len;
-    uint8_t bytes[];    /* key, value */
+    uint8_t bytes[]; /* key, value */
 };
 
 struct version {
@@ -28,11 +28,11 @@ struct version {
 
 struct memory {
     struct store_base base;
-    size_t opens;          /* close() calls until it is gone */
+    size_t opens; /* close() calls until it is gone */
     atomic_flag lock;
     struct version *versions[MEMORY_VERSIONS_MAX]; /* newest last; at least one */
     size_t versions_count;
-    uint64_t bytes;        /* of the newest version */
+    uint64_t bytes; /* of the newest version */
     struct mk_random *random;
     uint32_t stall_per_mille;
     struct mk_map_bytes loaded; /* keys that do not stall any more; values own them */
@@ -288,6 +288,21 @@ static size_t rows_count(const struct store_rows *rows)
     return count;
 }
 
+/* Rows of `before` from *at on go over to `after`, as long as they come before `key` (null: all). True:
+ * *at is a row with that key. */
+static bool version_carry(struct version *after, const struct version *before, size_t *at,
+                          struct mk_bytes key)
+{
+    for (; *at < before->count; ++*at) {
+        int order = key.data == NULL ? -1 : mk_bytes_compare(memory_key(before->rows[*at]), key);
+        if (order >= 0) {
+            return order == 0;
+        }
+        after->rows[after->count++] = memory_row_ref(before->rows[*at]);
+    }
+    return false;
+}
+
 /* A merge of the newest version and `rows`, which win. */
 static enum mk_status memory_ingest(struct store_base *base, const struct store_rows *rows,
                                     struct mk_error *error)
@@ -301,22 +316,14 @@ static enum mk_status memory_ingest(struct store_base *base, const struct store_
     struct mk_bytes key;
     struct mk_bytes value;
     while (store_rows_next(rows, &cursor, &key, &value)) {
-        int order = -1;
-        for (; at < before->count; at++) {
-            order = mk_bytes_compare(memory_key(before->rows[at]), key);
-            if (order >= 0) {
-                break;
-            }
-            after->rows[after->count++] = memory_row_ref(before->rows[at]);
+        if (version_carry(after, before, &at, key)) {
+            at++;
         }
-        at += at < before->count && order == 0;
         if (value.data != NULL) {
             after->rows[after->count++] = memory_row_new(key, value);
         }
     }
-    for (; at < before->count; at++) {
-        after->rows[after->count++] = memory_row_ref(before->rows[at]);
-    }
+    version_carry(after, before, &at, MK_BYTES_NULL);
     version_unref(before);
     memory_publish(memory, after);
     return MK_OK;

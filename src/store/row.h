@@ -18,18 +18,18 @@ struct row {
         struct mk_link ring; /* committed: in the ring of clean rows, or pointing at itself */
         mk_zxid zxid;        /* speculative: of the transaction that wrote it last */
     };
-    uint8_t *value;       /* the room behind the key, or memory of its own once it outgrew that */
+    uint8_t *value; /* the room behind the key, or memory of its own once it outgrew that */
     uint32_t key_len;
     uint32_t value_len;
     uint32_t value_cap;
-    uint32_t inline_cap;  /* room behind the key */
-    uint32_t generation;  /* committed: number of the table in which it was written last */
+    uint32_t inline_cap; /* room behind the key */
+    uint32_t generation; /* committed: number of the table in which it was written last */
     /* One byte each and no bit field: the checkpoint's thread reads `tombstone` of a frozen row while
      * the core writes the others. */
     bool tombstone;
-    bool referenced;      /* read since the clock's hand last passed */
-    bool below;           /* active: frozen or base may have a row under this key */
-    bool superseded;      /* frozen: the index has a newer one */
+    bool referenced; /* read since the clock's hand last passed */
+    bool below;      /* active: frozen or base may have a row under this key */
+    bool superseded; /* frozen: the index has a newer one */
     uint8_t key[];
 };
 
@@ -37,7 +37,7 @@ struct row {
 struct row *row_new(struct mk_bytes key, size_t value_room);
 void row_free(struct row *row);
 void row_set(struct row *row, struct mk_bytes value);
-void row_bury(struct row *row); /* make it a tombstone */
+void row_bury(struct row *row);          /* make it a tombstone */
 size_t row_bytes(const struct row *row); /* memory, its shares of index and table included */
 
 static inline struct mk_bytes row_key(const struct row *row)

@@ -30,8 +30,7 @@ enum mk_status rows_get(struct store_view *view, struct mk_bytes key, struct mk_
         row = speculative_find(&store->speculative, key);
     }
     if (row == NULL) {
-        enum mk_status status =
-            committed_get(&store->committed, key, view_may_block(view), &row);
+        enum mk_status status = committed_get(&store->committed, key, view_may_block(view), &row);
         if (status != MK_OK) {
             return status;
         }
@@ -114,9 +113,8 @@ static struct row *cursor_speculative(const struct rows_cursor *cursor)
     if (row == NULL) {
         return NULL;
     }
-    bool inside = cursor->range.backwards
-                      ? mk_bytes_compare(row_key(row), cursor->range.low) >= 0
-                      : mk_bytes_compare(row_key(row), cursor->range.high) < 0;
+    bool inside = cursor->range.backwards ? mk_bytes_compare(row_key(row), cursor->range.low) >= 0
+                                          : mk_bytes_compare(row_key(row), cursor->range.high) < 0;
     return inside ? row : NULL;
 }
 
@@ -130,9 +128,20 @@ static int cursor_order(const struct rows_cursor *cursor, const struct row *row)
     return cursor->range.backwards ? -order : order;
 }
 
+/* Past a speculative tombstone, and what it hides. */
+static enum mk_status cursor_pass_dead(struct rows_cursor *cursor, bool hides)
+{
+    table_step(&cursor->speculative, cursor->range.backwards);
+    if (!hides) {
+        return MK_OK;
+    }
+    return committed_moved(cursor, committed_cursor_step(&cursor->committed));
+}
+
 static enum mk_status cursor_settle(struct rows_cursor *cursor)
 {
-    for (;;) {
+    enum mk_status status = MK_OK;
+    while (status == MK_OK) {
         struct row *row = cursor_speculative(cursor);
         int order = row == NULL ? -1 : cursor_order(cursor, row);
         if (order < 0) {
@@ -145,15 +154,9 @@ static enum mk_status cursor_settle(struct rows_cursor *cursor)
             cursor->value = row_value(row);
             return MK_OK;
         }
-        table_step(&cursor->speculative, cursor->range.backwards);
-        if (order == 0) {
-            enum mk_status status =
-                committed_moved(cursor, committed_cursor_step(&cursor->committed));
-            if (status != MK_OK) {
-                return status;
-            }
-        }
+        status = cursor_pass_dead(cursor, order == 0);
     }
+    return status;
 }
 
 enum mk_status rows_cursor_open(struct rows_cursor *cursor, struct store_view *view,
@@ -165,9 +168,9 @@ enum mk_status rows_cursor_open(struct rows_cursor *cursor, struct store_view *v
         struct mk_bytes from = range.backwards ? range.high : range.low;
         cursor->speculative = table_seek(&store->speculative.table, from, range.backwards);
     }
-    enum mk_status status = committed_moved(
-        cursor, committed_cursor_open(&cursor->committed, &store->committed, range,
-                                      view_may_block(view)));
+    enum mk_status status =
+        committed_moved(cursor, committed_cursor_open(&cursor->committed, &store->committed, range,
+                                                      view_may_block(view)));
     return status == MK_OK ? cursor_settle(cursor) : status;
 }
 

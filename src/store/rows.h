@@ -17,33 +17,33 @@ struct store_view {
     bool speculative;
     bool may_block;
     bool writing;
-    bool begun;              /* between begin and end */
-    mk_zxid zxid;            /* of the last transaction begun */
-    mk_zxid zxid_before;     /* of the one before, for abort */
+    bool begun;          /* between begin and end */
+    mk_zxid zxid;        /* of the last transaction begun */
+    mk_zxid zxid_before; /* of the one before, for abort */
     mk_ms time_ms;
-    uint32_t creations;      /* znodes created by it */
-    uint32_t wakes;          /* calls made ready by it */
+    uint32_t creations; /* znodes created by it */
+    uint32_t wakes;     /* calls made ready by it */
 };
 
 struct store_checkpoint {
     struct store *store;
-    mk_zxid applied;  /* the zxid up to which it is complete */
-    bool writing;     /* handed out, and not done yet */
-    bool written;     /* in the base */
+    mk_zxid applied; /* the zxid up to which it is complete */
+    bool writing;    /* handed out, and not done yet */
+    bool written;    /* in the base */
 };
 
 struct store {
     struct store_options options;
     struct committed committed;
     struct speculative speculative;
-    struct store_view views[2];  /* committed, speculative */
+    struct store_view views[2]; /* committed, speculative */
     struct store_totals totals;
     mk_zxid applied;
     mk_zxid durable;
-    enum mk_status failure;      /* the first read in the midst of writing that failed, or MK_OK */
+    enum mk_status failure; /* the first read in the midst of writing that failed, or MK_OK */
     struct store_checkpoint checkpoint; /* of the frozen table, while there is one */
-    struct mk_buf value;         /* a row being put together */
-    struct mk_arena scraps;      /* of one operation */
+    struct mk_buf value;                /* a row being put together */
+    struct mk_arena scraps;             /* of one operation */
 };
 
 /* Where each function of the door that reads or writes rows begins. */

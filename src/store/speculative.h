@@ -15,7 +15,7 @@ struct speculative {
     struct written { /* ring of `written_cap` entries; a row has one entry per transaction */
         mk_zxid zxid;
         struct row *row;
-    } *written;
+    } * written;
     size_t written_first;
     size_t written_count;
     size_t written_cap;
@@ -25,7 +25,7 @@ struct speculative {
         bool tombstone;
         mk_zxid zxid;
         size_t value_len; /* the old value; all are in `undo_bytes`, one behind the other */
-    } *undo;
+    } * undo;
     size_t undo_count;
     size_t undo_cap;
     struct mk_buf undo_bytes;
@@ -40,8 +40,8 @@ struct row *speculative_find(const struct speculative *rows, struct mk_bytes key
 /* value null: delete. */
 void speculative_write(struct speculative *rows, mk_zxid zxid, struct mk_bytes key,
                        struct mk_bytes value);
-void speculative_end(struct speculative *rows);   /* the running transaction stays */
-void speculative_abort(struct speculative *rows); /* it goes */
+void speculative_end(struct speculative *rows);                  /* the running transaction stays */
+void speculative_abort(struct speculative *rows);                /* it goes */
 void speculative_forget(struct speculative *rows, mk_zxid zxid); /* what nothing later changed */
 uint64_t speculative_bytes(const struct speculative *rows);
 void speculative_check(const struct speculative *rows);

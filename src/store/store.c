@@ -40,8 +40,9 @@ struct store *store_open(struct store_base *base, const struct store_options *op
     struct store *store = store_new(base, options);
     enum mk_status status = checkpoint_load(store);
     if (status != MK_OK && status != MK_NO_NODE) {
-        mk_error_set(error, "cannot read what the state is complete up to: %s; it has to be restored "
-                            "from a backup, or emptied so that the other servers fill it again",
+        mk_error_set(error,
+                     "cannot read what the state is complete up to: %s; it has to be restored "
+                     "from a backup, or emptied so that the other servers fill it again",
                      mk_status_text(status));
         store_free(store);
         base->ops->close(base);
@@ -167,7 +168,7 @@ void store_speculative_reset(struct store *store)
 
 /* ---- What the last MK_WOULD_BLOCK needs ---- */
 
-#define LOAD_ROWS_MAX 1024          /* rows that one load of a range brings into memory, */
+#define LOAD_ROWS_MAX 1024               /* rows that one load of a range brings into memory, */
 #define LOAD_BYTES_MAX ((size_t)1 << 20) /* and bytes of them: a reader thread's turn of a few ms */
 
 void store_load_wanted(const struct store *store, struct store_load *out)

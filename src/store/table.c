@@ -15,7 +15,7 @@
 /* What leaves and inner nodes have in common: the rows that keys are compared with. */
 struct table_node {
     int count;
-    uint32_t skip;               /* bytes that all keys here share; perhaps they share more */
+    uint32_t skip;                /* bytes that all keys here share; perhaps they share more */
     uint64_t heads[TABLE_FANOUT]; /* of each key, the eight bytes from `skip` on, zeros behind it */
     struct row *rows[TABLE_FANOUT];
 };
@@ -331,36 +331,47 @@ static void leaf_free(struct table *table, struct table_leaf *leaf)
     mk_free(leaf);
 }
 
-/* What `path` leads to is gone: take it out of the inner node above it, and that one if it is empty
- * now, and so on. */
-static void path_remove(struct table *table, struct table_path *path)
+/* One child less. True: it was the last one, and the node is gone too. */
+static bool inner_remove(struct table_inner *inner, int slot)
 {
-    int level = table->height - 1;
-    for (; level >= 0; level--) {
-        struct table_inner *inner = path->inner[level];
-        int slot = path->slot[level];
-        int behind = inner->node.count - slot - 1;
-        memmove(&inner->children[slot], &inner->children[slot + 1],
-                (size_t)behind * sizeof(inner->children[0]));
-        node_close_slot(&inner->node, slot);
-        if (inner->node.count > 0) {
-            if (slot == 0) {
-                path_first_changed(path, level, inner->node.rows[0]);
-            }
-            break;
-        }
-        mk_free(inner);
+    size_t behind = (size_t)(inner->node.count - slot - 1);
+    memmove(&inner->children[slot], &inner->children[slot + 1],
+            behind * sizeof(inner->children[0]));
+    node_close_slot(&inner->node, slot);
+    if (inner->node.count > 0) {
+        return false;
     }
-    if (level < 0) {
-        table->root = NULL;
-        table->height = 0;
-    }
+    mk_free(inner);
+    return true;
+}
+
+static void root_shrink(struct table *table)
+{
     while (table->height > 0 && table->root->count == 1) {
         struct table_inner *root = as_inner(table->root);
         table->root = root->children[0];
         table->height--;
         mk_free(root);
     }
+}
+
+/* What `path` leads to is gone: take it out of the inner node above it, and that one if it is empty
+ * now, and so on. */
+static void path_remove(struct table *table, struct table_path *path)
+{
+    int level = table->height - 1;
+    while (level >= 0 && inner_remove(path->inner[level], path->slot[level])) {
+        level--;
+    }
+    if (level < 0) {
+        table->root = NULL;
+        table->height = 0;
+        return;
+    }
+    if (path->slot[level] == 0) {
+        path_first_changed(path, level, path->inner[level]->node.rows[0]);
+    }
+    root_shrink(table);
 }
 
 void table_remove(struct table *table, struct row *row)
@@ -457,7 +468,8 @@ static size_t node_check(struct table_node *node, int height, const struct row *
             MK_ASSERT(node->rows[i] == child->rows[0]);
             rows += node_check(child, height - 1, last);
         } else {
-            MK_ASSERT(*last == NULL || mk_bytes_compare(row_key(*last), row_key(node->rows[i])) < 0);
+            MK_ASSERT(*last == NULL ||
+                      mk_bytes_compare(row_key(*last), row_key(node->rows[i])) < 0);
             *last = node->rows[i];
             rows++;
         }

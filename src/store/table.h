@@ -16,7 +16,7 @@ struct table {
     struct table_leaf *first;
     struct table_leaf *last;
     size_t count;
-    int height;              /* levels of inner nodes above the leaves */
+    int height; /* levels of inner nodes above the leaves */
 };
 
 void table_insert(struct table *table, struct row *row); /* its key is not in the table */

@@ -99,8 +99,7 @@ void znode_encode(struct mk_buf *out, const struct store_znode *znode)
     mk_store_u32(at + AT_AVERSION, (uint32_t)znode->stat.aversion);
     mk_store_u32(at + AT_CHILDREN, (uint32_t)znode->children_count);
     mk_store_u32(at + AT_POSITION, znode->position);
-    mk_store_u32(at + AT_DATA_LENGTH,
-                 znode->data_null ? UINT32_MAX : (uint32_t)znode->data_length);
+    mk_store_u32(at + AT_DATA_LENGTH, znode->data_null ? UINT32_MAX : (uint32_t)znode->data_length);
     mk_store_u32(at + AT_ACL_LENGTH, (uint32_t)znode->acl.len);
     mk_buf_append_bytes(out, znode->acl);
     if (inline_data) {
@@ -154,7 +153,8 @@ enum mk_status znode_load_data(struct store_view *view, struct mk_bytes path,
     }
     struct mk_bytes key = key_path(&view->store->scraps, KEY_DATA, canonical(path));
     enum mk_status status = rows_get(view, key, &znode->data);
-    if (status == MK_NO_NODE || (status == MK_OK && znode->data.len != (size_t)znode->data_length)) {
+    if (status == MK_NO_NODE ||
+        (status == MK_OK && znode->data.len != (size_t)znode->data_length)) {
         return MK_CORRUPT;
     }
     return status;
@@ -516,8 +516,9 @@ static void plant(struct store_view *view, struct mk_bytes path, const struct st
 void znodes_plant(struct store_view *view)
 {
     /* world:anyone may read */
-    static const uint8_t read_only[] = {0, 0, 0, 1, 0, 0, 0, TREE_READ, 0, 0, 0, 5, 'w', 'o', 'r', 'l',
-                                        'd', 0, 0, 0, 6, 'a', 'n', 'y', 'o', 'n', 'e'};
+    static const uint8_t read_only[] = {0, 0, 0, 1,   0,   0,   0,   TREE_READ, 0,
+                                        0, 0, 5, 'w', 'o', 'r', 'l', 'd',       0,
+                                        0, 0, 6, 'a', 'n', 'y', 'o', 'n',       'e'};
     struct mk_bytes empty = MK_BYTES("");
     rows_write_begin(view);
     plant(view, MK_BYTES("/"), &(struct store_znode){.children_count = 1, .data = empty});
@@ -528,8 +529,7 @@ void znodes_plant(struct store_view *view)
                                 .data = empty,
                                 .position = 2,
                                 .acl = mk_bytes_of(read_only, sizeof(read_only))});
-    plant(view, MK_BYTES("/zookeeper/quota"),
-          &(struct store_znode){.data = empty, .position = 3});
+    plant(view, MK_BYTES("/zookeeper/quota"), &(struct store_znode){.data = empty, .position = 3});
     enum mk_status status = rows_write_end(view);
     MK_ASSERT(status == MK_OK);
 }

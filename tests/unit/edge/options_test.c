@@ -195,9 +195,14 @@ static void the_command_line_overrides_the_file_wherever_it_stands(void **state)
 {
     struct edge_options options;
     struct mk_error error = {""};
-    char *argv[] = {(char[]){"moonkeeperd"}, (char[]){"--port"},    (char[]){"2183"},
-                    (char[]){"--config"},    config_path,           (char[]){"--option"},
-                    (char[]){"logLevel=warn"}, (char[]){"--data=/from/line"}};
+    char *argv[] = {(char[]){"moonkeeperd"},
+                    (char[]){"--port"},
+                    (char[]){"2183"},
+                    (char[]){"--config"},
+                    config_path,
+                    (char[]){"--option"},
+                    (char[]){"logLevel=warn"},
+                    (char[]){"--data=/from/line"}};
 
     edge_options_default(&options);
     assert_int_equal(edge_options_read(&options, MK_COUNT(argv), argv, &error), MK_OK);

@@ -95,6 +95,31 @@ static void nothing_is_no_entry(void **state)
     assert_entries(MK_BYTES("\\"), "=");
 }
 
+/* Bytes that mean something to the parser, in any order: it ends, and stays inside (under ASan). */
+static void any_bytes_give_entries_or_an_error(void **state)
+{
+    static const char alphabet[] = "ab=: \\u0\n\r\t#!\0\xff";
+    struct property property = {{0}, {0}};
+    struct mk_random random;
+
+    mk_random_seed(&random, 1);
+    for (int round = 0; round < 20000; round++) {
+        uint8_t bytes[24];
+        size_t len = mk_random_below(&random, sizeof(bytes) + 1);
+        for (size_t i = 0; i < len; i++) {
+            bytes[i] = (uint8_t)alphabet[mk_random_below(&random, sizeof(alphabet) - 1)];
+        }
+        struct properties properties = properties_of(mk_bytes_of(bytes, len));
+        size_t entries = 0;
+        while (properties_next(&properties, &property) == MK_OK) {
+            entries++;
+            assert_true(properties.line <= len + 1);
+        }
+        assert_true(entries <= len);
+    }
+    property_free(&property);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +136,7 @@ int main(void)
         cmocka_unit_test(a_broken_escape_names_its_line),
         cmocka_unit_test(nul_is_refused_however_it_is_written),
         cmocka_unit_test(nothing_is_no_entry),
+        cmocka_unit_test(any_bytes_give_entries_or_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

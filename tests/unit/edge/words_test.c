@@ -59,8 +59,8 @@ static void assert_answer_has(const char *word, const char *line)
 }
 
 #define VERSION "Zookeeper version: 3.9.3-moonkeeper, built on 2026-11-22 00:00 UTC\n"
-#define STATE                                                                      \
-    "Latency min/avg/max: 1/3.7/15\nReceived: 12\nSent: 11\nConnections: 3\n"      \
+#define STATE                                                                 \
+    "Latency min/avg/max: 1/3.7/15\nReceived: 12\nSent: 11\nConnections: 3\n" \
     "Outstanding: 0\nZxid: 0x5\nMode: standalone\nNode count: 8\n"
 
 static void srvr_is_what_zookeeper_prints(void **state)

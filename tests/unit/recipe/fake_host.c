@@ -279,8 +279,8 @@ void world_close(struct world *world)
 void world_load(struct world *world, const char *name, const char *source)
 {
     struct mk_error error = {.text = ""};
-    world->version = recipe_version_load(world->engine, mk_bytes_text(name), mk_bytes_text(source),
-                                         &error);
+    world->version =
+        recipe_version_load(world->engine, mk_bytes_text(name), mk_bytes_text(source), &error);
     if (world->version == NULL) {
         fail_msg("%s", error.text);
     }
@@ -303,7 +303,8 @@ void world_load_file(struct world *world, const char *path)
 const char *world_load_error(struct world *world, const char *source)
 {
     static struct mk_error error;
-    assert_null(recipe_version_load(world->engine, MK_BYTES("lock"), mk_bytes_text(source), &error));
+    assert_null(
+        recipe_version_load(world->engine, MK_BYTES("lock"), mk_bytes_text(source), &error));
     return error.text;
 }
 
@@ -346,17 +347,17 @@ static void run(struct world *world, const char *operation, const char *argument
     struct snapshot snapshot = snapshot_take(world);
     recipe_run_deinit(&world->run);
     world->zxid++;
-    world->run = (struct recipe_run){.version = world->version,
-                                     .operation = recipe_operation_find(world->version,
-                                                                        mk_bytes_text(operation)),
-                                     .cancel = cancel,
-                                     .may_park = world->may_park,
-                                     .arguments = mk_bytes_text(arguments),
-                                     .once = mk_buf_view(&world->once),
-                                     .zxid = world->zxid,
-                                     .now_ms = world->now_ms,
-                                     .session = world->session,
-                                     .host = &world->host};
+    world->run = (struct recipe_run){
+        .version = world->version,
+        .operation = recipe_operation_find(world->version, mk_bytes_text(operation)),
+        .cancel = cancel,
+        .may_park = world->may_park,
+        .arguments = mk_bytes_text(arguments),
+        .once = mk_buf_view(&world->once),
+        .zxid = world->zxid,
+        .now_ms = world->now_ms,
+        .session = world->session,
+        .host = &world->host};
     assert_non_null(world->run.operation);
     recipe_run(world->engine, &world->run);
     bool kept = world->run.end == RECIPE_RETURNED || world->run.end == RECIPE_PARKED;
@@ -387,7 +388,8 @@ void world_cancel(struct world *world, const char *operation, const char *argume
 void world_eval(struct world *world, const char *body)
 {
     struct mk_buf source = {.data = NULL};
-    mk_buf_printf(&source, "return { test = operation { doc = 'a test', run = function(call) %s end } }",
+    mk_buf_printf(&source,
+                  "return { test = operation { doc = 'a test', run = function(call) %s end } }",
                   body);
     mk_buf_put_u8(&source, 0);
     world_load(world, "eval", (const char *)source.data);

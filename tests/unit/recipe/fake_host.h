@@ -18,27 +18,27 @@ struct fake_znode {
 };
 
 struct world {
-    struct recipe_host host; /* first: world_of() */
+    struct recipe_host host;   /* first: world_of() */
     struct fake_znode *znodes; /* in the order of creation */
     size_t znodes_count;
-    mk_zxid zxid;             /* of the run at hand */
+    mk_zxid zxid; /* of the run at hand */
     mk_ms now_ms;
-    mk_session session;       /* whose calls they are; ANN at first */
-    mk_session dead;          /* the one session that is not alive */
-    enum mk_status answer;    /* not MK_OK: every host call answers so */
+    mk_session session;    /* whose calls they are; ANN at first */
+    mk_session dead;       /* the one session that is not alive */
+    enum mk_status answer; /* not MK_OK: every host call answers so */
     uint32_t effects;
     bool may_park;
 
     struct recipe_options options;
     struct mk_log log;
     struct mk_buf log_text;
-    mk_ms elapsed_ms;         /* what the clock says; grows by elapsed_step_ms when asked */
+    mk_ms elapsed_ms; /* what the clock says; grows by elapsed_step_ms when asked */
     mk_ms elapsed_step_ms;
 
     struct recipe_engine *engine;
     struct recipe_version *version;
-    struct recipe_run run;    /* the last one */
-    struct mk_buf once;       /* what the call at hand remembers */
+    struct recipe_run run; /* the last one */
+    struct mk_buf once;    /* what the call at hand remembers */
 };
 
 void world_open(struct world *world);

@@ -16,7 +16,8 @@ static int setup(void **state)
     char path[4096];
     const char *source_dir = getenv("SOURCE_DIR");
     world_open(&world);
-    (void)snprintf(path, sizeof(path), "%s/recipes/lock.lua", source_dir == NULL ? "." : source_dir);
+    (void)snprintf(path, sizeof(path), "%s/recipes/lock.lua",
+                   source_dir == NULL ? "." : source_dir);
     world_load_file(&world, path);
     return 0;
 }

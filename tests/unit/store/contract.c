@@ -366,9 +366,8 @@ static struct store *open_store(void **state)
 
 static void create_in(struct store_view *view, const char *path, const char *data)
 {
-    struct store_create create = {.path = mk_bytes_text(path),
-                                  .data = mk_bytes_text(data),
-                                  .parent_cversion = -1};
+    struct store_create create = {
+        .path = mk_bytes_text(path), .data = mk_bytes_text(data), .parent_cversion = -1};
     struct store_znode znode;
     enum mk_status status = store_znode_create(view, &create, &znode);
     assert_int_equal(status, MK_OK);
@@ -426,8 +425,7 @@ static void a_store_opens_at_its_last_checkpoint(void **state)
     assert_data(store, "/b", NULL);
     assert_true(store_hash(store) == hash);
     struct mk_buf value = {0};
-    enum mk_status status =
-        store_fact_read(store_committed(store), MK_BYTES("name"), &value);
+    enum mk_status status = store_fact_read(store_committed(store), MK_BYTES("name"), &value);
     assert_int_equal(status, MK_OK);
     assert_true(buf_is(&value, "value"));
     mk_buf_free(&value);
@@ -475,7 +473,10 @@ static void many_checkpoints_of_many_znodes_read_back(void **state)
 int contract_run(const char *group, const struct contract_factory *factory)
 {
     void *state = (void *)(uintptr_t)factory;
-#define CONTRACT(test) {#test, test, contract_setup, NULL, state}
+#define CONTRACT(test)                           \
+    {                                            \
+#test, test, contract_setup, NULL, state \
+    }
     const struct CMUnitTest tests[] = {
         CONTRACT(a_new_base_has_no_rows),
         CONTRACT(later_rows_replace_and_delete_earlier_ones),

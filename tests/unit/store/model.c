@@ -156,16 +156,17 @@ void model_txn_free(struct txn *txn)
 
 static struct mk_bytes op_acl(const struct op *op)
 {
-    static const uint8_t acl[] = {0,   0,   0, 1, 0, 0, 0, 31,  0,   0,   0,   5,   'w', 'o',
+    static const uint8_t acl[] = {0,   0,   0,   1, 0, 0, 0, 31,  0,   0,   0,   5,   'w', 'o',
                                   'r', 'l', 'd', 0, 0, 0, 6, 'a', 'n', 'y', 'o', 'n', 'e'};
     return op->acl ? mk_bytes_of(acl, sizeof(acl)) : MK_BYTES_NULL;
 }
 
 static struct mk_bytes op_data(const struct op *op)
 {
-    return op->data_null ? MK_BYTES_NULL
-                         : (struct mk_bytes){op->data.len == 0 ? (const uint8_t *)"" : op->data.data,
-                                             op->data.len};
+    return op->data_null
+               ? MK_BYTES_NULL
+               : (struct mk_bytes){op->data.len == 0 ? (const uint8_t *)"" : op->data.data,
+                                   op->data.len};
 }
 
 static void show_znode(struct mk_buf *out, const struct store_znode *znode)
@@ -175,8 +176,8 @@ static void show_znode(struct mk_buf *out, const struct store_znode *znode)
                   (long long)stat->czxid, (long long)stat->mzxid, (long long)stat->pzxid,
                   (long long)stat->ctime_ms, (long long)stat->mtime_ms, (int)stat->version,
                   (int)stat->cversion, (int)stat->aversion, (long long)stat->owner,
-                  (int)znode->children_count, (unsigned)znode->position,
-                  (int)znode->data_length, znode->data_null ? "null" : "");
+                  (int)znode->children_count, (unsigned)znode->position, (int)znode->data_length,
+                  znode->data_null ? "null" : "");
     mk_buf_put_field(out, znode->acl);
     mk_buf_put_field(out, znode->data);
 }
@@ -191,23 +192,13 @@ static enum mk_status op_try(struct store_view *view, const struct op *op, struc
                                   .parent_cversion = op->number,
                                   .keep_parent = op->keep_parent};
     switch (op->kind) {
-    case OP_CREATE:
-        return store_znode_create(view, &create, out);
-    case OP_DELETE:
-        return store_znode_delete(view, path);
-    case OP_SET_DATA:
-        return store_znode_set_data(view, path, op_data(op), op->number, out);
-    case OP_SET_ACL:
-        return store_znode_set_acl(view, path, op_acl(op), op->number, out);
-    case OP_SESSION_PUT:
-        store_session_put(view, op->session, op->number);
-        return MK_OK;
-    case OP_SESSION_REMOVE:
-        store_session_remove(view, op->session);
-        return MK_OK;
-    case OP_PASS_ON:
-        store_ready_pass_on(view, op->call);
-        return MK_OK;
+    case OP_CREATE: return store_znode_create(view, &create, out);
+    case OP_DELETE: return store_znode_delete(view, path);
+    case OP_SET_DATA: return store_znode_set_data(view, path, op_data(op), op->number, out);
+    case OP_SET_ACL: return store_znode_set_acl(view, path, op_acl(op), op->number, out);
+    case OP_SESSION_PUT: store_session_put(view, op->session, op->number); return MK_OK;
+    case OP_SESSION_REMOVE: store_session_remove(view, op->session); return MK_OK;
+    case OP_PASS_ON: store_ready_pass_on(view, op->call); return MK_OK;
     case OP_FACT:
         store_fact_put(view, MK_BYTES("fact"), mk_bytes_of(&op->number, sizeof(op->number)));
         return MK_OK;
@@ -274,9 +265,8 @@ static enum mk_status show_children(struct store_view *view, struct mk_bytes pat
 {
     enum mk_status status = MK_OK;
     for (int i = 0; i < 8 && status == MK_OK; i++) {
-        struct store_children query = {.path = path,
-                                       .by_creation = (i & 1) != 0,
-                                       .backwards = (i & 2) != 0};
+        struct store_children query = {
+            .path = path, .by_creation = (i & 1) != 0, .backwards = (i & 2) != 0};
         if ((i & 4) != 0) {
             query.from = MK_BYTES("c");
             query.from_zxid = 100;

@@ -19,15 +19,15 @@ enum op_kind {
 struct op {
     enum op_kind kind;
     char path[80];
-    struct mk_buf data;     /* a record for records of calls */
+    struct mk_buf data; /* a record for records of calls */
     bool data_null;
     bool acl;
     int64_t owner;
-    int32_t number;         /* version, timeout or parent_cversion */
+    int32_t number; /* version, timeout or parent_cversion */
     bool keep_parent;
     mk_session session;
     mk_zxid call;
-    struct mk_buf result;   /* what the operation answered when it was first made */
+    struct mk_buf result; /* what the operation answered when it was first made */
 };
 
 #define MODEL_OPS_MAX 6

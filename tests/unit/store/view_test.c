@@ -105,8 +105,7 @@ static void apply_plainly(struct store *store, const struct txn *txn)
 
 static void propose(struct trial *trial)
 {
-    struct txn *txn =
-        model_txn_new(&trial->random, store_committed(trial->ahead), trial->zxid + 1);
+    struct txn *txn = model_txn_new(&trial->random, store_committed(trial->ahead), trial->zxid + 1);
     while (!propose_once(trial, txn)) {
     }
     if (mk_random_below(&trial->random, 5) == 0) {

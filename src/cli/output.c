@@ -1,0 +1,123 @@
+/* Stats, data and JSON as they are printed. zxids are hex for people and numbers in JSON; session ids
+ * are hex in both, because neighbouring ones are equal as doubles. */
+#include "cli/output.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static json_t *session_text(int64_t session)
+{
+    char text[17];
+
+    (void)snprintf(text, sizeof(text), "%016" PRIx64, (uint64_t)session);
+    return session == 0 ? json_null() : json_string(text);
+}
+
+json_t *output_stat(const struct jute_stat *stat)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "czxid", json_integer(stat->czxid));
+    json_object_set_new(object, "mzxid", json_integer(stat->mzxid));
+    json_object_set_new(object, "pzxid", json_integer(stat->pzxid));
+    json_object_set_new(object, "ctime_ms", json_integer(stat->ctime_ms));
+    json_object_set_new(object, "mtime_ms", json_integer(stat->mtime_ms));
+    json_object_set_new(object, "version", json_integer(stat->version));
+    json_object_set_new(object, "cversion", json_integer(stat->cversion));
+    json_object_set_new(object, "aversion", json_integer(stat->aversion));
+    json_object_set_new(object, "ephemeral_owner", session_text(stat->ephemeral_owner));
+    json_object_set_new(object, "data_length", json_integer(stat->data_length));
+    json_object_set_new(object, "children_count", json_integer(stat->children_count));
+    return object;
+}
+
+static void base64(struct mk_bytes data, struct mk_buf *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t i = 0; i < data.len; i += 3) {
+        size_t left = data.len - i;
+        uint32_t group = (uint32_t)data.data[i] << 16;
+        group |= left > 1 ? (uint32_t)data.data[i + 1] << 8 : 0;
+        group |= left > 2 ? (uint32_t)data.data[i + 2] : 0;
+        mk_buf_put_u8(out, (uint8_t)digits[group >> 18]);
+        mk_buf_put_u8(out, (uint8_t)digits[group >> 12 & 63]);
+        mk_buf_put_u8(out, left > 1 ? (uint8_t)digits[group >> 6 & 63] : '=');
+        mk_buf_put_u8(out, left > 2 ? (uint8_t)digits[group & 63] : '=');
+    }
+}
+
+static json_t *utf8_string(struct mk_bytes text)
+{
+    return text.len == 0 ? json_string("") : json_stringn((const char *)text.data, text.len);
+}
+
+void output_put_data(json_t *object, struct mk_bytes data)
+{
+    json_t *text = data.data == NULL ? json_null() : utf8_string(data);
+    struct mk_buf encoded = {0};
+
+    if (text != NULL) {
+        json_object_set_new(object, "data", text);
+        return;
+    }
+    base64(data, &encoded);
+    json_object_set_new(object, "data_base64", utf8_string(mk_buf_view(&encoded)));
+    mk_buf_free(&encoded);
+}
+
+json_t *output_text(struct mk_bytes text)
+{
+    json_t *string = text.data == NULL ? json_null() : utf8_string(text);
+
+    return string != NULL ? string : json_string("\xef\xbf\xbd");
+}
+
+void output_print(json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+
+    MK_ASSERT(text != NULL);
+    puts(text);
+    free(text);
+    json_decref(value);
+}
+
+static void time_line(const char *name, int64_t time_ms)
+{
+    time_t seconds = (time_t)(time_ms / 1000);
+    struct tm parts;
+    char text[32] = "?";
+
+    if (gmtime_r(&seconds, &parts) != NULL) {
+        (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
+    }
+    printf("%-16s %s.%03dZ\n", name, text, (int)(time_ms % 1000));
+}
+
+static void hex_line(const char *name, int64_t value)
+{
+    printf("%-16s 0x%" PRIx64 "\n", name, (uint64_t)value);
+}
+
+static void number_line(const char *name, int64_t value)
+{
+    printf("%-16s %" PRId64 "\n", name, value);
+}
+
+void output_stat_lines(const struct jute_stat *stat)
+{
+    hex_line("czxid", stat->czxid);
+    hex_line("mzxid", stat->mzxid);
+    hex_line("pzxid", stat->pzxid);
+    time_line("ctime", stat->ctime_ms);
+    time_line("mtime", stat->mtime_ms);
+    number_line("version", stat->version);
+    number_line("cversion", stat->cversion);
+    number_line("aversion", stat->aversion);
+    hex_line("ephemeral_owner", stat->ephemeral_owner);
+    number_line("data_length", stat->data_length);
+    number_line("children_count", stat->children_count);
+}

@@ -1,0 +1,202 @@
+/* Private to sim: the checker. It stands between the server and everything else: it sees each frame
+ * that the server is given, each batch that it hands to the disk, and each byte that it answers, and
+ * compares them with the model. What is wrong is said once, in `failure`; nothing is asserted.
+ *
+ * The order within one event of the server: its inputs are told to the checker first; then its new output
+ * is looked at, transaction by transaction, because a reply says as of which one it was written. */
+#ifndef MK_SIM_CHECK_H
+#define MK_SIM_CHECK_H
+
+#include "server/server.h"
+#include "sim/model.h"
+
+struct sim_check;
+
+/* ---- One request, as the server received it ---- */
+
+struct sim_op {
+    struct mk_link in_conn;  /* of its connection, until it is answered */
+    struct mk_link in_check; /* writes that have not committed */
+    unsigned refs;           /* lists that it is in */
+    struct mk_buf frame;
+    struct jute_request request; /* borrows from `frame` */
+    enum mk_status decoded;
+    mk_session session;
+    struct sim_identities identities; /* in force when it was received */
+    mk_zxid received_zxid;
+    uint64_t number;  /* of all the requests received: one connection's commit in this order */
+    bool committed;
+    mk_zxid zxid;     /* of its transaction */
+    int32_t error;    /* its reply */
+    bool body_known;
+    struct mk_buf body;
+    bool parked;      /* a call that waits: others' replies may overtake its own */
+    mk_zxid call;     /* the number of the call that it made */
+};
+
+struct sim_expected_event {
+    mk_zxid zxid;
+    enum jute_event event;
+    struct mk_bytes path; /* owned */
+};
+struct sim_events {
+    struct sim_expected_event *list;
+    size_t first, count, cap;
+};
+
+enum { SIM_WATCH_DATA, SIM_WATCH_CHILD, SIM_WATCH_PERSISTENT, SIM_WATCH_RECURSIVE, SIM_WATCHES };
+
+struct sim_paths { /* a set */
+    struct mk_bytes *list; /* owned */
+    size_t count, cap;
+};
+
+enum sim_conn_state { SIM_CONN_FRESH, SIM_CONN_CONNECTING, SIM_CONN_ATTACHED };
+
+/* A connection, as the checker knows it. */
+struct sim_check_conn {
+    struct server_conn *server;
+    const char *address;
+    mk_ms opened_ms;
+    enum sim_conn_state state;
+    bool may_close; /* there is a reason for the server to close it */
+    bool connect_refusable;
+    struct jute_connect connect;
+    mk_session session;
+    int32_t timeout_ms;
+    struct sim_identities identities;
+    struct mk_link ops; /* received, not answered, in order */
+    struct mk_link pings;
+    struct sim_paths watches[SIM_WATCHES];
+    struct sim_events events; /* that it must be sent, in order */
+    struct sim_events found;  /* sent by setWatches, its reply is to come */
+    size_t checked;           /* bytes of the output that have been looked at */
+    size_t tampered;          /* ... that sabotage has looked at */
+    mk_zxid zxid_told;
+};
+
+/* ---- Calls and locks ---- */
+
+struct sim_outcome { /* how a call with an id ended; once */
+    mk_session session;
+    int64_t call_id;
+    struct mk_buf body;
+};
+
+struct sim_call { /* a parked call, from its record in the model */
+    mk_zxid number;
+    mk_session session;
+    int64_t call_id;
+    bool finished; /* only its result is kept */
+    mk_ms deadline_ms;
+    struct mk_bytes ticket; /* owned; or null */
+};
+
+struct sim_lock {
+    struct mk_bytes path; /* owned */
+    mk_zxid fence;        /* of the last grant */
+    uint64_t born;        /* of the ticket that got it */
+    struct mk_bytes ticket; /* owned */
+};
+
+struct sim_check_stats {
+    uint64_t frames, replies, events, commits, errors, comparisons;
+    uint64_t calls, grants, timeouts, cancels, outcomes, expired, crashes;
+};
+
+struct sim_check {
+    struct sim_model model;
+    struct mk_error failure; /* text empty: nothing is wrong */
+    const struct server_options *options;
+    mk_ms now_ms; /* monotonic */
+    struct sim_check_conn **conns;
+    size_t conns_count, conns_cap;
+    struct mk_link writes; /* struct sim_op, not committed */
+    uint64_t received;
+    struct sim_check_conn **connecting; /* new sessions in the order asked for; NULL: it has gone */
+    int32_t *connecting_timeouts;
+    size_t connecting_count, connecting_cap;
+    struct sim_outcome *outcomes;
+    size_t outcomes_count, outcomes_cap;
+    struct sim_call *calls;
+    size_t calls_count, calls_cap;
+    struct sim_lock *locks;
+    size_t locks_count, locks_cap;
+    struct mk_buf body, txn; /* scratch */
+    struct sim_check_stats stats;
+};
+
+void sim_check_init(struct sim_check *check, const struct server_options *options);
+void sim_check_deinit(struct sim_check *check);
+void sim_check_fail(struct sim_check *check, const char *format, ...) MK_PRINTF(2, 3);
+static inline bool sim_check_ok(const struct sim_check *check)
+{
+    return check->failure.text[0] == '\0';
+}
+
+/* ---- What goes to the server (check_conn.c) ---- */
+
+struct sim_check_conn *sim_check_conn_new(struct sim_check *check, struct server_conn *server,
+                                          const char *address);
+void sim_check_conn_free(struct sim_check *check, struct sim_check_conn *conn);
+/* Before server_conn_frame(). */
+void sim_check_frame(struct sim_check *check, struct sim_check_conn *conn, struct mk_bytes frame);
+void sim_check_tick(struct sim_check *check, mk_ms now_ms); /* before server_tick() */
+void sim_check_touch(struct sim_check *check, mk_session session);
+/* A client was told that the session has ended, or may have been. */
+void sim_check_ended(struct sim_check *check, mk_session session);
+void sim_op_unref(struct sim_op *op);
+
+/* ---- What it answers (check_reply.c) ---- */
+
+/* Look at the output of one connection as far as it was written as of the model's zxid. */
+void sim_check_output(struct sim_check *check, struct sim_check_conn *conn);
+/* Nothing may be left over: the last transaction of the event has been committed. */
+void sim_check_settled(struct sim_check *check, struct sim_check_conn *conn);
+/* After bytes have been taken from the front of the output. */
+void sim_check_taken(struct sim_check_conn *conn, size_t bytes);
+
+/* ---- What it logs and commits (check_commit.c) ---- */
+
+void sim_check_commit(struct sim_check *check, struct mk_bytes entry);
+/* The server has gone; what was not committed by then never will be. */
+void sim_check_crash(struct sim_check *check);
+void sim_check_boot(struct sim_check *check);
+
+/* ---- Watches (check_watch.c) ---- */
+
+void sim_watches_fire(struct sim_check *check); /* of the transaction just done in the model */
+void sim_watch_add(struct sim_check_conn *conn, int kind, struct mk_bytes path);
+bool sim_watch_has(const struct sim_check_conn *conn, int kind, struct mk_bytes path);
+bool sim_watch_remove(struct sim_check_conn *conn, int kind, struct mk_bytes path);
+void sim_watches_drop(struct sim_check_conn *conn);
+/* Compare what setWatches sent with what it should have; set the rest. */
+void sim_watches_set(struct sim_check *check, struct sim_check_conn *conn,
+                     const struct jute_request *request);
+void sim_events_push(struct sim_events *events, mk_zxid zxid, enum jute_event event,
+                     struct mk_bytes path);
+void sim_events_pop(struct sim_events *events);
+void sim_events_free(struct sim_events *events);
+
+/* ---- Calls and locks (check_call.c) ---- */
+
+/* The tree has changed in a transaction of a call: follow records, results, locks. `op` or NULL. */
+void sim_calls_follow(struct sim_check *check, const struct jute_txn *txn, struct sim_op *op);
+void sim_call_replied(struct sim_check *check, const struct sim_op *op,
+                      const struct jute_reply *reply);
+/* The session has ended, and nobody can ask for its calls' outcomes any more. */
+void sim_calls_forget(struct sim_check *check, mk_session session);
+void sim_calls_quiet(struct sim_check *check, mk_ms log_time_ms);
+/* Of the lock that `ticket` is a child of: the contender that was created first; or NULL. */
+const struct sim_znode *sim_lock_first(const struct sim_check *check, struct mk_bytes lock);
+const struct sim_call *sim_call_of(const struct sim_check *check, mk_session session,
+                                   int64_t call_id);
+void sim_calls_deinit(struct sim_check *check);
+
+/* ---- Everything at once (check_whole.c) ---- */
+
+void sim_check_store(struct sim_check *check, struct store *store);
+/* Nothing is under way, and nothing has failed for a while. `log_time_ms` is not later than now. */
+void sim_check_quiet(struct sim_check *check, mk_ms log_time_ms);
+
+#endif

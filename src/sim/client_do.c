@@ -1,0 +1,555 @@
+/* What a client asks, at random, of few paths, so that clients are in each other's way; and what it makes
+ * of the answers. It may look at the model to find a path that is there. */
+#include "sim/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ZNODES_MAX 250 /* more, and deletes become frequent */
+
+/* ---- Arguments ---- */
+
+struct arguments {
+    struct mk_buf path, data, acl, more;
+};
+
+static void arguments_free(struct arguments *arguments)
+{
+    mk_buf_free(&arguments->path);
+    mk_buf_free(&arguments->data);
+    mk_buf_free(&arguments->acl);
+    mk_buf_free(&arguments->more);
+}
+
+static void choose_new_path(struct sim_client *client, struct mk_buf *path)
+{
+    struct sim_run *run = client->run;
+    uint64_t depth = 1 + sim_below(run, 3);
+
+    path->len = 0;
+    for (uint64_t i = 0; i < depth; i++) {
+        mk_buf_printf(path, "/%c%d", "abc"[i], (int)sim_below(run, 4));
+    }
+}
+
+/* One that is there; seldom one of the server's own. */
+static void choose_old_path(struct sim_client *client, struct mk_buf *path)
+{
+    const struct sim_model *model = &client->run->check.model;
+    const struct sim_znode *znode = NULL;
+
+    for (int tries = 0; tries < 3; tries++) {
+        znode = model->znodes[sim_below(client->run, model->znodes_count)];
+        if (!sim_path_below(znode->path, MK_BYTES("/zookeeper"))) {
+            break;
+        }
+    }
+    path->len = 0;
+    mk_buf_append_bytes(path, znode->path);
+}
+
+static struct mk_bytes choose_path(struct sim_client *client, struct mk_buf *path)
+{
+    static const char *const odd[] = {"", "a", "/a0/", "/a0//b0", "/a0/./b0", "/zookeeper",
+                                      "/zookeeper/config", SIM_CALLS_PATH, "/a0/\x01"};
+    struct sim_run *run = client->run;
+
+    if (sim_one_in(run, 60)) {
+        path->len = 0;
+        mk_buf_append_bytes(path, mk_bytes_text(odd[1 + sim_below(run, MK_COUNT(odd) - 1)]));
+    } else if (sim_one_in(run, 3)) {
+        choose_new_path(client, path);
+    } else {
+        choose_old_path(client, path);
+    }
+    return mk_buf_view(path);
+}
+
+static struct mk_bytes choose_data(struct sim_client *client, struct mk_buf *data)
+{
+    struct sim_run *run = client->run;
+    uint64_t len = sim_one_in(run, 200) ? sim_below(run, 60000)
+                   : sim_one_in(run, 6) ? sim_below(run, 400)
+                                        : sim_below(run, 20);
+
+    if (sim_one_in(run, 20)) {
+        return MK_BYTES_NULL;
+    }
+    data->len = 0;
+    uint8_t *bytes = mk_buf_grow(data, len + 1);
+    memset(bytes, 'a' + (int)sim_below(run, 26), len);
+    return mk_bytes_of(bytes, len);
+}
+
+static void put_acl_entry(struct mk_buf *acl, int32_t permissions, const char *scheme,
+                          const char *id)
+{
+    mk_buf_put_i32(acl, permissions);
+    mk_buf_put_field(acl, mk_bytes_text(scheme));
+    mk_buf_put_field(acl, mk_bytes_text(id));
+}
+
+static struct mk_bytes choose_acl(struct sim_client *client, struct mk_buf *acl)
+{
+    struct sim_run *run = client->run;
+    uint64_t kind = sim_one_in(run, 5) ? 1 + sim_below(run, 8) : 0;
+
+    acl->len = 0;
+    mk_buf_put_i32(acl, kind == 8 ? 0 : kind == 2 || kind == 4 ? 2 : 1);
+    switch (kind) {
+    case 0: put_acl_entry(acl, 31, "world", "anyone"); break;
+    case 1: put_acl_entry(acl, 1 + (int32_t)sim_below(run, 31), "world", "anyone"); break;
+    case 2:
+        put_acl_entry(acl, 31, "digest", sim_credentials[0].id);
+        put_acl_entry(acl, 5, "world", "anyone");
+        break;
+    case 3: put_acl_entry(acl, 31, "auth", ""); break;
+    case 4:
+        put_acl_entry(acl, 13, "digest", sim_credentials[1].id);
+        put_acl_entry(acl, 13, "digest", sim_credentials[1].id);
+        break;
+    case 5: put_acl_entry(acl, 31, "ip", client->address); break;
+    case 6: put_acl_entry(acl, 31, "digest", "nocolon"); break;
+    case 7: put_acl_entry(acl, 31, "nosuch", "x"); break;
+    default: break;
+    }
+    return mk_buf_view(acl);
+}
+
+static int32_t choose_version(struct sim_client *client)
+{
+    return sim_one_in(client->run, 2) ? -1 : (int32_t)sim_below(client->run, 4);
+}
+
+/* ---- Writes ---- */
+
+static bool many_znodes(const struct sim_client *client)
+{
+    return client->run->check.model.znodes_count > ZNODES_MAX;
+}
+
+static struct jute_request some_create(struct sim_client *client, struct arguments *arguments)
+{
+    static const struct {
+        int32_t op, flags;
+    } kinds[] = {
+        {JUTE_CREATE, 0},  {JUTE_CREATE, 0},           {JUTE_CREATE, 1},  {JUTE_CREATE, 2},
+        {JUTE_CREATE, 3},  {JUTE_CREATE2, 0},          {JUTE_CREATE2, 1}, {JUTE_CREATE2, 2},
+        {JUTE_CREATE2, 3}, {JUTE_CREATE_CONTAINER, 4}, {JUTE_CREATE, 4},  {JUTE_CREATE_TTL, 5},
+        {JUTE_CREATE_TTL, 6},
+    };
+    struct sim_run *run = client->run;
+    size_t kind = sim_below(run, MK_COUNT(kinds));
+    struct jute_request request = {
+        .op = kinds[kind].op,
+        .flags = kinds[kind].flags,
+        .data = choose_data(client, &arguments->data),
+        .acl = choose_acl(client, &arguments->acl),
+        .ttl_ms = 1 + (int64_t)sim_below(run, 100000),
+    };
+    if (request.op == JUTE_CREATE_TTL && sim_one_in(run, 10)) {
+        request.ttl_ms = sim_one_in(run, 2) ? 0 : 1LL << 40;
+    }
+    if (sim_one_in(run, 4)) {
+        choose_old_path(client, &arguments->path);
+        mk_buf_printf(&arguments->path, "%s%c", arguments->path.len > 1 ? "/" : "",
+                      "sdl"[sim_below(run, 3)]);
+    } else {
+        choose_new_path(client, &arguments->path);
+    }
+    if (sim_one_in(run, 60)) {
+        (void)choose_path(client, &arguments->path);
+    }
+    request.path = mk_buf_view(&arguments->path);
+    return request;
+}
+
+static struct jute_request some_delete(struct sim_client *client, struct arguments *arguments)
+{
+    return (struct jute_request){.op = JUTE_DELETE,
+                                 .path = choose_path(client, &arguments->path),
+                                 .version = choose_version(client)};
+}
+
+static struct jute_request some_set(struct sim_client *client, struct arguments *arguments)
+{
+    return (struct jute_request){.op = JUTE_SET_DATA,
+                                 .path = choose_path(client, &arguments->path),
+                                 .data = choose_data(client, &arguments->data),
+                                 .version = choose_version(client)};
+}
+
+static struct jute_request some_check(struct sim_client *client, struct arguments *arguments)
+{
+    return (struct jute_request){.op = JUTE_CHECK,
+                                 .path = choose_path(client, &arguments->path),
+                                 .version = choose_version(client)};
+}
+
+static void do_create(struct sim_client *client, struct arguments *arguments)
+{
+    struct jute_request request = many_znodes(client) ? some_delete(client, arguments)
+                                                      : some_create(client, arguments);
+
+    if (sim_one_in(client->run, 100) && request.op != JUTE_DELETE) {
+        request.flags = (int32_t)sim_below(client->run, 9) - 1;
+    }
+    (void)sim_client_send(client, &request);
+}
+
+static void do_delete(struct sim_client *client, struct arguments *arguments)
+{
+    struct jute_request request = some_delete(client, arguments);
+
+    (void)sim_client_send(client, &request);
+}
+
+static void do_set(struct sim_client *client, struct arguments *arguments)
+{
+    struct jute_request request = some_set(client, arguments);
+
+    (void)sim_client_send(client, &request);
+}
+
+/* Not of what everybody needs: a run in which nobody may do anything is a dull one. */
+static void do_set_acl(struct sim_client *client, struct arguments *arguments)
+{
+    struct jute_request request = {.op = JUTE_SET_ACL,
+                                   .path = choose_path(client, &arguments->path),
+                                   .acl = choose_acl(client, &arguments->acl),
+                                   .version = choose_version(client)};
+
+    if (request.path.len > 1 && !mk_bytes_starts(request.path, MK_BYTES("/zookeeper")) &&
+        !mk_bytes_starts(request.path, MK_BYTES("/locks"))) {
+        (void)sim_client_send(client, &request);
+    }
+}
+
+static void do_multi(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+    struct mk_buf frame = {0};
+    struct jute_request header = {.xid = ++client->xid, .op = JUTE_MULTI};
+    size_t start = jute_multi_request_begin(&frame, header.xid, JUTE_MULTI);
+
+    for (uint64_t i = sim_below(run, 6); i > 0; i--) {
+        struct jute_request part;
+        switch (sim_below(run, 5)) {
+        case 0:
+        case 1: part = some_create(client, arguments); break;
+        case 2: part = some_delete(client, arguments); break;
+        case 3: part = some_set(client, arguments); break;
+        default: part = some_check(client, arguments); break;
+        }
+        jute_multi_request_put(&frame, &part);
+    }
+    jute_multi_request_end(&frame, start);
+    sim_client_send_frame(client, mk_buf_view(&frame));
+    mk_buf_free(&frame);
+    sim_log(run, "client %d sends a multi xid %d", client->number, (int)header.xid);
+    sim_client_note(client, &header);
+}
+
+/* ---- Reads and watches ---- */
+
+static void do_read(struct sim_client *client, struct arguments *arguments)
+{
+    static const int32_t ops[] = {JUTE_EXISTS,        JUTE_EXISTS,  JUTE_GET_DATA,
+                                  JUTE_GET_DATA,      JUTE_GET_ACL, JUTE_GET_CHILDREN,
+                                  JUTE_GET_CHILDREN2, JUTE_GET_ALL_CHILDREN_NUMBER,
+                                  JUTE_GET_EPHEMERALS};
+    struct sim_run *run = client->run;
+    struct jute_request request = {.op = ops[sim_below(run, MK_COUNT(ops))],
+                                   .path = choose_path(client, &arguments->path),
+                                   .watch = sim_one_in(run, 3)};
+
+    (void)sim_client_send(client, &request);
+}
+
+static void do_multi_read(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+    struct mk_buf frame = {0};
+    struct jute_request header = {.xid = ++client->xid, .op = JUTE_MULTI_READ};
+    size_t start = jute_multi_request_begin(&frame, header.xid, JUTE_MULTI_READ);
+
+    for (uint64_t i = sim_below(run, 4); i > 0; i--) {
+        struct jute_request part = {.op = sim_one_in(run, 2) ? JUTE_GET_DATA : JUTE_GET_CHILDREN,
+                                    .path = choose_path(client, &arguments->path)};
+        jute_multi_request_put(&frame, &part);
+    }
+    jute_multi_request_end(&frame, start);
+    sim_client_send_frame(client, mk_buf_view(&frame));
+    mk_buf_free(&frame);
+    sim_client_note(client, &header);
+}
+
+static void do_watch(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+    struct jute_request request = {.op = JUTE_ADD_WATCH,
+                                   .path = choose_path(client, &arguments->path),
+                                   .flags = (int32_t)sim_below(run, 2)};
+
+    if (sim_one_in(run, 2)) {
+        request.op = sim_one_in(run, 2) ? JUTE_CHECK_WATCHES : JUTE_REMOVE_WATCHES;
+        request.flags = 1 + (int32_t)sim_below(run, 5);
+    }
+    if (sim_one_in(run, 50)) {
+        request.flags = 9;
+    }
+    (void)sim_client_send(client, &request);
+}
+
+static void do_other(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+    struct jute_request request = {.path = choose_path(client, &arguments->path)};
+
+    switch (sim_below(run, 8)) {
+    case 0:
+    case 1:
+    case 2: request.op = JUTE_SYNC; break;
+    case 3: request.op = JUTE_WHO_AM_I; break;
+    case 4:
+        request.op = JUTE_AUTH;
+        request.xid = JUTE_XID_AUTH;
+        request.scheme = sim_one_in(run, 20) ? MK_BYTES("nosuch") : MK_BYTES("digest");
+        request.data = mk_bytes_text(sim_credentials[sim_below(run, 2)].text);
+        break;
+    default:
+        request.op = JUTE_PING;
+        request.xid = JUTE_XID_PING;
+        break;
+    }
+    (void)sim_client_send(client, &request);
+    if (sim_one_in(run, 60)) {
+        struct jute_request odd = {.op = 99};
+        struct mk_buf frame = {0};
+        mk_buf_put_i32(&frame, 8);
+        mk_buf_put_i32(&frame, odd.xid = ++client->xid);
+        mk_buf_put_i32(&frame, sim_one_in(run, 2) ? odd.op : JUTE_GET_DATA); /* truncated */
+        sim_client_send_frame(client, mk_buf_view(&frame));
+        mk_buf_free(&frame);
+        sim_client_note(client, &odd);
+    }
+}
+
+static void do_close(struct sim_client *client, struct arguments *arguments)
+{
+    struct jute_request request = {.op = JUTE_CLOSE_SESSION};
+
+    (void)sim_client_send(client, &request);
+    client->closing = true;
+    if (sim_one_in(client->run, 3)) { /* what is behind it has come too late */
+        do_read(client, arguments);
+        do_delete(client, arguments);
+    }
+}
+
+/* ---- Calls ---- */
+
+static struct mk_bytes acquire_arguments(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+    struct mk_buf *json = &arguments->data;
+
+    json->len = 0;
+    mk_buf_printf(json, "{\"path\":\"/locks/l%d\"", (int)sim_below(run, 3));
+    if (!sim_one_in(run, 3)) {
+        mk_buf_printf(json, ",\"timeout\":\"%dms\"", (int)sim_below(run, 1000));
+    }
+    mk_buf_put_u8(json, '}');
+    return mk_buf_view(json);
+}
+
+static struct mk_bytes release_arguments(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+    struct mk_buf *json = &arguments->data;
+    struct mk_bytes ticket = MK_BYTES("/locks/l0/lock-0000000000");
+
+    if (client->tickets.count > 0) {
+        ticket = client->tickets.list[sim_below(run, client->tickets.count)];
+    }
+    struct mk_bytes lock = sim_path_parent(ticket);
+    json->len = 0;
+    mk_buf_printf(json, "{\"path\":\"%.*s\",\"ticket\":\"%.*s\"}", (int)lock.len,
+                  (const char *)lock.data, (int)ticket.len, (const char *)ticket.data);
+    (void)sim_paths_remove(&client->tickets, ticket);
+    return mk_buf_view(json);
+}
+
+static void do_call(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+    bool release = client->tickets.count > 0 ? !sim_one_in(run, 3) : sim_one_in(run, 20);
+    int64_t call_id = sim_one_in(run, 6) ? 0 : ++client->call_id;
+    struct mk_bytes json = release ? release_arguments(client, arguments)
+                                   : acquire_arguments(client, arguments);
+
+    if (sim_one_in(run, 60)) {
+        json = MK_BYTES("{\"nonsense\":1}");
+    }
+    sim_client_call(client, sim_one_in(run, 100) ? "lock.nosuch"
+                            : release            ? "lock.release"
+                                                 : "lock.acquire",
+                    call_id, json);
+}
+
+static void make_node(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+    bool release = client->tickets.count > 0 && sim_one_in(run, 2);
+    struct jute_request request = {
+        .op = sim_one_in(run, 2) ? JUTE_CREATE : JUTE_CREATE2,
+        .flags = sim_one_in(run, 30) ? 1 : 3,
+        .acl = MK_BYTES("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone"),
+    };
+    request.path = release ? MK_BYTES(SIM_CALLS_PATH "/lock.release-")
+                           : MK_BYTES(SIM_CALLS_PATH "/lock.acquire-");
+    request.data = release ? release_arguments(client, arguments)
+                           : acquire_arguments(client, arguments);
+    (void)sim_client_send(client, &request);
+}
+
+/* A call is a znode: make one, look at it, cancel it, throw it away. */
+static void do_node(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+
+    if (client->nodes.count == 0 || sim_one_in(run, 3)) {
+        make_node(client, arguments);
+        return;
+    }
+    struct jute_request request = {
+        .op = sim_one_in(run, 2) ? JUTE_GET_DATA : JUTE_DELETE,
+        .path = client->nodes.list[sim_below(run, client->nodes.count)],
+        .watch = sim_one_in(run, 2),
+        .version = (int32_t)sim_below(run, 3) - 1,
+    };
+    (void)sim_client_send(client, &request);
+}
+
+/* In the same queue as those who call: Curator's and kazoo's way. */
+static void do_raw_lock(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+    struct jute_request request = {
+        .op = JUTE_CREATE,
+        .flags = 3,
+        .data = MK_BYTES(""),
+        .acl = MK_BYTES("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone"),
+    };
+    arguments->path.len = 0;
+    mk_buf_printf(&arguments->path, "/locks/l%d/raw%s", (int)sim_below(run, 3),
+                  sim_one_in(run, 2) ? "-lock-" : "__lock__");
+    request.path = mk_buf_view(&arguments->path);
+    (void)sim_client_send(client, &request);
+}
+
+/* ---- The choice ---- */
+
+void sim_client_do(struct sim_client *client)
+{
+    static const struct {
+        unsigned weight;
+        void (*act)(struct sim_client *client, struct arguments *arguments);
+    } acts[] = {
+        {20, do_create}, {10, do_delete},   {14, do_set},   {4, do_set_acl}, {8, do_multi},
+        {24, do_read},   {2, do_multi_read}, {5, do_watch}, {5, do_other},   {14, do_call},
+        {6, do_node},    {2, do_raw_lock},
+    };
+    struct sim_run *run = client->run;
+    struct arguments arguments = {{0}};
+    uint64_t total = 0;
+
+    if (sim_one_in(run, 300)) {
+        do_close(client, &arguments);
+        arguments_free(&arguments);
+        return;
+    }
+    for (size_t i = 0; i < MK_COUNT(acts); i++) {
+        total += acts[i].weight;
+    }
+    uint64_t drawn = sim_below(run, total);
+    size_t i = 0;
+    while (drawn >= acts[i].weight) {
+        drawn -= acts[i++].weight;
+    }
+    acts[i].act(client, &arguments);
+    arguments_free(&arguments);
+}
+
+/* ---- Answers ---- */
+
+static void result_came(struct sim_client *client, struct mk_bytes json)
+{
+    struct mk_bytes name = MK_BYTES("\"ticket\":\"");
+    const uint8_t *at = json.len == 0 ? NULL : memmem(json.data, json.len, name.data, name.len);
+
+    if (at != NULL) {
+        at += name.len;
+        const uint8_t *end = memchr(at, '"', (size_t)(json.data + json.len - at));
+        if (end != NULL) {
+            (void)sim_paths_add(&client->tickets, mk_bytes_of(at, (size_t)(end - at)));
+        }
+    }
+}
+
+static void watch_came(struct sim_client *client, const struct sim_pending *pending,
+                       int32_t error)
+{
+    struct mk_bytes path = mk_buf_view(&pending->path);
+    int list = pending->op == JUTE_GET_CHILDREN || pending->op == JUTE_GET_CHILDREN2
+                   ? SIM_LIST_CHILD
+               : error != 0 ? SIM_LIST_EXIST
+                            : SIM_LIST_DATA;
+
+    if (error == 0 || (error == -101 && pending->op == JUTE_EXISTS)) {
+        (void)sim_paths_add(&client->watches[list], path);
+    }
+}
+
+void sim_client_answered(struct sim_client *client, struct sim_pending *pending,
+                         const struct jute_reply *reply)
+{
+    struct mk_reader reader = mk_reader_of(reply->body);
+    struct mk_bytes path = mk_buf_view(&pending->path);
+
+    switch (pending->op) {
+    case JUTE_CALL:
+        (void)mk_read_field(&reader);
+        (void)mk_read_field(&reader);
+        result_came(client, mk_read_field(&reader));
+        break;
+    case JUTE_CREATE:
+    case JUTE_CREATE2:
+        if (reply->error == 0 && mk_bytes_starts(path, MK_BYTES(SIM_CALLS_PATH "/"))) {
+            (void)sim_paths_add(&client->nodes, mk_read_field(&reader));
+        }
+        break;
+    case JUTE_GET_DATA:
+        if (reply->error == 0 && mk_bytes_starts(path, MK_BYTES(SIM_CALLS_PATH "/"))) {
+            result_came(client, mk_read_field(&reader));
+        }
+        break;
+    case JUTE_DELETE:
+        if (reply->error == 0 || reply->error == -101) {
+            (void)sim_paths_remove(&client->nodes, path);
+        }
+        break;
+    case JUTE_ADD_WATCH:
+        if (reply->error == 0) {
+            (void)sim_paths_add(&client->watches[pending->mode == 0 ? SIM_LIST_PERSISTENT
+                                                                    : SIM_LIST_RECURSIVE],
+                                path);
+        }
+        break;
+    default:
+        break;
+    }
+    if (pending->watch) {
+        watch_came(client, pending, reply->error);
+    }
+}

@@ -1,0 +1,110 @@
+/* What goes wrong, and when: drawn one after the other while the run is busy. */
+#include "sim/run.h"
+
+#define FAULT_EVERY_MS 120 /* on average */
+
+static struct sim_link *some_link(struct sim_run *run)
+{
+    struct mk_link *link = run->links.next;
+    uint64_t count = 0;
+
+    for (; link != &run->links; link = link->next) {
+        count++;
+    }
+    if (count == 0) {
+        return NULL;
+    }
+    link = run->links.next;
+    for (uint64_t i = sim_below(run, count); i > 0; i--) {
+        link = link->next;
+    }
+    return MK_CONTAINER(link, struct sim_link, in_run);
+}
+
+static void fault_crash(struct sim_run *run)
+{
+    if (run->machine.server != NULL) {
+        sim_run_crash(run, "power failed");
+    }
+}
+
+static void fault_break(struct sim_run *run)
+{
+    struct sim_link *link = some_link(run);
+
+    if (link != NULL && link->client != NULL) {
+        sim_log(run, "the connection of client %d breaks", link->client->number);
+        run->report->breaks++;
+        sim_link_hang_up(link);
+    }
+}
+
+static void fault_stall(struct sim_run *run)
+{
+    struct sim_link *link = some_link(run);
+
+    if (link != NULL) {
+        link->stalled_until_ms = run->now_ms + (mk_ms)sim_below(run, 1500);
+        run->report->stalls++;
+        sim_log(run, "a connection stalls until %lld", (long long)link->stalled_until_ms);
+    }
+}
+
+static void fault_slow_reader(struct sim_run *run)
+{
+    struct sim_link *link = some_link(run);
+
+    if (link != NULL) {
+        link->reads_slowly = !link->reads_slowly;
+        run->report->stalls++;
+    }
+}
+
+static void fault_sleep(struct sim_run *run)
+{
+    struct sim_client *client = &run->clients[sim_below(run, (uint64_t)run->clients_count)];
+
+    client->sleeping = true;
+    sim_event_at(run, &client->act_event, (mk_ms)sim_below(run, 4000));
+    sim_log(run, "client %d sleeps", client->number);
+}
+
+static void fault_slow_syncs(struct sim_run *run)
+{
+    run->sync_max_ms = (mk_ms)(5 + sim_below(run, sim_one_in(run, 4) ? 800 : 60));
+    run->sync_slow_until_ms = run->now_ms + (mk_ms)sim_below(run, 1000);
+    run->report->slow_syncs++;
+    sim_log(run, "syncs take up to %lld ms", (long long)run->sync_max_ms);
+}
+
+static void fault_sync_fails(struct sim_run *run)
+{
+    run->sync_fails = true;
+}
+
+static void fault_wall_jumps(struct sim_run *run)
+{
+    mk_ms jump_ms = (mk_ms)sim_below(run, sim_one_in(run, 3) ? 7200000 : 3000);
+
+    run->wall_off_ms += sim_one_in(run, 2) ? jump_ms : -jump_ms;
+    run->report->wall_jumps++;
+    sim_log(run, "the wall clock is off by %lld ms", (long long)run->wall_off_ms);
+}
+
+static void fault_happens(struct sim_run *run, void *owner)
+{
+    static void (*const faults[])(struct sim_run *run) = {
+        fault_crash,  fault_crash, fault_break,      fault_break,      fault_break,
+        fault_break,  fault_stall, fault_stall,      fault_slow_reader, fault_sleep,
+        fault_sleep,  fault_slow_syncs, fault_slow_syncs, fault_sync_fails, fault_wall_jumps,
+    };
+    (void)owner;
+    faults[sim_below(run, MK_COUNT(faults))](run);
+    sim_event_at(run, &run->fault_event, (mk_ms)sim_below(run, 2 * FAULT_EVERY_MS));
+}
+
+void sim_fault_begin(struct sim_run *run)
+{
+    run->fault_event.happen = fault_happens;
+    sim_event_at(run, &run->fault_event, (mk_ms)sim_below(run, 2 * FAULT_EVERY_MS));
+}

@@ -1,0 +1,73 @@
+/* Private to sim: a machine of one server, its disk and its log, which a crash treats as a real one
+ * would. It decides nothing: when the disk is done, and when the power goes, its owner says. */
+#ifndef MK_SIM_MACHINE_H
+#define MK_SIM_MACHINE_H
+
+#include "base/base.h"
+#include "server/server.h"
+#include "store/store.h"
+
+/* A crash may lose this many of the newest checkpoints; the log is kept for as long. */
+#define SIM_CHECKPOINTS_LOST_MAX 2
+
+struct sim_machine {
+    struct server_options options;
+    struct store_options store_options;
+    const struct mk_log *log;
+
+    /* Survives a crash. */
+    struct mk_random stalls; /* which reads need the disk */
+    struct store_base *base;
+    struct mk_buf entries;   /* the log: what has been synced, framed as in a batch */
+    size_t entries_cut;      /* where the batch begins that was synced last */
+    mk_zxid entries_last;    /* or, if the log holds nothing, what has been trimmed or applied */
+    mk_zxid checkpoints[SIM_CHECKPOINTS_LOST_MAX + 1]; /* zxids of the newest ones, newest first */
+    mk_zxid trimmed;         /* the log holds nothing up to this zxid: no checkpoint below may be all */
+    uint32_t epoch;
+
+    /* Does not. NULL: the server is down. */
+    struct server *server;
+    struct store *store;
+    bool batch_out;
+    struct server_batch batch; /* with the disk, not synced */
+    struct store_checkpoint *checkpoint;
+    bool reads_fail; /* the disk answers MK_IO from now on */
+};
+
+struct sim_machine_options {
+    const struct server_options *server;
+    uint64_t seed;
+    uint32_t stall_per_mille; /* how many reads that may not block would */
+    uint64_t overlay_bytes;   /* the store's: checkpoint at this size, stop at four times that */
+    const struct mk_log *log; /* the server's; borrowed */
+};
+
+void sim_machine_init(struct sim_machine *machine, const struct sim_machine_options *options);
+void sim_machine_deinit(struct sim_machine *machine);
+
+/* Power on: open the store, recover from the log, lead with the next epoch. False: `error`. */
+bool sim_machine_boot(struct sim_machine *machine, struct server_time now, struct mk_error *error);
+/* Power off. Of the batch that is with the disk, the first `entries_kept` entries are in the log all
+ * the same; up to `checkpoints_lost` of the newest checkpoints are
+ * not in the base: as many as the log can make up for. */
+void sim_machine_crash(struct sim_machine *machine, uint32_t entries_kept,
+                       unsigned checkpoints_lost);
+
+/* Give the disk a batch, if it is idle and there is one: it is `batch` then. */
+bool sim_machine_batch_take(struct sim_machine *machine);
+/* It is durable: in the log, and known to the server. `lie`: the log has it not (sabotage). */
+void sim_machine_batch_sync(struct sim_machine *machine, bool lie);
+
+/* Write the checkpoint that the server wants, if any; then say that it is done. */
+bool sim_machine_checkpoint_take(struct sim_machine *machine);
+bool sim_machine_checkpoint_write(struct sim_machine *machine, struct mk_error *error);
+void sim_machine_checkpoint_done(struct sim_machine *machine);
+
+/* What no disk may do (sabotage), to a machine that is down: lose the batch that was synced last; lose the
+ * newest checkpoint, when the log has been trimmed up to it. */
+void sim_machine_log_cut(struct sim_machine *machine);
+void sim_machine_checkpoint_forget(struct sim_machine *machine);
+
+enum mk_status sim_machine_load(struct sim_machine *machine, const struct server_load *load);
+
+#endif

@@ -1,0 +1,176 @@
+/* Private to sim: a run of the simulator. One machine, a handful of clients, their connections, and
+ * everything that goes wrong, all from one seed. A step is one thing that happens at one moment. */
+#ifndef MK_SIM_RUN_H
+#define MK_SIM_RUN_H
+
+#include "sim/check.h"
+#include "sim/machine.h"
+#include "sim/sim.h"
+
+struct sim_run;
+
+/* ---- What happens at a moment ---- */
+
+struct sim_event {
+    struct mk_timer timer;
+    void (*happen)(struct sim_run *run, void *owner);
+    void *owner;
+};
+void sim_event_at(struct sim_run *run, struct sim_event *event, mk_ms delay_ms);
+void sim_event_cancel(struct sim_run *run, struct sim_event *event);
+bool sim_event_set(const struct sim_event *event);
+
+/* ---- A pretend connection (link.c) ---- */
+
+struct sim_link {
+    struct sim_run *run;
+    struct mk_link in_run;
+    struct sim_client *client;    /* NULL: it has hung up */
+    struct server_conn *server;   /* NULL: it has hung up, or died */
+    struct sim_check_conn *check; /* as long as `server` */
+    struct mk_buf up;             /* from the client, under way */
+    struct mk_buf arrived;        /* at the server, less than a frame, or more while it is paused */
+    struct mk_buf down;           /* from the server, under way */
+    struct mk_buf received;       /* at the client, less than a frame */
+    struct sim_event up_event, down_event, take_event, hangup_event;
+    mk_ms stalled_until_ms;       /* nothing moves before */
+    bool reads_slowly;            /* the server's output is fetched late */
+};
+
+struct sim_link *sim_link_open(struct sim_run *run, struct sim_client *client);
+void sim_link_send(struct sim_link *link, struct mk_bytes frame); /* client to server */
+void sim_link_hang_up(struct sim_link *link);                     /* by the client */
+void sim_link_dirty(struct sim_link *link); /* the server has output for it, or closes it */
+void sim_link_server_died(struct sim_link *link);
+void sim_link_free(struct sim_link *link);
+bool sim_link_quiet(const struct sim_link *link);
+
+/* ---- A pretend client (client.c, client_do.c) ---- */
+
+enum { SIM_LIST_DATA, SIM_LIST_EXIST, SIM_LIST_CHILD, SIM_LIST_PERSISTENT, SIM_LIST_RECURSIVE };
+
+struct sim_pending { /* a request without a reply */
+    int32_t xid, op;
+    struct mk_buf path, data;
+    bool watch;
+    int32_t mode;
+    int64_t call_id;
+    mk_ms sent_ms;
+};
+
+struct sim_client {
+    struct sim_run *run;
+    int number;
+    char address[24];
+    struct sim_link *link;
+    bool connected; /* its session is attached */
+    struct sim_event act_event;
+    mk_session session;
+    uint8_t password[JUTE_PASSWORD_BYTES];
+    int32_t timeout_ms;
+    int32_t xid;
+    mk_zxid zxid_seen;
+    mk_ms heard_ms; /* when a byte came last */
+    mk_ms sent_ms;
+    unsigned identities; /* credentials that it sends, a bit each */
+    bool closing;        /* closeSession is sent */
+    bool sleeping;       /* it says nothing until it wakes */
+    struct sim_pending *pending;
+    size_t pending_count, pending_cap;
+    struct sim_paths watches[JUTE_LISTS_MAX];
+    int64_t call_id; /* last one given out */
+    struct sim_paths tickets; /* that it believes to hold */
+    struct sim_paths nodes;   /* call nodes that it made */
+    struct sim_pending *unanswered; /* calls of a lost connection, to ask again for */
+    size_t unanswered_count, unanswered_cap;
+};
+
+void sim_client_init(struct sim_run *run, struct sim_client *client, int number);
+void sim_client_deinit(struct sim_client *client);
+void sim_client_frame(struct sim_client *client, struct mk_bytes frame); /* a whole one came */
+void sim_client_lost(struct sim_client *client);                         /* its connection */
+void sim_client_do(struct sim_client *client);                           /* something, at random */
+struct sim_pending *sim_client_send(struct sim_client *client, struct jute_request *request);
+void sim_client_send_frame(struct sim_client *client, struct mk_bytes frame);
+/* For what was sent as a frame. */
+void sim_client_note(struct sim_client *client, const struct jute_request *request);
+void sim_client_call(struct sim_client *client, const char *operation, int64_t call_id,
+                     struct mk_bytes arguments);
+void sim_client_answered(struct sim_client *client, struct sim_pending *pending,
+                         const struct jute_reply *reply);
+bool sim_paths_add(struct sim_paths *paths, struct mk_bytes path);
+bool sim_paths_remove(struct sim_paths *paths, struct mk_bytes path);
+void sim_paths_free(struct sim_paths *paths);
+
+/* ---- The run (run.c, fault.c) ---- */
+
+#define SIM_CLIENTS_MAX 16
+#define SIM_LOADS_MAX 64
+
+struct sim_load_event {
+    struct sim_event event;
+    struct server_load load;
+    bool used;
+};
+
+enum sim_mood {
+    SIM_BUSY,  /* clients do things, things go wrong */
+    SIM_QUIET, /* neither; what is under way comes to its end */
+    SIM_OVER,  /* and every session goes as well */
+};
+
+struct sim_run {
+    struct sim_options options;
+    struct sim_report *report;
+    struct server_options server_options;
+    struct mk_log core_log;
+    struct mk_random random;
+    struct sim_machine machine;
+    struct sim_check check;
+    struct mk_timers timers;
+    mk_ms now_ms;      /* monotonic, since the run began */
+    mk_ms wall_off_ms; /* what the wall clock shows more */
+    uint64_t step;
+    enum sim_mood mood;
+    mk_ms mood_since_ms;
+    uint64_t mood_step; /* the step at which it changes next */
+    struct mk_link links;
+    struct sim_client clients[SIM_CLIENTS_MAX];
+    int clients_count;
+    struct sim_event tick_event, take_event, sync_event, write_event, done_event, boot_event;
+    struct sim_event fault_event;
+    struct sim_load_event loads[SIM_LOADS_MAX];
+    size_t loads_count;
+    mk_ms sync_max_ms;     /* how slow the disk is, for a while */
+    mk_ms sync_slow_until_ms;
+    bool sync_fails;       /* the next one */
+    mk_ms committed_ms;    /* when something was, last */
+    struct mk_buf line, scratch;
+};
+
+/* `true` once in `n`. */
+bool sim_one_in(struct sim_run *run, uint64_t n);
+uint64_t sim_below(struct sim_run *run, uint64_t bound);
+void sim_log(struct sim_run *run, const char *format, ...) MK_PRINTF(2, 3);
+
+/* Begin a turn: the server learns the time. False: it is down. */
+bool sim_turn_begin(struct sim_run *run);
+/* After each call of the server: judge its output. */
+void sim_turn_check(struct sim_run *run);
+/* Do what the server wants done. */
+void sim_turn_end(struct sim_run *run);
+
+void sim_run_crash(struct sim_run *run, const char *why);
+void sim_run_synced(struct sim_run *run);
+void sim_fault_begin(struct sim_run *run);
+
+/* ---- Bugs on purpose (sabotage.c); each does nothing unless it is the one asked for ---- */
+
+void sim_sabotage_output(struct sim_run *run, struct sim_check_conn *conn);
+struct server_time sim_sabotage_time(struct sim_run *run, struct server_time now);
+bool sim_sabotage_sync(struct sim_run *run); /* true: the log is not to have it */
+void sim_sabotage_crash(struct sim_run *run);
+
+struct server_time sim_time(const struct sim_run *run);
+
+#endif

@@ -1,0 +1,163 @@
+/* Bugs on purpose, between the server and the checker: a checker that has never been seen to find
+ * anything proves nothing. None of this is in the server. */
+#include "sim/run.h"
+
+#include <string.h>
+
+static const char *const names[] = {
+    [SIM_SABOTAGE_NONE] = "none",
+    [SIM_SABOTAGE_FORGET_SYNCED] = "forget-synced",
+    [SIM_SABOTAGE_SWAP_REPLIES] = "swap-replies",
+    [SIM_SABOTAGE_LOSE_EVENT] = "lose-event",
+    [SIM_SABOTAGE_REPEAT_EVENT] = "repeat-event",
+    [SIM_SABOTAGE_STALE_READ] = "stale-read",
+    [SIM_SABOTAGE_EARLY_REPLY] = "early-reply",
+    [SIM_SABOTAGE_HASTY_CLOCK] = "hasty-clock",
+    [SIM_SABOTAGE_LOSE_CHECKPOINT] = "lose-checkpoint",
+    [SIM_SABOTAGE_FORGE_FENCE] = "forge-fence",
+};
+
+const char *sim_sabotage_name(enum sim_sabotage sabotage)
+{
+    MK_ASSERT(sabotage < SIM_SABOTAGE_COUNT);
+    return names[sabotage];
+}
+
+/* ---- The disk lies ---- */
+
+bool sim_sabotage_sync(struct sim_run *run)
+{
+    return run->options.sabotage == SIM_SABOTAGE_EARLY_REPLY && sim_one_in(run, 50);
+}
+
+void sim_sabotage_crash(struct sim_run *run)
+{
+    struct sim_machine *machine = &run->machine;
+
+    if (run->options.sabotage == SIM_SABOTAGE_FORGET_SYNCED) {
+        sim_machine_log_cut(machine);
+    } else if (run->options.sabotage == SIM_SABOTAGE_LOSE_CHECKPOINT) {
+        sim_machine_checkpoint_forget(machine);
+    }
+}
+
+/* ---- The clock runs ahead ---- */
+
+struct server_time sim_sabotage_time(struct sim_run *run, struct server_time now)
+{
+    if (run->options.sabotage == SIM_SABOTAGE_HASTY_CLOCK) {
+        now.monotonic_ms += run->now_ms * 4;
+    }
+    return now;
+}
+
+/* ---- The output is tampered with ---- */
+
+struct frames { /* two neighbours in the output, from `at` */
+    uint8_t *at;
+    size_t first, second; /* whole, with their lengths; second may be 0 */
+};
+
+static size_t frame_bytes(const struct mk_buf *output, size_t at)
+{
+    return at >= output->len ? 0 : 4 + (size_t)mk_load_u32(output->data + at);
+}
+
+static int32_t frame_xid(const uint8_t *frame)
+{
+    return (int32_t)mk_load_u32(frame + 4);
+}
+
+static int32_t frame_error(const uint8_t *frame)
+{
+    return (int32_t)mk_load_u32(frame + 16);
+}
+
+static void cut(struct mk_buf *output, size_t at, size_t len)
+{
+    memmove(output->data + at, output->data + at + len, output->len - at - len);
+    output->len -= len;
+}
+
+static void repeat(struct mk_buf *output, size_t at, size_t len)
+{
+    size_t rest = output->len - at;
+
+    (void)mk_buf_grow(output, len);
+    memmove(output->data + at + len, output->data + at, rest);
+}
+
+static void swap(struct sim_run *run, struct mk_buf *output, size_t at, size_t first,
+                 size_t second)
+{
+    run->scratch.len = 0;
+    mk_buf_append(&run->scratch, output->data + at, first);
+    memmove(output->data + at, output->data + at + first, second);
+    memcpy(output->data + at + second, run->scratch.data, first);
+}
+
+/* The fence is the first number of a call's result. */
+static bool forge(uint8_t *frame, size_t len)
+{
+    uint8_t *fence = memmem(frame, len, "\"fence\":", 8);
+
+    if (fence == NULL) {
+        return false;
+    }
+    fence[8] = fence[8] == '9' ? '8' : (uint8_t)(fence[8] + 1);
+    return true;
+}
+
+static void tamper(struct sim_run *run, struct mk_buf *output, size_t at, size_t len)
+{
+    uint8_t *frame = output->data + at;
+    size_t next = frame_bytes(output, at + len);
+    bool event = frame_xid(frame) == JUTE_XID_NOTIFICATION;
+
+    switch (run->options.sabotage) {
+    case SIM_SABOTAGE_LOSE_EVENT:
+        if (event && sim_one_in(run, 20)) {
+            cut(output, at, len);
+        }
+        break;
+    case SIM_SABOTAGE_REPEAT_EVENT:
+        if (event && sim_one_in(run, 20)) {
+            repeat(output, at, len);
+        }
+        break;
+    case SIM_SABOTAGE_SWAP_REPLIES:
+        if (next > 0 && frame_xid(frame) > 0 && frame_xid(frame + len) > 0 &&
+            sim_one_in(run, 20)) {
+            swap(run, output, at, len, next);
+        }
+        break;
+    case SIM_SABOTAGE_STALE_READ:
+        if (len > 20 + JUTE_STAT_BYTES && frame_xid(frame) > 0 && frame_error(frame) == 0 &&
+            sim_one_in(run, 20)) {
+            frame[len - 1] ^= 1; /* the stat's last byte: pzxid */
+        }
+        break;
+    case SIM_SABOTAGE_FORGE_FENCE:
+        (void)forge(frame, len);
+        break;
+    default:
+        break;
+    }
+}
+
+void sim_sabotage_output(struct sim_run *run, struct sim_check_conn *conn)
+{
+    struct mk_buf *output = server_conn_output(conn->server);
+
+    if (run->options.sabotage < SIM_SABOTAGE_SWAP_REPLIES ||
+        conn->state != SIM_CONN_ATTACHED || conn->tampered >= output->len) {
+        return;
+    }
+    if (conn->tampered < conn->checked) {
+        conn->tampered = conn->checked;
+    }
+    while (conn->tampered < output->len) {
+        tamper(run, output, conn->tampered, frame_bytes(output, conn->tampered));
+        conn->tampered += frame_bytes(output, conn->tampered);
+    }
+}

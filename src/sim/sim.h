@@ -1,0 +1,58 @@
+/* The simulator: a whole server without a machine. Clients, network, disk and clocks come from one seed;
+ * the same seed gives the same run, in any process. A checker compares everything that the server logs
+ * and answers with a model of ZooKeeper. Below it, and for recipe specs: a world, which is the same
+ * server, driven by hand.
+ *
+ * No clock, file, socket or thread here either: who calls gives the options, and is given lines. */
+#ifndef MK_SIM_SIM_H
+#define MK_SIM_SIM_H
+
+#include "base/base.h"
+#include "server/server.h"
+
+/* ---- Runs from a seed ---- */
+
+/* Bugs that are put between server and checker, to see that they are found. */
+enum sim_sabotage {
+    SIM_SABOTAGE_NONE,
+    SIM_SABOTAGE_FORGET_SYNCED,   /* a crash loses the batch that was synced last */
+    SIM_SABOTAGE_SWAP_REPLIES,    /* two replies change places */
+    SIM_SABOTAGE_LOSE_EVENT,      /* a notification is not sent */
+    SIM_SABOTAGE_REPEAT_EVENT,    /* ... or is sent twice */
+    SIM_SABOTAGE_STALE_READ,      /* a read's body is of before the last change */
+    SIM_SABOTAGE_EARLY_REPLY,     /* a write is acknowledged before it is synced */
+    SIM_SABOTAGE_HASTY_CLOCK,     /* sessions expire early */
+    SIM_SABOTAGE_LOSE_CHECKPOINT, /* the log is trimmed, and the checkpoint is lost */
+    SIM_SABOTAGE_FORGE_FENCE,     /* a call's result is another one */
+    SIM_SABOTAGE_COUNT
+};
+const char *sim_sabotage_name(enum sim_sabotage sabotage); /* "lose-event" */
+
+struct sim_options {
+    uint64_t seed;
+    uint64_t steps;
+    enum sim_sabotage sabotage;
+    const struct server_recipe *catalogue; /* at least "lock"; borrowed */
+    size_t catalogue_count;
+    /* One line for each thing that happens, without a newline; NULL: none. */
+    void (*log)(void *context, const char *line);
+    void *log_context;
+    /* The step that is about to happen, for whoever must say where a run died. NULL: not told. */
+    volatile uint64_t *step;
+};
+
+struct sim_report {
+    bool passed;
+    char failure[512];
+    uint64_t steps, virtual_ms;
+    uint64_t requests, replies, events, transactions, errors;
+    uint64_t sessions_expired, calls_parked, grants, timeouts, cancels;
+    uint64_t crashes, breaks, stalls, slow_syncs, failed_syncs, wall_jumps, failed_reads, loads,
+        checkpoints, comparisons;
+};
+
+/* Run a seed to its end, or to the first thing that is wrong. An assertion of the server's ends the
+ * process. */
+void sim_run(const struct sim_options *options, struct sim_report *report);
+
+#endif
