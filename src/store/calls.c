@@ -99,9 +99,6 @@ static void totals_add(struct store_view *view, int64_t *total, int change)
 static enum mk_status awaited_count(struct store_view *view, struct mk_bytes path, uint32_t *count)
 {
     *count = 0;
-    if (!rows_any(view, KEY_AWAITED)) {
-        return MK_OK;
-    }
     struct mk_bytes value;
     struct mk_bytes key = key_below(&view->store->scraps, KEY_AWAITED_COUNT, path, 0, MK_BYTES(""));
     enum mk_status status = rows_get(view, key, &value);
@@ -154,8 +151,7 @@ static struct mk_bytes woken_key(struct store_view *view, mk_zxid call)
 static enum mk_status ready_find(struct store_view *view, mk_zxid call, struct mk_bytes *key)
 {
     struct mk_bytes value;
-    enum mk_status status =
-        rows_any(view, KEY_READY) ? rows_get(view, woken_key(view, call), &value) : MK_NO_NODE;
+    enum mk_status status = rows_get(view, woken_key(view, call), &value);
     if (status == MK_OK && value.len != 12) {
         return MK_CORRUPT;
     }

@@ -355,8 +355,8 @@ enum mk_status store_epoch_write(const char *directory, const char *name, int64_
 
 /* ---- The lock ---- */
 
-/* flock() belongs to the open file: it ends with the process however that ends, and a second opening
- * in the same process is refused too. The process id in the file is for the message only. */
+/* flock() belongs to the open file: it ends with the process however that ends, and a second
+ * opening in the same process is refused too. The process id inside is for the message only. */
 enum mk_status store_directory_lock(const char *directory, int *lock, struct mk_error *error)
 {
     struct disk_place place;

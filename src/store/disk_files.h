@@ -1,8 +1,8 @@
 /* Files and directories, as the disk half of the store uses them. Private to src/store/disk_*.c.
  *
  * Whatever fails says what was being done to which file, why it failed, and what to do; and it is
- * done once: a sync that has failed is never tried again, because Linux forgets which pages it could
- * not write, so that a second sync would succeed and lie. */
+ * done once: a sync that has failed is never tried again, because Linux forgets which pages it
+ * could not write, so that a second sync would succeed and lie. */
 #ifndef MK_STORE_DISK_FILES_H
 #define MK_STORE_DISK_FILES_H
 

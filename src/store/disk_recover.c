@@ -1,5 +1,5 @@
-/* Opening the log after whatever happened: see disk_log.c for the rules, and disk_segment.c for what
- * makes a tail torn or damaged. */
+/* Opening the log after whatever happened: see disk_log.c for the rules, and disk_segment.c for
+ * what makes a tail torn or damaged. */
 #include "store/disk_log.h"
 
 #include <dirent.h>
@@ -89,8 +89,8 @@ static enum mk_status next_find(struct store_log *log, struct mk_error *error)
 
 /* ---- Opening: read them ---- */
 
-/* Read segment `i`. The one that was in use last is read from the disk itself: if the process before
- * us died of a failed sync, the system's cache may hold pages that the disk never got. */
+/* Read segment `i`. The one that was in use last is read from the disk itself: if the process
+ * before us died of a failed sync, the system's cache may hold pages that the disk never got. */
 static enum mk_status segment_read(struct store_log *log, size_t i, struct disk_file *file,
                                    struct segment_summary *summary, struct mk_error *error)
 {

@@ -1,5 +1,5 @@
-/* Shortening the log: at its old end, when a checkpoint has made segments superfluous; at its new end,
- * when a leader says that entries never were (TRUNC); or altogether. */
+/* Shortening the log: at its old end, when a checkpoint has made segments superfluous; at its new
+ * end, when a leader says that entries never were (TRUNC); or altogether. */
 #include "store/disk_log.h"
 
 #include <fcntl.h>
@@ -33,7 +33,8 @@ enum mk_status store_log_remove_through(struct store_log *log, mk_zxid zxid, str
     }
 }
 
-/* Newest first, each durably before the next: what a crash leaves is a shorter log, without a hole. */
+/* Newest first, each durably before the next: what a crash leaves is a shorter log, without a hole.
+ * */
 static enum mk_status segments_remove_above(struct store_log *log, mk_zxid zxid,
                                             struct mk_error *error)
 {

@@ -1,14 +1,14 @@
 /* The base in RocksDB: what is below the tables, one checkpoint after another.
  *
- * RocksDB's write path is not used at all: no write-ahead log, no memtable. A checkpoint is written as
- * one sorted file beside the database (`checkpoint.tmp`), synced, and ingested: RocksDB links it under
- * a name of its own, syncs it and the directory, and adds it to its MANIFEST with a sync. That last
- * step makes all its rows visible, at once. A crash before it leaves a file that the next open removes;
- * so the database always is some whole checkpoint.
+ * RocksDB's write path is not used at all: no write-ahead log, no memtable. A checkpoint is written
+ * as one sorted file beside the database (`checkpoint.tmp`), synced, and ingested: RocksDB links it
+ * under a name of its own, syncs it and the directory, and adds it to its MANIFEST with a sync.
+ * That last step makes all its rows visible, at once. A crash before it leaves a file that the next
+ * open removes; so the database always is some whole checkpoint.
  *
- * What is ingested overlaps what is there and lands on level 0; one background thread merges levels.
- * Memory: blocks, indexes and filters live in one bounded cache; files beyond `open_files_max` are
- * closed again. Opening reads the MANIFEST and no tables. */
+ * What is ingested overlaps what is there and lands on level 0; one background thread merges
+ * levels. Memory: blocks, indexes and filters live in one bounded cache; files beyond
+ * `open_files_max` are closed again. Opening reads the MANIFEST and no tables. */
 #include <dirent.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
@@ -22,7 +22,8 @@
 #define CHECKPOINT_NAME "checkpoint.tmp"
 #define BLOOM_BITS_PER_KEY 10.0
 #define BLOCK_BYTES 4096 /* a read that misses the cache reads one of them */
-/* A merge starts at so many files on level 0; each costs a read that finds nothing a filter probe. */
+/* A merge starts at so many files on level 0; each costs a read that finds nothing a filter probe.
+ * */
 #define CACHE_SHARD_BITS 2
 #define LEVEL0_FILES 8
 #define FILE_BYTES ((uint64_t)64 << 20)
@@ -283,7 +284,8 @@ static void options_tables(struct rocks *rocks, uint64_t cache_bytes)
 {
     rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
 
-    /* Few shards: each must hold several of the largest blocks, or those are read again and again. */
+    /* Few shards: each must hold several of the largest blocks, or those are read again and again.
+     * */
     rocksdb_lru_cache_options_t *cache = rocksdb_lru_cache_options_create();
     rocksdb_lru_cache_options_set_capacity(cache, cache_bytes);
     rocksdb_lru_cache_options_set_num_shard_bits(cache, CACHE_SHARD_BITS);
@@ -294,7 +296,8 @@ static void options_tables(struct rocks *rocks, uint64_t cache_bytes)
     rocksdb_block_based_options_set_filter_policy(
         tables, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS_PER_KEY)); /* taken */
     rocksdb_block_based_options_set_format_version(tables, 5);
-    /* Indexes and filters in partitions: a lookup brings a few KiB of them in, not a file's whole. */
+    /* Indexes and filters in partitions: a lookup brings a few KiB of them in, not a file's whole.
+     * */
     rocksdb_block_based_options_set_index_type(
         tables, rocksdb_block_based_table_index_type_two_level_index_search);
     rocksdb_block_based_options_set_partition_filters(tables, 1);

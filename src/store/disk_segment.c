@@ -1,5 +1,5 @@
-/* One segment of the log, and the question that matters after a crash: is what cannot be read a torn
- * tail, which nobody was promised, or damage to what was acknowledged?
+/* One segment of the log, and the question that matters after a crash: is what cannot be read a
+ * torn tail, which nobody was promised, or damage to what was acknowledged?
  *
  * The format is ZooKeeper's (zookeeper-quorum.md section 12.2), so that its tools read the files as
  * they are:
@@ -9,32 +9,35 @@
  *     trailer = u64 tag · i32 0 · u32 begin · u64 check
  *
  * The trailer is ours. ZooKeeper reads a record of length 0 as the end of the file and looks at
- * nothing behind it, nor at the checksum before it. Each batch is written together with a trailer, in
- * one call and under the one sync it needs anyway, and the next batch overwrites it. `begin` is where
- * its batch begins. It belongs to its place: `check` covers `begin` and the trailer's own position.
+ * nothing behind it, nor at the checksum before it. Each batch is written together with a trailer,
+ * in one call and under the one sync it needs anyway, and the next batch overwrites it. `begin` is
+ * where its batch begins. It belongs to its place: `check` covers `begin` and the trailer's own
+ * position.
  *
- * What we rely on: a sector of 512 bytes is written whole or not at all (its old content stays); the
- * file was zeros, durably, before the first record (store_log_prewrite); batch N + 1 is written only
- * after batch N has been synced. Of an unsynced batch any sectors may have arrived, in any order: so a
- * bad record may well be followed by good ones, and that alone proves nothing. Instead:
+ * What we rely on: a sector of 512 bytes is written whole or not at all (its old content stays);
+ * the file was zeros, durably, before the first record (store_log_prewrite); batch N + 1 is written
+ * only after batch N has been synced. Of an unsynced batch any sectors may have arrived, in any
+ * order: so a bad record may well be followed by good ones, and that alone proves nothing. Instead:
  *
  *   1. A trailer says that all before its `begin` had been synced when its batch was written. A bad
  *      record before the `begin` of any valid trailer is damage.
- *   2. A sector behind the last good record that still holds what it held before any batch reached it
- *      (zeros; or the trailer that the last batch left) was not written. Had a batch that covers it
- *      been synced, it would have been. So nothing behind such a sector was acknowledged: a torn tail
- *      begins at or before the first such sector, *if* the bad record reaches into it.
+ *   2. A sector behind the last good record that still holds what it held before any batch reached
+ *      it (zeros; or the trailer that the last batch left) was not written. Had a batch that covers
+ *      it been synced, it would have been. So nothing behind such a sector was acknowledged: a torn
+ *      tail begins at or before the first such sector, *if* the bad record reaches into it.
  *   3. Anything valid between the bad record and that sector means that the record was written, and
  *      is bad: damage. So does a record that ends before that sector and is followed by valid ones.
  *   4. Nothing valid after the bad record at all: a torn tail, cut off.
  *
  * The first bytes of a trailer are what makes rule 2 exact at the place where a batch begins in the
- * middle of a sector that did not arrive: a record begins with four zeros, a trailer with 0xa5. That
- * works with one byte left in the sector; hence the tag.
+ * middle of a sector that did not arrive: a record begins with four zeros, a trailer with 0xa5.
+ * That works with one byte left in the sector; hence the tag.
  *
- * What remains undecidable is a sector of an acknowledged record that turns to zeros on the disk while
- * the crash also loses the trailers of all later batches; and damage in the very last record, which
- * rule 4 takes for a torn tail unless its trailer is there. */
+ * What remains undecidable: damage to the very last record, which rule 4 takes for a torn tail
+ * unless its trailer is there; and a damaged record with a whole sector of zeros in it, if the same
+ * crash also loses the trailers of all later batches. A mark at a fixed place of the file would
+ * settle the second, but makes two writes of each sync: 13 to 17% longer at the median, where a
+ * trailer is 24 bytes more of one write. */
 #include "store/disk_segment.h"
 
 #include <string.h>
@@ -249,8 +252,8 @@ static bool bytes_zero(const uint8_t *bytes, size_t len)
     return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
 }
 
-/* The first sector behind `bad` that is zeros, but for what a trailer that began in the sector before
- * may have left at its start; and whether everything is. */
+/* The first sector behind `bad` that is zeros, but for what a trailer that began in the sector
+ * before may have left at its start; and whether everything is. */
 static enum mk_status tail_zeros_find(struct segment_reader *reader, struct tail *tail)
 {
     uint64_t at = tail->bad + (tail->has_trailer ? SEGMENT_TRAILER_BYTES : 0);
@@ -342,7 +345,8 @@ static enum mk_status tail_search(struct segment_reader *reader, struct tail *ta
     return MK_OK;
 }
 
-/* Rule 3's second half: the frame says that the bad record ends before the first unwritten sector. */
+/* Rule 3's second half: the frame says that the bad record ends before the first unwritten sector.
+ * */
 static enum mk_status tail_record_was_written(struct segment_reader *reader,
                                               const struct tail *tail, bool *written)
 {
@@ -390,10 +394,8 @@ static enum mk_status tail_judge(struct segment_reader *reader, struct segment_s
     if (tail.synced > tail.bad) {
         summary->state = SEGMENT_DAMAGED; /* rule 1 */
         summary->found_at = tail.synced_at;
-    } else if (tail.valid_at < tail.unwritten) {
+    } else if (tail.valid_at < (written ? reader->size : tail.unwritten)) {
         summary->state = SEGMENT_DAMAGED; /* rule 3 */
-    } else if (written && tail.valid_at < reader->size) {
-        summary->state = SEGMENT_DAMAGED;
     }
     return MK_OK;
 }

@@ -252,6 +252,20 @@ def run_case(name, function):
     return True
 
 
+def end(one):
+    """Stop a server that several cases have shared; whether it ended as it should."""
+    if isinstance(one, ZooKeeper):
+        one.kill()
+        return True
+    try:
+        code = one.stop()
+        true(code == 0, f"exit code {code}:\n{one.log_text()[-4000:]}")
+    except AssertionError as error:
+        print(f"not ok - a server of these cases stops in order\n    {error}", flush=True)
+        return False
+    return True
+
+
 def main():
     """Run the cases whose names contain all the words of the command line; end the process."""
     if os.environ.get("COMPAT_SERVER") != "zookeeper":
@@ -265,7 +279,6 @@ def main():
             passed += result is True
             failed += result is False
     finally:
-        for one in list(running):
-            one.kill()
+        failed += sum(not end(one) for one in list(running))
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)

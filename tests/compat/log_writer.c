@@ -1,5 +1,6 @@
-/* log_writer DIRECTORY COUNT: a log as the server writes it, over several segments and many batches:
- * a session, COUNT persistent znodes /n<i> under it, and a change of each. A real ZooKeeper reads it. */
+/* log_writer DIRECTORY COUNT: a log as the server writes it, over several segments and many
+ * batches: a session, COUNT persistent znodes /n<i> under it, and a change of each. A real
+ * ZooKeeper reads it. */
 #include <stdio.h>
 #include <stdlib.h>
 

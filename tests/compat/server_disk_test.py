@@ -5,6 +5,7 @@ acknowledged, and starts again when there is space.
 Runs in a mount namespace of its own, so that it can have a small disk; without the right to that, the
 tests that need one are skipped."""
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -35,13 +36,18 @@ def resize(folder, megabytes):
     subprocess.run(["mount", "-o", "remount,size=%dm" % megabytes, folder], check=True)
 
 
+def content(i):
+    """Bytes that no compression makes small."""
+    return random.Random(i).randbytes(5000)
+
+
 def write_until_it_ends(server, prefix=""):
     """Create znodes until the connection breaks; how many were acknowledged."""
     client = server.client()
     acknowledged = 0
     try:
         while acknowledged < 1000000:
-            error, _ = client.create("/%sn%06d" % (prefix, acknowledged), b"x" * 5000)
+            error, _ = client.create("/%sn%06d" % (prefix, acknowledged), content(acknowledged))
             assert error == 0, error
             acknowledged += 1
     except (Closed, OSError):
@@ -54,7 +60,7 @@ def assert_kept(server, acknowledged, prefix=""):
     names = set(client.children("/"))
     missing = [i for i in range(acknowledged) if "%sn%06d" % (prefix, i) not in names]
     assert not missing, "lost %d, from %d on" % (len(missing), missing[0])
-    assert client.get("/%sn%06d" % (prefix, acknowledged - 1)) == b"x" * 5000
+    assert client.get("/%sn%06d" % (prefix, acknowledged - 1)) == content(acknowledged - 1)
 
 
 def a_full_disk_ends_the_server_and_loses_nothing():
@@ -93,11 +99,12 @@ def a_start_on_a_full_disk_says_so():
 def a_limit_on_file_sizes_ends_the_server_and_loses_nothing():
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (1500000, resource.RLIM_INFINITY))
-    server = Server("limited", ["--option", "preAllocSize=1024"], preexec_fn=limit)
+    options = ["--option", "preAllocSize=1024", "--option", "overlayBytes=2M"]
+    server = Server("limited", options, preexec_fn=limit)
     acknowledged = write_until_it_ends(server)
     assert server.wait_exit() == 1, server.lines()
-    contains(server.lines(), " error ")
-    server = Server("limited", ["--option", "preAllocSize=1024"])
+    contains(server.lines(), " error a checkpoint cannot be written: ")
+    server = Server("limited", options)
     assert_kept(server, acknowledged)
     assert server.stop() == 0
 

@@ -1,30 +1,35 @@
 /* Preloaded into a program, it writes down everything that the program does to the files below one
- * directory, in order, so that rebuild.py can make that directory as a crash at any moment might have
- * left it. `kill -9` cannot do that: the system's page cache survives it, and a program that never
- * syncs passes.
+ * directory, in order, so that rebuild.py can make that directory as a crash at any moment might
+ * have left it. `kill -9` cannot do that: the system's page cache survives it, and a program that
+ * never syncs passes.
  *
  *     CRASH_DIR          the directory; absolute, without symbolic links
  *     CRASH_TRACE        the file to append to
- *     CRASH_IGNORE_SYNC  if set, syncs succeed, do nothing, and are not written down: a test that does
- *                        not fail then tests nothing
+ *     CRASH_IGNORE_SYNC  if set, syncs succeed, do nothing, and are not written down: a test that
+ *                        does not fail then tests nothing
  *     CRASH_KILL_AT      if set, the process is killed as it is about to make its Nth sync
  *
  * A record of the trace: u8 kind, u32 object, u64 number, u32 length, bytes; little-endian.
  *
- *     C object path      a file was created        W object offset data   written
- *     D path             a directory was made      T object size          cut or extended
- *     L object path      a second name             A object size          at least so large
- *     R old NUL new      renamed                   B number object path   a sync begins (object 0: of
- *     U path             a name was removed                               the directory `path`)
- *     O object path      an old file was opened    E number               it has ended
- *     M text             whatever the test wants to know: "acknowledged 17"
+ *     C object path         a file was created
+ *     O object path         an old file was opened
+ *     D path                a directory was made
+ *     L object path         a second name
+ *     R old NUL new         renamed
+ *     U path                a name was removed
+ *     W object offset data  written
+ *     T object size         cut or extended
+ *     A object size         at least so large
+ *     B number object path  a sync begins; object 0: of the directory `path`
+ *     E number              it has ended
+ *     M text                whatever the test wants to know: "acknowledged 17"
  *
- * Marks come from mark() in the program, which writes to descriptor CRASH_MARK_FD, or from any other
- * process that appends a record to the file.
+ * Marks come from mark() in the program, which writes to descriptor CRASH_MARK_FD, or from any
+ * other process that appends a record to the file.
  *
  * Everything but a sync happens with a lock held, so that the order in the trace is the order in
- * which it happened. What a sync covers is what was written before it began. A file is an object;
- * a name is where it was found when it was opened. Writing through a shared mapping, stdio and rings
+ * which it happened. What a sync covers is what was written before it began. A file is an object; a
+ * name is where it was found when it was opened. Writing through a shared mapping, stdio and rings
  * is not seen: rebuild.py's check that the whole trace yields the whole directory would fail. */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,8 +86,8 @@ static void start(void)
     }
     root_len = strlen(directory);
     memcpy(root, directory, root_len + 1);
-    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-                          0600);
+    int fd =
+        (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     trace = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 1001); /* out of the program's way */
     syscall(SYS_close, fd);
 }
@@ -510,12 +515,8 @@ static int rename_at(int from_directory, const char *from, int to_directory, con
     int code = errno;
     if (result == 0 && traced) {
         char both[2 * PATH_MAX];
-        const char *first = below_root(old);
-        const char *second = below_root(new);
-        size_t first_len = strlen(first) + 1;
-        memcpy(both, first, first_len);
-        memcpy(both + first_len, second, strlen(second));
-        record('R', 0, 0, both, first_len + strlen(second));
+        int len = snprintf(both, sizeof(both), "%s%c%s", below_root(old), '\0', below_root(new));
+        record('R', 0, 0, both, (size_t)len);
     }
     pthread_mutex_unlock(&lock);
     errno = code;

@@ -1,14 +1,14 @@
-/* A small server without clients: transactions made up from a seed are appended to a log, applied to a
- * store over RocksDB, and checkpointed, by the same threads as in the real one.
+/* A small server without clients: transactions made up from a seed are appended to a log, applied
+ * to a store over RocksDB, and checkpointed, by the same threads as in the real one.
  *
  *     crash_workload run DIRECTORY SEED COUNT [unsynced]
  *     crash_workload check DIRECTORY SEED ACKNOWLEDGED EPOCH
  *
- * run: recover, then go on up to transaction COUNT. Descriptor 1000 is told what a client would have
- * been told: "acknowledged <zxid>", "epoch <n>" (see shim.c). unsynced: the log never syncs.
+ * run: recover, then go on up to transaction COUNT. Descriptor 1000 is told what a client would
+ * have been told: "acknowledged <zxid>", "epoch <n>" (see shim.c). unsynced: the log never syncs.
  *
- * check: recover. Everything up to ACKNOWLEDGED and EPOCH must be there; the checkpoint and the state
- * after the log are compared with a store in memory that lived through the same transactions.
+ * check: recover. Everything up to ACKNOWLEDGED and EPOCH must be there; the checkpoint and the
+ * state after the log are compared with a store in memory that lived through the same transactions.
  *
  * At every zxid divisible by 250 a few more transactions are appended that nobody is told of, and
  * taken back again, as a leader's TRUNC does: these are of attempt 0, all others of attempt 1. */
@@ -79,9 +79,8 @@ static void txn_make(struct txn *txn, uint64_t seed, mk_zxid zxid, int attempt)
     mk_zxid old = PARENTS_COUNT + 1 + (mk_zxid)mk_random_below(&random, (uint64_t)zxid);
     txn_path(txn, first ? zxid : old < zxid ? old : zxid - 1);
     bool zeros = mk_random_chance(&random, 200); /* looks like a sector that was never written */
-    txn->data_len = (size_t)mk_random_below(&random, mk_random_chance(&random, 200)
-                                                         ? DATA_BYTES_MAX
-                                                         : 200);
+    txn->data_len =
+        (size_t)mk_random_below(&random, mk_random_chance(&random, 200) ? DATA_BYTES_MAX : 200);
     for (size_t i = 0; i < txn->data_len; i++) {
         txn->data[i] = zeros ? 0 : (uint8_t)mk_random_next(&random);
     }

@@ -157,6 +157,30 @@ static void dead_rows_are_passed_over_once(void **state)
     trial_close(&trial);
 }
 
+/* The base has tombstones of its own after a checkpoint, and passes over them on each seek: so a gap
+ * begins where the cursor began to look, not at the first dead row that it saw. */
+static void a_gap_begins_where_the_search_began(void **state)
+{
+    (void)state;
+    static struct trial trial;
+    trial_open(&trial, 1);
+    for (int i = 0; i < 100; i++) {
+        put(&trial, i);
+    }
+    checkpoint(&trial);
+    for (int i = 0; i < 50; i++) {
+        drop(&trial, i);
+    }
+    struct range range = {MK_BYTES("a"), MK_BYTES("z"), false};
+    struct committed_cursor cursor;
+    enum mk_status status = committed_cursor_open(&cursor, &trial.rows, range, true);
+    assert_int_equal(status, MK_OK);
+    assert_true(mk_bytes_equal(cursor.key, MK_BYTES("k00050")));
+    committed_cursor_close(&cursor);
+    assert_true(mk_bytes_equal(trial.rows.gaps.gaps[0].low, MK_BYTES("a")));
+    trial_close(&trial);
+}
+
 static void a_row_that_nothing_below_has_leaves_no_tombstone(void **state)
 {
     (void)state;
@@ -243,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cursors_see_what_is_alive),
         cmocka_unit_test(dead_rows_are_passed_over_once),
+        cmocka_unit_test(a_gap_begins_where_the_search_began),
         cmocka_unit_test(a_row_that_nothing_below_has_leaves_no_tombstone),
         cmocka_unit_test(clean_rows_stay_within_their_bound),
         cmocka_unit_test(rows_in_use_survive_rows_that_are_read_once),

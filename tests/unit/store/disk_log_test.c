@@ -133,8 +133,8 @@ static struct replayed replay(struct bench *bench, mk_zxid after)
 {
     struct replayed replayed = {0};
 
-    assert_int_equal(
-        store_log_replay(bench->log, after, replay_visit, &replayed, &bench->error), MK_OK);
+    assert_int_equal(store_log_replay(bench->log, after, replay_visit, &replayed, &bench->error),
+                     MK_OK);
     return replayed;
 }
 
@@ -209,9 +209,8 @@ static void a_file_is_named_after_its_first_entry_and_holds_zookeepers_format(vo
 {
     struct bench *bench = *state;
     struct mk_buf bytes = {0};
-    const uint8_t expected[] = {'Z', 'K', 'L', 'G', 0, 0, 0, 2, 0, 0, 0,  0,
-                                0,   0,   0,   0,   0, 0, 0, 0, 0x34, 0x21, 0x06, 0x5c,
-                                0,   0,   0,   32};
+    const uint8_t expected[] = {'Z', 'K', 'L', 'G', 0, 0, 0,    2,    0,    0,    0, 0, 0, 0,
+                                0,   0,   0,   0,   0, 0, 0x34, 0x21, 0x06, 0x5c, 0, 0, 0, 32};
     log_open(bench);
     assert_int_equal(append(bench, 0x1a, 0x1a, 0), MK_OK);
 
@@ -221,7 +220,8 @@ static void a_file_is_named_after_its_first_entry_and_holds_zookeepers_format(vo
     assert_memory_equal(bytes.data, expected, 20);
     assert_memory_equal(bytes.data + 24, expected + 24, 4);
     assert_int_equal(bytes.data[16 + 12 + 32], 'B');
-    assert_int_equal(mk_load_u32(bytes.data + 16 + 13 + 32 + 8), 0); /* a record of length 0: the end */
+    assert_int_equal(mk_load_u32(bytes.data + 16 + 13 + 32 + 8),
+                     0); /* a record of length 0: the end */
     mk_buf_free(&bytes);
 }
 
@@ -632,7 +632,8 @@ static void a_segment_with_nothing_in_it_is_dropped(void **state)
     assert_int_equal(store_log_prewrite(bench->log, &bench->error), MK_OK);
     log_close(bench);
     scratch_read(&bench->scratch, "next", &bytes);
-    scratch_write(&bench->scratch, "log.4", mk_buf_view(&bytes)); /* a crash before its first entry */
+    scratch_write(&bench->scratch, "log.4",
+                  mk_buf_view(&bytes)); /* a crash before its first entry */
 
     log_open(bench);
 

@@ -10,7 +10,8 @@
 
 #include "store/store.h"
 
-static const struct store_disk_options disk_options = {.cache_bytes = 8 << 20, .open_files_max = 64};
+static const struct store_disk_options disk_options = {.cache_bytes = 8 << 20,
+                                                       .open_files_max = 64};
 
 /* ---- The contract of every base ---- */
 

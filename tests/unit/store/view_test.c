@@ -15,7 +15,17 @@
 
 #define HISTORY_MAX 4096
 
+/* A base that watches the one below it: an operation in a view that may not block must not make it
+ * wait for a row, not even in the midst of writing. */
+struct spy {
+    struct store_base base;
+    struct store_base_ops ops;
+    struct store_base *real;
+    bool forbidden; /* to block */
+};
+
 struct trial {
+    struct spy spy;
     struct mk_random random;
     struct mk_random stalls;
     struct store_base *base;
@@ -44,10 +54,63 @@ static struct store *open_over(struct store_base *base, const struct store_optio
     return store;
 }
 
+static enum mk_status spy_get(struct store_base *base, struct mk_bytes key, bool may_block,
+                              struct mk_buf *value)
+{
+    struct spy *spy = MK_CONTAINER(base, struct spy, base);
+    assert_false(spy->forbidden && may_block);
+    return spy->real->ops->get(spy->real, key, may_block, value);
+}
+
+static struct store_base_iter *spy_iter_new(struct store_base *base, bool may_block)
+{
+    struct spy *spy = MK_CONTAINER(base, struct spy, base);
+    return spy->real->ops->iter_new(spy->real, may_block);
+}
+
+static enum mk_status spy_ingest(struct store_base *base, const struct store_rows *rows,
+                                 struct mk_error *error)
+{
+    struct spy *spy = MK_CONTAINER(base, struct spy, base);
+    return spy->real->ops->ingest(spy->real, rows, error);
+}
+
+static void spy_close(struct store_base *base)
+{
+    struct spy *spy = MK_CONTAINER(base, struct spy, base);
+    spy->real->ops->close(spy->real);
+}
+
+static void spy_init(struct spy *spy, struct store_base *real)
+{
+    spy->real = real;
+    spy->ops = *real->ops;
+    spy->ops.get = spy_get;
+    spy->ops.iter_new = spy_iter_new;
+    spy->ops.ingest = spy_ingest;
+    spy->ops.close = spy_close;
+    spy->base.ops = &spy->ops;
+}
+
+/* Changes of sessions, and passing on, are too rare to be prepared for. */
+static bool op_may_block(const struct op *op)
+{
+    return op->kind == OP_SESSION_PUT || op->kind == OP_SESSION_REMOVE || op->kind == OP_PASS_ON;
+}
+
+static enum mk_status subject_apply(struct trial *trial, struct store_view *view,
+                                    const struct op *op, struct mk_buf *result)
+{
+    trial->spy.forbidden = !trial->may_block && !op_may_block(op);
+    enum mk_status status = model_op_apply(view, op, result);
+    trial->spy.forbidden = false;
+    return status;
+}
+
 static void subject_open(struct trial *trial)
 {
     store_base_memory_ref(trial->base);
-    trial->subject = open_over(trial->base, &narrow);
+    trial->subject = open_over(&trial->spy.base, &narrow);
     store_view_blocking(store_committed(trial->subject), trial->may_block);
     store_view_blocking(store_speculative(trial->subject), trial->may_block);
     trial->checkpoint = NULL;
@@ -79,7 +142,8 @@ static bool propose_once(struct trial *trial, struct txn *txn)
     store_begin(view, txn->zxid, txn->zxid * 10);
     for (size_t i = 0; i < txn->count; i++) {
         txn->ops[i].result.len = 0;
-        enum mk_status status = model_op_apply(view, &txn->ops[i], &txn->ops[i].result);
+        enum mk_status status =
+            subject_apply(trial, view, &txn->ops[i], &txn->ops[i].result);
         if (status == MK_WOULD_BLOCK) {
             store_abort(view);
             model_load(trial->subject);
@@ -125,7 +189,7 @@ static void subject_commit(struct trial *trial, const struct txn *txn)
     store_begin(view, txn->zxid, txn->zxid * 10);
     for (size_t i = 0; i < txn->count; i++) {
         struct mk_buf result = {0};
-        while (model_op_apply(view, &txn->ops[i], &result) == MK_WOULD_BLOCK) {
+        while (subject_apply(trial, view, &txn->ops[i], &result) == MK_WOULD_BLOCK) {
             model_load(trial->subject);
         }
         assert_same(&result, &txn->ops[i].result, "the answer of a committed operation");
@@ -252,6 +316,7 @@ static void trial_run(uint64_t seed, uint32_t stall_per_mille, int steps)
     mk_random_seed(&trial->stalls, seed + 1);
     trial->may_block = stall_per_mille == 0;
     trial->base = store_base_memory(&trial->stalls, stall_per_mille);
+    spy_init(&trial->spy, trial->base);
     subject_open(trial);
     trial->ahead = open_over(store_base_memory(NULL, 0), &plain);
     trial->behind = open_over(store_base_memory(NULL, 0), &plain);
