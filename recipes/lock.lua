@@ -23,8 +23,8 @@
 local lock = {}
 local contender = { by = "creation", like = { "lock-", "__lock__" } }
 
--- The invariant: the contender below `path` that was created first holds the lock. Nothing else says
--- so: a ticket that goes, in whatever way, makes the next one the holder in the same transaction.
+-- The invariant: the contender below `path` that was created first holds the lock. Nothing else
+-- says so, and a ticket that goes, in whatever way, makes the next one the holder at once.
 lock.acquire = operation {
   doc  = "Wait for the lock at `path`.",
   args = { path = "path", timeout = "duration?" },

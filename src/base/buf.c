@@ -34,6 +34,9 @@ void mk_buf_reserve(struct mk_buf *buf, size_t extra)
 
 uint8_t *mk_buf_grow(struct mk_buf *buf, size_t extra)
 {
+    if (extra == 0) {
+        return buf->data; /* perhaps NULL, which may not even be added 0 to */
+    }
     mk_buf_reserve(buf, extra);
     uint8_t *at = buf->data + buf->len;
     buf->len += extra;

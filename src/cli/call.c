@@ -106,20 +106,27 @@ static void ask(struct call *call)
     call->xid = client_send(&call->client, &request);
 }
 
-/* Wait for the answer, asking again whenever the connection had to be made anew. */
+/* The connection broke: attach to the session again, and ask for the same call. */
+static enum client_end ask_again(struct call *call)
+{
+    fprintf(stderr, "moonkeeper: %s: %s; connecting again\n", call->operation,
+            call->client.error.text);
+    enum client_end end = client_recover(&call->client);
+    if (end == CLIENT_REPLY) {
+        ask(call);
+    }
+    return end;
+}
+
 static enum client_end wait_answer(struct call *call, struct jute_reply *reply)
 {
     enum client_end end;
 
     do {
+        *reply = (struct jute_reply){.xid = 0};
         end = client_wait(&call->client, INT64_MAX, false, reply);
         if (end == CLIENT_LOST) {
-            fprintf(stderr, "moonkeeper: call: %s; connecting again\n", call->client.error.text);
-            end = client_recover(&call->client);
-            if (end == CLIENT_REPLY) {
-                ask(call);
-                *reply = (struct jute_reply){.xid = 0};
-            }
+            end = ask_again(call);
         }
     } while (end == CLIENT_REPLY && reply->xid != call->xid);
     return end;

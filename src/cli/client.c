@@ -80,6 +80,16 @@ static void lost(struct client *client, const char *why)
     disconnect(client);
 }
 
+/* The socket's buffer is full. */
+static void send_wait(struct client *client)
+{
+    struct pollfd wait = {.fd = client->socket, .events = POLLOUT};
+
+    if (poll(&wait, 1, (int)client->timeout_ms) <= 0) {
+        lost(client, "the server does not read");
+    }
+}
+
 static void send_all(struct client *client, struct mk_bytes bytes)
 {
     size_t sent = 0;
@@ -89,10 +99,7 @@ static void send_all(struct client *client, struct mk_bytes bytes)
         if (count > 0) {
             sent += (size_t)count;
         } else if (errno == EAGAIN) {
-            struct pollfd wait = {.fd = client->socket, .events = POLLOUT};
-            if (poll(&wait, 1, (int)client->timeout_ms) <= 0) {
-                lost(client, "the server does not read");
-            }
+            send_wait(client);
         } else if (errno != EINTR) {
             lost(client, strerror(errno));
         }

@@ -96,6 +96,14 @@ bool cli_duration_parse(const char *text, mk_ms *out)
     return false;
 }
 
+static int timeout_read(struct cli *cli, const char *text)
+{
+    if (!cli_duration_parse(text, &cli->timeout_ms) || cli->timeout_ms == 0) {
+        return cli_usage("--timeout", "\"%s\" is not a duration like 10s or 500ms", text);
+    }
+    return CLI_OK;
+}
+
 /* The options before the command; the index of the command, or -1: an exit code is in *code. */
 static int options_read(struct cli *cli, int argc, char **argv, int *code)
 {
@@ -109,23 +117,20 @@ static int options_read(struct cli *cli, int argc, char **argv, int *code)
 
     opterr = 0;
     *code = CLI_OK;
-    while ((option = getopt_long(argc, argv, "+s:h", options, NULL)) != -1) {
+    while (*code == CLI_OK && (option = getopt_long(argc, argv, "+s:h", options, NULL)) != -1) {
         switch (option) {
         case 's': cli->servers = optarg; break;
         case 'j': cli->json = true; break;
-        case 't':
-            if (!cli_duration_parse(optarg, &cli->timeout_ms) || cli->timeout_ms == 0) {
-                *code =
-                    cli_usage("--timeout", "\"%s\" is not a duration like 10s or 500ms", optarg);
-                return -1;
-            }
-            break;
+        case 't': *code = timeout_read(cli, optarg); break;
         case 'h': fputs(help, stdout); return -1;
         case 'V': printf("moonkeeper " CLI_VERSION "\n"); return -1;
         default:
             *code = cli_usage("", "%s is not an option, or lacks its value", argv[optind - 1]);
             return -1;
         }
+    }
+    if (*code != CLI_OK) {
+        return -1;
     }
     if (!servers_valid(cli->servers, &error)) {
         *code = cli_usage("", "%s", error.text);

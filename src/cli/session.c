@@ -83,10 +83,10 @@ int session_hold(struct cli *cli, struct client *client, const char *command, mk
     mk_ms until_ms = hold_ms == HOLD_OPEN ? INT64_MAX : client_now() + hold_ms;
     struct jute_reply reply;
 
-    (void)fflush(stdout); /* whoever reads the result may go on */
     if (client->signals < 0) {
         client_signals_catch(client);
     }
+    (void)fflush(stdout); /* whoever reads the result may go on, and end us by a signal */
     for (;;) {
         enum client_end end = client_wait(client, until_ms, hold_ms == HOLD_OPEN, &reply);
         if (end == CLIENT_LOST) {

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 
 #define LINGER_MS 1000
+#define FLUSH_MS 30000 /* for the last output: who does not read it may not stay for ever */
 #define KEEPALIVE_SECONDS 60
 #define OUTPUT_IDLE_BYTES (16 * 1024) /* A larger buffer is not held on to while it is empty. */
 
@@ -150,6 +151,17 @@ static bool reads_too_slowly(const struct conn *conn)
     return true;
 }
 
+static void flushing_begin(struct conn *conn)
+{
+    if (conn->state == CONN_FLUSHING) {
+        return;
+    }
+    conn->state = CONN_FLUSHING;
+    conn->linger_due_ms = conn->edge->now_ms + FLUSH_MS;
+    mk_list_remove(&conn->list);
+    mk_list_append(&conn->edge->flushing, &conn->list);
+}
+
 void conn_flush(struct conn *conn)
 {
     if (conn->core == NULL) {
@@ -160,7 +172,7 @@ void conn_flush(struct conn *conn)
         return;
     }
     if (server_conn_closing(conn->core)) {
-        conn->state = CONN_FLUSHING;
+        flushing_begin(conn);
     }
     if (conn->state == CONN_FLUSHING && conn_output_bytes(conn) == 0) {
         linger_begin(conn);
@@ -172,7 +184,7 @@ void conn_flush(struct conn *conn)
 /* No more input; close in order when the output is sent. */
 static void conn_finish(struct conn *conn)
 {
-    conn->state = CONN_FLUSHING;
+    flushing_begin(conn);
     framing_free(&conn->input);
     conn_flush(conn);
 }

@@ -172,10 +172,10 @@ static void on_synced(void *context, struct server_batch *batch)
     server_batch_synced(edge->core.server, batch);
 }
 
-static void lingering_close(struct edge *edge)
+static void due_close(struct edge *edge, struct mk_link *conns)
 {
-    while (!mk_list_empty(&edge->lingering)) {
-        struct conn *conn = MK_CONTAINER(edge->lingering.next, struct conn, list);
+    while (!mk_list_empty(conns)) {
+        struct conn *conn = MK_CONTAINER(conns->next, struct conn, list);
         if (conn->linger_due_ms > edge->now_ms) {
             break;
         }
@@ -231,7 +231,8 @@ static void turn_end(struct edge *edge)
     }
     batch_hand_over(edge); /* A connection that closed may have had something to say. */
     disk_take(edge->disk);
-    lingering_close(edge);
+    due_close(edge, &edge->flushing);
+    due_close(edge, &edge->lingering);
     phase_advance(edge);
     timer_set(edge);
     edge->turn_open = false;
@@ -293,6 +294,7 @@ struct edge *edge_new(const struct edge_options *options, const struct mk_log *l
     edge->phase_due_ms = INT64_MAX;
     mk_list_init(&edge->conns);
     mk_list_init(&edge->resuming);
+    mk_list_init(&edge->flushing);
     mk_list_init(&edge->lingering);
     edge->read_bytes = mk_alloc(READ_BYTES);
 

@@ -49,6 +49,7 @@ struct edge {
     size_t conns_count;
     struct mk_map_bytes addresses; /* IP address -> struct address_count */
     struct mk_link resuming;       /* may read on; have bytes that were kept while they might not */
+    struct mk_link flushing;       /* the last output is being written; first due first */
     struct mk_link lingering;      /* all is sent; until the peer closes too; first due first */
     uint8_t *read_bytes;           /* READ_BYTES, filled and used up within one callback */
 
@@ -77,7 +78,7 @@ struct conn {
     struct mk_buf sending; /* what the socket did not take at once */
     mk_ms linger_due_ms;
     struct mk_link link; /* edge->conns */
-    struct mk_link list; /* resuming or lingering */
+    struct mk_link list; /* resuming, flushing or lingering */
     struct address_count *address;
 };
 

@@ -226,7 +226,8 @@ static bool find_calls(void *context, mk_zxid call)
     return finding->count < MK_COUNT(finding->calls);
 }
 
-static enum mk_status read_call(struct prepare *prepare, mk_zxid number, struct tree_call *call)
+/* `*call` borrows from the store: until the next call on it. */
+static enum mk_status look_call(struct prepare *prepare, mk_zxid number, struct tree_call *call)
 {
     uint8_t path[TREE_CALL_RECORD_PATH_BYTES];
     struct store_znode znode;
@@ -237,8 +238,21 @@ static enum mk_status read_call(struct prepare *prepare, mk_zxid number, struct 
     if (status != MK_OK) {
         return status;
     }
-    struct mk_bytes record = mk_arena_copy(&prepare->scraps, znode.data);
-    return record.data == NULL ? MK_MALFORMED : tree_call_decode(record, call);
+    return znode.data.data == NULL ? MK_MALFORMED : tree_call_decode(znode.data, call);
+}
+
+/* `*call` is in the scraps. */
+static enum mk_status read_call(struct prepare *prepare, mk_zxid number, struct tree_call *call)
+{
+    struct mk_buf copy = {0};
+    enum mk_status status = look_call(prepare, number, call);
+
+    if (status == MK_OK) {
+        tree_call_encode(&copy, call); /* canonical: the record's own bytes */
+        status = tree_call_decode(mk_arena_copy(&prepare->scraps, mk_buf_view(&copy)), call);
+        mk_buf_free(&copy);
+    }
+    return status;
 }
 
 static enum mk_status find_parked(struct prepare *prepare, mk_session session, int64_t call_id,
@@ -253,7 +267,7 @@ static enum mk_status find_parked(struct prepare *prepare, mk_session session, i
         for (uint32_t i = 0; status == MK_OK && i < finding.count; i++) {
             struct tree_call call;
             finding.after = finding.calls[i];
-            enum mk_status read = read_call(prepare, finding.calls[i], &call);
+            enum mk_status read = look_call(prepare, finding.calls[i], &call);
             if (read == MK_OK && call.call_id == call_id && call.operation.len > 0) {
                 *number = finding.calls[i];
                 return MK_OK;
@@ -395,7 +409,7 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
     }
     bool parked;
     status = prepare_step_run(&step, &prepared->body, &parked);
-    prepared->own_body = !parked;
+    prepared->own_body = status == MK_OK && !parked;
     prepared->parked = parked ? step.number : 0;
     return status;
 }
@@ -444,7 +458,7 @@ enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prep
     if (!prepare->options.recipes) {
         return MK_UNIMPLEMENTED;
     }
-    if (request->flags != 3 || operation.data == NULL) {
+    if (request->flags != 3 || operation.data == NULL || tree_path_check(request->path) != MK_OK) {
         return MK_BAD_ARGUMENTS; /* not ephemeral and sequential, or no "-" behind the operation */
     }
     enum mk_status status = may_call(prepare, who);
@@ -595,7 +609,7 @@ static enum mk_status ready_due(struct prepare *prepare, mk_ms time_ms, mk_zxid 
         }
         for (uint32_t i = 0; i < due.count; i++) {
             struct tree_call record;
-            status = read_call(prepare, due.ready[i], &record);
+            status = look_call(prepare, due.ready[i], &record);
             if (status == MK_WOULD_BLOCK || status >= MK_IO) {
                 return status;
             }
@@ -675,16 +689,13 @@ enum mk_status prepare_session_call(struct prepare *prepare, mk_session session,
     enum mk_status status = MK_OK;
 
     mk_arena_reset(&prepare->scraps);
-    if (!prepare->options.recipes) {
-        return MK_END;
-    }
     do {
         finding.count = 0;
         status = store_session_calls_each(prepare->view, session, find_calls, &finding);
         for (uint32_t i = 0; status == MK_OK && i < finding.count; i++) {
             struct tree_call record;
             finding.after = finding.calls[i];
-            enum mk_status read = read_call(prepare, finding.calls[i], &record);
+            enum mk_status read = look_call(prepare, finding.calls[i], &record);
             if (read == MK_WOULD_BLOCK || read >= MK_IO) {
                 return read;
             }

@@ -128,6 +128,9 @@ enum mk_status prepare_change_create(struct prepare *prepare, const struct chang
     if (status != MK_NO_NODE) {
         return status == MK_OK ? MK_NODE_EXISTS : status;
     }
+    if (undeletable(path)) {
+        return MK_NO_AUTH; /* the server makes it, when recipes are switched on */
+    }
     if (tree_owner_session(parent_stat.owner, prepare->options.extended_types) != 0) {
         return MK_NO_CHILDREN_FOR_EPHEMERALS;
     }

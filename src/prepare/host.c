@@ -223,6 +223,7 @@ static enum mk_status host_create(struct recipe_host *base, const struct recipe_
     };
     struct mk_bytes made;
     enum mk_status status = MK_OK;
+    int32_t timeout_ms;
 
     if (host->reads_only) {
         return MK_NO_AUTH;
@@ -232,7 +233,11 @@ static enum mk_status host_create(struct recipe_host *base, const struct recipe_
         (wanted->ephemeral && wanted->container)) {
         return MK_BAD_ARGUMENTS;
     }
-    if (wanted->parents) {
+    if (wanted->ephemeral) { /* of a session that the call has outlived: nothing would remove it */
+        status = store_session_read(step->prepare->view, host->changer.session, &timeout_ms);
+        status = status == MK_NO_NODE ? MK_SESSION_EXPIRED : status;
+    }
+    if (status == MK_OK && wanted->parents) {
         status = create_parents(host, create.path);
     }
     if (status == MK_OK) {

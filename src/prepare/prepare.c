@@ -9,6 +9,9 @@
 
 /* A closeSession with more ephemerals than this carries no list; apply goes by its own index. */
 #define CLOSE_PATHS_MAX 1000
+/* A multi's transaction may be larger than its request: "auth" in an ACL becomes all the digests of the
+ * connection. By this much, in units of transaction_bytes_max, which is half a frame. */
+#define MULTI_GROWTH_MAX ((size_t)8)
 
 struct prepare *prepare_new(const struct prepare_options *options, struct store *store,
                             struct recipe_engine *engine, const struct mk_log *log)
@@ -145,6 +148,10 @@ static enum mk_status prepare_multi(struct prepare *prepare, const struct prepar
             break;
         }
         jute_txn_multi_put(out, &multi, &part);
+        if (out->len - start > MULTI_GROWTH_MAX * prepare->options.transaction_bytes_max) {
+            status = MK_BAD_ARGUMENTS;
+            break;
+        }
         failed++;
     }
     if (status == MK_OK) {

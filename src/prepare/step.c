@@ -216,6 +216,7 @@ static enum mk_status finish_plain(struct call_step *step, struct mk_bytes body)
 {
     enum mk_status status = MK_OK;
     struct jute_txn part;
+    int32_t timeout_ms;
 
     if (!step->first) {
         status = put_own_delete(step, record_path(step));
@@ -224,8 +225,14 @@ static enum mk_status finish_plain(struct call_step *step, struct mk_bytes body)
         }
     }
     if (status == MK_OK && step->call.call_id > 0 && !step->session_ends) {
-        status = prepare_results_add(step->prepare, step->call.session, step->call.call_id,
-                                     step->done_through, body, &part);
+        status = store_session_read(step->prepare->view, step->call.session, &timeout_ms);
+        if (status == MK_NO_NODE) {
+            return MK_OK; /* the call has outlived its session: nobody can ask again */
+        }
+        if (status == MK_OK) {
+            status = prepare_results_add(step->prepare, step->call.session, step->call.call_id,
+                                         step->done_through, body, &part);
+        }
         if (status == MK_OK) {
             prepare_step_put(step, &part);
         }
@@ -252,6 +259,10 @@ enum mk_status prepare_step_version(struct prepare *prepare, struct mk_bytes nam
                                     struct mk_bytes hash, struct recipe_version **version,
                                     struct mk_error *error)
 {
+    if (prepare->engine == NULL) {
+        mk_error_set(error, "recipes are switched off on this server");
+        return MK_UNIMPLEMENTED;
+    }
     *version = recipe_version_find(prepare->engine, hash);
     if (*version != NULL) {
         return MK_OK;
@@ -359,8 +370,11 @@ static enum mk_status park(struct call_step *step, const struct recipe_run *run)
     MK_ASSERT(run->waits_count <= TREE_WAITS_MAX);
     step->call.waits_count = run->waits_count;
     for (int32_t i = 0; status == MK_OK && i < run->waits_count; i++) {
-        struct mk_bytes path =
-            mk_bytes_of(run->wait_paths.data + run->waits[i].path_at, run->waits[i].path_len);
+        struct mk_bytes path = MK_BYTES("");
+        if (run->waits[i].path_len > 0) {
+            path =
+                mk_bytes_of(run->wait_paths.data + run->waits[i].path_at, run->waits[i].path_len);
+        }
         step->call.waits[i].kind = (enum tree_wait_kind)run->waits[i].kind;
         step->call.waits[i].path = prepare_host_path(step, path);
         status = tree_path_check(step->call.waits[i].path);

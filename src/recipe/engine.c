@@ -134,6 +134,7 @@ void version_sandbox_leave(struct recipe_version *version)
 struct declaration {
     struct recipe_version *version;
     struct mk_error *error;
+    bool valid;
 };
 
 static int declaration_read(lua_State *L)
@@ -149,9 +150,11 @@ static int declaration_enter(lua_State *L)
 {
     struct declaration *declaration = lua_touserdata(L, 1);
     const char *name = NULL;
-    if (!sandbox_protect(L, declaration_read, declaration, &name)) {
+    lua_pushcfunction(L, declaration_read);
+    lua_pushlightuserdata(L, declaration);
+    declaration->valid = sandbox_guard(L, 1, 0, &name);
+    if (name != NULL) {
         mk_error_set(declaration->error, "%s", lua_tostring(L, -1));
-        lua_error(L);
     }
     return 0;
 }
@@ -166,13 +169,13 @@ static bool version_check(struct recipe_version *version, struct mk_error *error
         return false;
     }
     sandbox->checking = true;
-    struct declaration declaration = {version, error};
-    bool valid = sandbox_enter(sandbox, declaration_enter, &declaration);
-    if (sandbox->stop == STOP_BUDGET) {
+    struct declaration declaration = {.version = version, .error = error};
+    if (!sandbox_enter(sandbox, declaration_enter, &declaration)) {
+        declaration.valid = false;
         mk_error_set(error, "%s: %s", chunk.text, sandbox->stop_text.text);
     }
     sandbox_free(sandbox);
-    return valid;
+    return declaration.valid;
 }
 
 static bool recipe_name_valid(struct mk_bytes name)
@@ -242,8 +245,10 @@ static int arguments_enter(lua_State *L)
 {
     struct arguments_check *check = lua_touserdata(L, 1);
     const char *name = NULL;
-    check->valid = sandbox_protect(L, arguments_read, check, &name);
-    if (!check->valid) {
+    lua_pushcfunction(L, arguments_read);
+    lua_pushlightuserdata(L, check);
+    check->valid = sandbox_guard(L, 1, 0, &name);
+    if (name != NULL) {
         mk_error_set(check->error, "%s", lua_tostring(L, -1));
     }
     return 0;
@@ -265,6 +270,7 @@ enum mk_status recipe_arguments_check(struct recipe_version *version,
         return MK_BAD_ARGUMENTS;
     }
     if (!sandbox_enter(sandbox, arguments_enter, &check)) {
+        check.valid = false;
         mk_error_set(error, "%s", sandbox->stop_text.text);
     }
     version_sandbox_leave(version);

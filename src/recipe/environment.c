@@ -1,10 +1,10 @@
 /* The allow-list.
  *
- * One environment serves all runs, because nothing that a recipe can reach can be written: a recipe
- * sees the libraries through proxies, empty tables that read from the real ones and refuse to be
- * assigned to, has no rawset, setmetatable or getfenv, and cannot assign to globals. So what one run
- * does, the next cannot see. A name that is not here is an error at once: it is a misspelling, or
- * something that a recipe may not have. */
+ * One environment serves all runs, because nothing that a recipe can reach can be written: a
+ * recipe sees the libraries through proxies, empty tables that read from the real ones and
+ * refuse to be assigned to, has no rawset, setmetatable or getfenv, and cannot assign to
+ * globals. So what one run does, the next cannot see. A name that is not here is an error at
+ * once: it is a misspelling, or something that a recipe may not have. */
 #include "recipe/environment.h"
 
 #include <lualib.h>

@@ -120,10 +120,11 @@ static int base_unpack(lua_State *L)
         return luaL_error(L, "unpack: too many results");
     }
     sandbox_charge(L, ((uint64_t)(last - first) + 1) * SANDBOX_ELEMENT);
-    for (lua_Number i = first; i <= last; i++) {
-        lua_rawgeti(L, 1, (int)i);
+    int count = (int)(last - first) + 1;
+    for (int i = 0; i < count; i++) {
+        lua_rawgeti(L, 1, (int)first + i);
     }
-    return (int)(last - first) + 1;
+    return count;
 }
 
 void library_push_base(lua_State *L)

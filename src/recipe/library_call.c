@@ -165,11 +165,11 @@ static int call_wait(lua_State *L)
     if (state->once_depth > 0) {
         return luaL_error(L, "call:wait inside call:once: the step would never be remembered");
     }
-    if (state->unrepeatable.text[0] != '\0') {
+    if (state->unrepeatable != NULL) {
         return luaL_error(L,
-                          "call:wait: the next run starts from the top and would repeat this "
-                          "effect, so make it inside call:once: %s",
-                          state->unrepeatable.text);
+                          "call:wait: the next run starts from the top and would repeat %s "
+                          "(line %d): effects of a run that waits stand inside call:once",
+                          state->unrepeatable, state->unrepeatable_line);
     }
     wait_read(L, state->run);
     sandbox_stop(L, STOP_WAIT);

@@ -1,5 +1,5 @@
-/* string: as in Lua 5.1, except that work is charged, patterns are matched by pattern.c, classes are
- * those of ASCII, and %p, dump and the names of old are absent. */
+/* string: as in Lua 5.1, except that work is charged, patterns are matched by pattern.c, classes
+ * are those of ASCII, and %p, dump and the names of old are absent. */
 #include "recipe/environment.h"
 #include "recipe/pattern.h"
 #include "recipe/text.h"
@@ -79,6 +79,10 @@ static int bytes_convert(lua_State *L, uint8_t (*convert)(uint8_t byte), bool ba
     struct mk_bytes text = sandbox_check_bytes(L, 1);
     struct mk_buf *out = &sandbox_of(L)->scratch;
     sandbox_charge(L, text.len);
+    if (text.len == 0) {
+        lua_settop(L, 1);
+        return 1;
+    }
     out->len = 0;
     uint8_t *at = mk_buf_grow(out, text.len);
     for (size_t i = 0; i < text.len; i++) {
@@ -121,12 +125,13 @@ static int string_reverse(lua_State *L)
 static int string_rep(lua_State *L)
 {
     struct mk_bytes piece = sandbox_check_bytes(L, 1);
-    lua_Number count = luaL_checknumber(L, 2);
+    lua_Number times = luaL_checknumber(L, 2);
     struct text text = {.data = NULL};
-    if (piece.len > 0 && count > (double)sandbox_of(L)->limits->alloc_bytes_max) {
+    if (piece.len > 0 && times > (double)sandbox_of(L)->limits->alloc_bytes_max) {
         sandbox_exhaust(L, "string.rep: too many repetitions");
     }
-    for (lua_Number i = 1; i <= count && piece.len > 0; i++) {
+    int64_t count = piece.len > 0 && times >= 1 ? (int64_t)times : 0;
+    for (int64_t i = 0; i < count; i++) {
         text_add(L, &text, piece);
     }
     text_push(L, &text);
@@ -525,28 +530,37 @@ static void conversion_add(lua_State *L, struct text *out, const struct conversi
     text_add(L, out, mk_buf_view(scratch));
 }
 
+/* Append what is copied as it is, up to the next conversion; "%%" stands for one '%'. */
+static size_t literal_add(lua_State *L, struct text *out, struct mk_bytes format, size_t at)
+{
+    size_t begin = at;
+    while (at < format.len) {
+        bool doubled = at + 1 < format.len && format.data[at + 1] == '%';
+        if (format.data[at] != '%') {
+            at++;
+        } else if (doubled) {
+            text_add(L, out, mk_bytes_of(format.data + begin, at + 1 - begin));
+            at += 2;
+            begin = at;
+        } else {
+            break;
+        }
+    }
+    text_add(L, out, mk_bytes_of(format.data + begin, at - begin));
+    return at;
+}
+
 static int string_format(lua_State *L)
 {
     struct mk_bytes format = sandbox_check_bytes(L, 1);
     struct text out = {.data = NULL};
     int argument = 1;
-    size_t at = 0;
+    size_t at = literal_add(L, &out, format, 0);
     while (at < format.len) {
-        if (format.data[at] != '%') {
-            size_t begin = at;
-            while (at < format.len && format.data[at] != '%') {
-                at++;
-            }
-            text_add(L, &out, mk_bytes_of(format.data + begin, at - begin));
-            continue;
-        }
         at++;
-        if (at < format.len && format.data[at] == '%') {
-            text_add(L, &out, mk_bytes_of(&format.data[at++], 1));
-            continue;
-        }
         struct conversion conversion = conversion_parse(L, format, &at);
         conversion_add(L, &out, &conversion, ++argument);
+        at = literal_add(L, &out, format, at);
     }
     text_push(L, &out);
     return 1;

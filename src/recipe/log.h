@@ -1,4 +1,5 @@
-/* What recipes write to the server's log: bounded in rate, in length and in what a line may hold. */
+/* What recipes write to the server's log: bounded in rate, in length and in what a line may
+ * hold. */
 #ifndef MK_RECIPE_LOG_H
 #define MK_RECIPE_LOG_H
 

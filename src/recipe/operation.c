@@ -60,6 +60,26 @@ static void fields_check(lua_State *L)
     }
 }
 
+/* The name and the type of one argument lie on top. [-0, +0, raises] */
+static void argument_declared_check(lua_State *L, const struct value_key *key)
+{
+    struct argument argument = {.type = ARGUMENT_PATH};
+    const char *name = lua_tostring(L, -2);
+    bool typed = lua_type(L, -1) == LUA_TSTRING && type_parse(sandbox_bytes(L, -1), &argument);
+    if (key->text.data == NULL || !name_valid(key->text)) {
+        luaL_error(L, "operation: '%s' is no name for an argument: [a-z][a-z0-9_]*", name);
+    }
+    if (!typed) {
+        luaL_error(L,
+                   "operation: the type of argument '%s' must be path, string, bytes, "
+                   "integer, number, boolean, duration, list or map, with or without a '?'",
+                   name);
+    }
+    if (mk_bytes_equal(key->text, MK_BYTES("timeout")) && argument.type != ARGUMENT_DURATION) {
+        luaL_error(L, "operation: the argument 'timeout' must be a duration");
+    }
+}
+
 static void arguments_declared_check(lua_State *L)
 {
     lua_getfield(L, 1, "args");
@@ -67,27 +87,16 @@ static void arguments_declared_check(lua_State *L)
         lua_pop(L, 1);
         return;
     }
-    struct value_keys keys = value_keys_sorted(L, lua_gettop(L));
+    int args = lua_gettop(L);
+    struct value_keys keys = value_keys_sorted(L, args);
     if (keys.count > OPERATION_ARGUMENTS_MAX) {
         luaL_error(L, "operation: more than %d arguments", OPERATION_ARGUMENTS_MAX);
     }
     for (size_t i = 0; i < keys.count; i++) {
-        struct argument argument;
         value_key_push(L, &keys.keys[i]);
-        const char *name = lua_tostring(L, -1);
-        if (keys.keys[i].text.data == NULL || !name_valid(keys.keys[i].text)) {
-            luaL_error(L, "operation: '%s' is no name for an argument: [a-z][a-z0-9_]*", name);
-        }
-        lua_getfield(L, -2, name);
-        if (lua_type(L, -1) != LUA_TSTRING || !type_parse(sandbox_bytes(L, -1), &argument)) {
-            luaL_error(L,
-                       "operation: the type of argument '%s' must be path, string, bytes, "
-                       "integer, number, boolean, duration, list or map, with or without a '?'",
-                       name);
-        }
-        if (strcmp(name, "timeout") == 0 && argument.type != ARGUMENT_DURATION) {
-            luaL_error(L, "operation: the argument 'timeout' must be a duration");
-        }
+        lua_pushvalue(L, -1);
+        lua_rawget(L, args);
+        argument_declared_check(L, &keys.keys[i]);
         lua_pop(L, 2);
     }
     lua_pop(L, 1);
@@ -112,6 +121,7 @@ int library_operation(lua_State *L)
 
 static const char *text_keep(struct recipe_version *version, struct mk_bytes text)
 {
+    MK_ASSERT(text.data != NULL);
     char *copy = mk_arena_alloc(&version->declared, text.len + 1);
     memcpy(copy, text.data, text.len);
     copy[text.len] = '\0';

@@ -45,6 +45,7 @@ static void mistake_raise(lua_State *L, int index, const char *what, struct opti
         struct option *option = option_find(L, lua_gettop(L), options, count);
         if (option == NULL) {
             luaL_error(L, "%s: there is no '%s'", what, lua_tostring(L, -1));
+            return;
         }
         lua_rawget(L, index);
         if (option->type != LUA_TNONE && option->type != lua_type(L, -1)) {

@@ -14,9 +14,9 @@ struct option {
     struct mk_bytes text; /* borrowed from the table */
 };
 
-/* Fill `options` from the table at `index`, or leave them as not given if there is nothing there.
- * Raises "`what`: ..." for a name that is not among them and for a value of another type; of several
- * mistakes the same one in every process. [-0, +0, raises] */
+/* Fill `options` from the table at `index`, or leave them as not given if there is nothing
+ * there. Raises "`what`: ..." for a name that is not among them and for a value of another type;
+ * of several mistakes the same one in every process. [-0, +0, raises] */
 void options_read(lua_State *L, int index, const char *what, struct option *options, size_t count);
 
 #endif

@@ -29,6 +29,11 @@ static bool step(struct pattern *pattern, uint64_t bytes)
 
 /* ---- Classes ---- */
 
+static bool among(uint8_t byte, const char *bytes)
+{
+    return byte != 0 && strchr(bytes, byte) != NULL;
+}
+
 static bool between(uint8_t byte, uint8_t low, uint8_t high)
 {
     return byte >= low && byte <= high;
@@ -84,29 +89,33 @@ static size_t single_end(struct pattern *pattern, size_t item)
     return item + 1;
 }
 
+/* One member of a set, "%a", "a-z" or "a", at *item, which moves behind it; the set ends at `end`. */
+static bool member_matches(const uint8_t *text, size_t *item, size_t end, uint8_t byte)
+{
+    size_t at = *item;
+    if (text[at] == ESCAPE) {
+        *item += 2;
+        return class_matches(byte, text[at + 1]);
+    }
+    if (at + 2 < end && text[at + 1] == '-') {
+        *item += 3;
+        return between(byte, text[at], text[at + 2]);
+    }
+    *item += 1;
+    return text[at] == byte;
+}
+
 /* `item` is behind '[', `end` is behind ']'. */
 static bool set_matches(const struct pattern *pattern, uint8_t byte, size_t item, size_t end)
 {
     const uint8_t *text = pattern->text.data;
     bool negated = text[item] == '^';
+    bool found = false;
     item += negated ? 1 : 0;
-    end--;
-    while (item < end) {
-        if (text[item] == ESCAPE) {
-            if (class_matches(byte, text[item + 1])) {
-                return !negated;
-            }
-            item += 2;
-        } else if (item + 2 < end && text[item + 1] == '-') {
-            if (between(byte, text[item], text[item + 2])) {
-                return !negated;
-            }
-            item += 3;
-        } else if (text[item++] == byte) {
-            return !negated;
-        }
+    while (item < end - 1 && !found) {
+        found = member_matches(text, &item, end - 1, byte);
     }
-    return negated;
+    return found != negated;
 }
 
 /* Does the item [item, end) match the byte at `at`? */
@@ -318,8 +327,8 @@ static bool match_item(struct pattern *pattern, size_t at, size_t item, size_t *
 static size_t literal_skip(struct pattern *pattern, size_t *at, size_t item)
 {
     struct mk_bytes text = pattern->text;
-    while (item < text.len && memchr("()$%[.", text.data[item], 6) == NULL &&
-           (item + 1 == text.len || memchr("*+-?", text.data[item + 1], 4) == NULL) &&
+    while (item < text.len && !among(text.data[item], "()$%[.") &&
+           (item + 1 == text.len || !among(text.data[item + 1], "*+-?")) &&
            *at < pattern->subject.len && pattern->subject.data[*at] == text.data[item]) {
         item++;
         (*at)++;
@@ -367,7 +376,7 @@ bool pattern_match_at(struct pattern *pattern, size_t at, size_t *end)
 bool pattern_plain(struct mk_bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (memchr("^$*+?.([%-", text.data[i], 10) != NULL) {
+        if (among(text.data[i], "^$*+?.([%-")) {
             return false;
         }
     }

@@ -18,7 +18,8 @@ struct pool {
     size_t bytes_max;
 };
 
-/* As lua_Alloc: `size` 0 frees; NULL if bytes_max would be exceeded, and then nothing has changed. */
+/* As lua_Alloc: `size` 0 frees; NULL if bytes_max would be exceeded, and then nothing has
+ * changed. */
 void *pool_realloc(struct pool *pool, void *memory, size_t size_before, size_t size);
 void pool_free(struct pool *pool); /* the small objects; the large ones are returned by then */
 

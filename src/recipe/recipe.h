@@ -1,9 +1,10 @@
-/* The Lua engine: loads recipe versions, runs their operations in a sandbox under budgets, and says how
- * a run ended. A run sees and changes znodes only through the host that is handed in; it knows neither
- * the tree nor the store nor zxids' making. The only room that sees lua.h.
+/* The Lua engine: loads recipe versions, runs their operations in a sandbox under budgets, and
+ * says how a run ended. A run sees and changes znodes only through the host that is handed in;
+ * it knows neither the tree nor the store nor zxids' making. The only room that sees lua.h.
  *
- * Every run executes the recipe's chunk afresh in an empty environment and calls the operation's `run`
- * (or `cancel`) from the top. Nothing survives a run but `once` and znodes. */
+ * Every run executes the recipe's chunk afresh in an environment that it cannot change, and
+ * calls the operation's `run` (or `cancel`) from the top. Nothing survives a run but `once` and
+ * znodes. */
 #ifndef MK_RECIPE_H
 #define MK_RECIPE_H
 
@@ -56,14 +57,16 @@ const struct recipe_operation *recipe_operation_find(const struct recipe_version
 
 enum recipe_format { RECIPE_JSON = 0, RECIPE_MSGPACK = 1 };
 
-/* Check `arguments` (a map in `format`; null or empty: no arguments) against the schema. *timeout_ms
- * is the duration given as `timeout`, or -1. MK_OK, or MK_BAD_ARGUMENTS with a sentence in `error`. */
+/* Check `arguments` (a map in `format`; null or empty: no arguments) against the schema.
+ * *timeout_ms is the duration given as `timeout`, or -1. MK_OK, or MK_BAD_ARGUMENTS with a
+ * sentence in `error`. */
 enum mk_status recipe_arguments_check(struct recipe_version *version,
                                       const struct recipe_operation *operation,
                                       enum recipe_format format, struct mk_bytes arguments,
                                       mk_ms *timeout_ms, struct mk_error *error);
 
-/* ---- The host: what a run may see and do. Paths are as the recipe wrote them, shape unchecked. ---- */
+/* ---- The host: what a run may see and do ---- */
+/* Paths are as the recipe wrote them, shape unchecked. */
 
 struct recipe_znode {
     mk_zxid czxid, mzxid, pzxid;
@@ -87,8 +90,8 @@ struct recipe_siblings { /* children of `path`; or the one next to a child */
 struct recipe_host;
 typedef bool recipe_child_visit(void *context, struct mk_bytes name); /* false stops */
 struct recipe_host_ops {
-    /* Each returns MK_OK, an answer (MK_NO_NODE, MK_NO_AUTH, ...), or MK_WOULD_BLOCK, which ends the
-     * run at once: it will be run again from the top. */
+    /* Each returns MK_OK, an answer (MK_NO_NODE, MK_NO_AUTH, ...), or MK_WOULD_BLOCK, which ends
+     * the run at once: it will be run again from the top. */
     enum mk_status (*read)(struct recipe_host *host, struct mk_bytes path,
                            struct recipe_znode *out);
     enum mk_status (*children)(struct recipe_host *host, const struct recipe_siblings *query,
@@ -138,12 +141,12 @@ struct recipe_run {
     struct recipe_host *host;
     /* Out: the buffers are the caller's, zero-initialised, appended to. */
     enum recipe_end end;
+    int32_t waits_count;
     struct mk_buf result;
     char error_name[RECIPE_ERROR_NAME_BYTES_MAX + 1];
     struct mk_buf message;  /* UTF-8, bounded by result_bytes_max */
     struct mk_buf once_out; /* set however the run ended but WOULD_BLOCK. FAILED: `once` as it came
                              * in, because the effects of its steps are undone with the run. */
-    int32_t waits_count;
     struct recipe_wait {
         enum recipe_wait_kind kind;
         size_t path_at, path_len; /* in wait_paths */
@@ -151,9 +154,9 @@ struct recipe_run {
     struct mk_buf wait_paths;
     uint64_t instructions; /* spent, in whole hundreds */
 };
-/* Never fails: whatever the script does, the run ends. Names of errors that the engine itself gives:
- * Budget, BadArguments, RecipeError (a Lua error: "lock@1a2b3c4d:12: attempt to ..."), and those of
- * answers of the host that the recipe did not catch: NoNode, NodeExists, NoAuth, ... */
+/* Never fails: whatever the script does, the run ends. Names of errors that the engine itself
+ * gives: Budget, BadArguments, RecipeError (a Lua error: "lock@1a2b3c4d:12: attempt to ..."),
+ * and those of answers of the host that the recipe did not catch: NoNode, NoAuth, ... */
 void recipe_run(struct recipe_engine *engine, struct recipe_run *run);
 void recipe_run_deinit(struct recipe_run *run); /* free its buffers */
 

@@ -37,21 +37,24 @@ void run_effect_begin(lua_State *L, struct run_state *state, const char *what)
     }
 }
 
-/* Remember the first effect that another run, from the top, would make once more. */
-static void unrepeatable_set(struct run_state *state, const char *where, const char *what)
+static int line_at_hand(lua_State *L)
 {
-    if (state->unrepeatable.text[0] == '\0') {
-        mk_error_set(&state->unrepeatable, "%s%s", where, what);
+    lua_Debug frame;
+    for (int level = 0; lua_getstack(L, level, &frame) != 0; level++) {
+        lua_getinfo(L, "l", &frame);
+        if (frame.currentline > 0) {
+            return frame.currentline;
+        }
     }
+    return 0;
 }
 
 void run_effect_done(lua_State *L, struct run_state *state, const char *what)
 {
     state->effects_count++;
-    if (state->once_depth == 0 && state->run->may_park) {
-        struct mk_error where;
-        sandbox_where(L, &where);
-        unrepeatable_set(state, where.text, what);
+    if (state->once_depth == 0 && state->unrepeatable == NULL) {
+        state->unrepeatable = what;
+        state->unrepeatable_line = line_at_hand(L);
     }
 }
 
@@ -67,8 +70,9 @@ void run_once_unwound(struct run_state *state, int depth)
     }
     MK_ASSERT(state->once_depth > depth);
     state->once_depth = depth;
-    if (state->effects_count > state->once_effects && depth == 0) {
-        unrepeatable_set(state, "", "an effect of a call:once that failed");
+    if (state->effects_count > state->once_effects && depth == 0 && state->unrepeatable == NULL) {
+        state->unrepeatable = "an effect of a call:once that failed";
+        state->unrepeatable_line = 0;
     }
 }
 
@@ -141,24 +145,29 @@ static void call_push(lua_State *L, const struct run_state *state)
     sandbox_set_metatable(L, SLOT_CALL);
 }
 
-static int operation_run(lua_State *L)
+/* Run the chunk; leave the operation's function and its call. */
+static int operation_prepare(lua_State *L)
 {
     struct run_state *state = lua_touserdata(L, 1);
-    struct sandbox *sandbox = sandbox_of(L);
-    struct recipe_run *run = state->run;
     lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_CHUNK);
     sandbox_call(L, 0, 1);
     luaL_checktype(L, -1, LUA_TTABLE);
     lua_getfield(L, -1, state->operation->shown.name);
     luaL_checktype(L, -1, LUA_TTABLE);
-    lua_getfield(L, -1, run->cancel ? "cancel" : "run");
+    lua_getfield(L, -1, state->run->cancel ? "cancel" : "run");
 
-    sandbox->run = state;
+    sandbox_of(L)->run = state;
     call_push(L, state);
-    sandbox_call(L, 1, 1);
+    return 2;
+}
+
+static int result_encode(lua_State *L)
+{
+    struct run_state *state = lua_touserdata(L, 1);
+    struct recipe_run *run = state->run;
+    size_t bytes_max = sandbox_of(L)->limits->result_bytes_max;
     if (!run->cancel) {
-        value_append(L, run->format, lua_gettop(L), &run->result,
-                     sandbox->limits->result_bytes_max);
+        value_append(L, run->format, 2, &run->result, run->result.len + bytes_max);
     }
     return 0;
 }
@@ -205,9 +214,19 @@ static int run_enter(lua_State *L)
 {
     struct run_state *state = lua_touserdata(L, 1);
     const char *name = NULL;
-    if (sandbox_protect(L, operation_run, state, &name)) {
+    lua_pushcfunction(L, operation_prepare);
+    lua_pushlightuserdata(L, state);
+    bool returned = sandbox_guard(L, 1, 2, &name) && sandbox_guard(L, 1, 1, &name);
+    if (returned) {
+        lua_pushcfunction(L, result_encode);
+        lua_insert(L, -2);
+        lua_pushlightuserdata(L, state);
+        lua_insert(L, -2);
+        returned = sandbox_guard(L, 2, 0, &name);
+    }
+    if (returned) {
         state->run->end = RECIPE_RETURNED;
-    } else {
+    } else if (name != NULL) {
         failed_set(state->run, name, sandbox_bytes(L, -1), sandbox_of(L)->limits->result_bytes_max);
     }
     return 0;

@@ -14,7 +14,9 @@ struct run_state {
     uint32_t effects_count;
     int once_depth;        /* how many call:once() are being executed, one within the other */
     uint32_t once_effects; /* effects_count when the outermost of them began */
-    struct mk_error unrepeatable; /* the first effect that a further run would repeat; or "" */
+    /* The first effect that a further run would make once more: a literal, or NULL, and its line. */
+    const char *unrepeatable;
+    int unrepeatable_line;
 };
 
 /* The run at hand, or an error: the recipe's chunk itself runs before there is a call.
@@ -25,7 +27,8 @@ struct run_state *run_of(lua_State *L, const char *what);
 void run_effect_begin(lua_State *L, struct run_state *state, const char *what);
 void run_effect_done(lua_State *L, struct run_state *state, const char *what);
 
-/* pcall() unwinds out of call:once(): what was begun there is not remembered. `state` may be NULL. */
+/* pcall() unwinds out of call:once(): what was begun there is not remembered. `state` may be
+ * NULL. */
 int run_once_depth(const struct run_state *state);
 void run_once_unwound(struct run_state *state, int depth);
 

@@ -1,9 +1,10 @@
 /* The lua_State of one recipe version and the budgets of its runs.
  *
- * What was measured on LuaJIT 2.1 decides the shape (design section 6.5). Compiled traces never call
- * hooks: the JIT is off. No hook fires inside an xpcall handler: xpcall is ours. One instruction may
- * run for seconds: library functions charge for what they handle, and the allocator bounds strings.
- * An error outside a protected call ends the process: every entry is a lua_cpcall(). */
+ * What was measured on LuaJIT 2.1 decides the shape (design section 6.5). Compiled traces never
+ * call hooks: the JIT is off. No hook fires inside an xpcall handler: xpcall is ours. One
+ * instruction may run for seconds: library functions charge for what they handle, and the
+ * allocator bounds strings. An error outside a protected call ends the process: every entry is a
+ * lua_cpcall(). */
 #include "recipe/sandbox.h"
 
 #include "recipe/environment.h"
@@ -11,11 +12,12 @@
 #include <luajit.h>
 #include <string.h>
 
-/* Arrays and the Lua stack grow by reallocation, strings never do. So this bounds a list (131,072
- * elements at 64 KB) and lets deep recursion end in Lua's own "stack overflow" (a stack of 512 KB). */
+/* Arrays and the Lua stack grow by reallocation, strings never do. So this bounds a list
+ * (131,072 elements at 64 KB) and lets deep recursion end in Lua's own "stack overflow" (a stack
+ * of 512 KB). */
 #define REALLOC_FACTOR 16
-/* What one run may allocate in sum, in multiples of memory_bytes_max: bounds concatenation in a loop,
- * which is one instruction whatever the length. */
+/* What one run may allocate in sum, in multiples of memory_bytes_max: bounds concatenation in a
+ * loop, which is one instruction whatever the length. */
 #define CHURN_FACTOR 16
 /* lua_newstate() crashes when it gets less than it wants, 12 KB; the environment takes 36 KB. */
 #define MEMORY_BYTES_MIN ((size_t)64 * 1024)
@@ -24,7 +26,8 @@
 
 /* ---- Memory ---- */
 
-/* lua_Alloc: a refusal becomes an error in LuaJIT, and out_of_memory keeps a recipe from catching it. */
+/* lua_Alloc: a refusal becomes an error in LuaJIT, and out_of_memory keeps a recipe from
+ * catching it. */
 static void *sandbox_alloc(void *context, void *memory, size_t size_before, size_t size)
 {
     struct sandbox *sandbox = context;
@@ -340,7 +343,8 @@ bool sandbox_enter(struct sandbox *sandbox, lua_CFunction function, void *contex
         limits->elapsed_ms == NULL ? 0 : limits->elapsed_ms(limits->elapsed_context);
     sandbox->armed = true;
 
-    /* Set once and for all in effect, which LuaJIT likes; each time, because that restarts the count. */
+    /* Set once and for all in effect, which LuaJIT likes; each time, because that restarts the
+     * count. */
     (void)lua_sethook(sandbox->L, hook, LUA_MASKCOUNT, SANDBOX_HOOK_INSTRUCTIONS);
     bool returned = lua_cpcall(sandbox->L, function, context) == 0;
     lua_settop(sandbox->L, 0);
@@ -373,20 +377,25 @@ static const char *failure(lua_State *L, int index)
     }
     lua_getfield(L, index, "error"); /* stays on the stack below the message: keeps it alive */
     lua_getfield(L, index, "message");
-    bool intact = lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING;
-    return intact ? lua_tostring(L, -2) : "RecipeError";
+    if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
+        return lua_tostring(L, -2);
+    }
+    lua_pushliteral(L, "an error object that was tampered with");
+    return "RecipeError";
 }
 
-bool sandbox_protect(lua_State *L, lua_CFunction function, void *context, const char **name)
+/* A raise unwinds by the tables that debuggers use, frame by frame, for a microsecond each: a call that
+ * parks is raised once, and through as little as possible. */
+bool sandbox_guard(lua_State *L, int arguments, int results, const char **name)
 {
-    lua_pushcfunction(L, function);
-    lua_pushlightuserdata(L, context);
-    if (sandbox_call_protected(L, 1, 0)) {
+    struct sandbox *sandbox = sandbox_of(L);
+    *name = NULL;
+    if (lua_pcall(L, arguments, results, 0) == 0) {
         return true;
     }
-    *name = failure(L, lua_gettop(L));
-    if (lua_type(L, -1) != LUA_TSTRING) {
-        lua_pushliteral(L, "an error object that was tampered with");
+    sandbox->calls_nested = 0;
+    if (sandbox->stop == STOP_NONE && !sandbox->out_of_memory) {
+        *name = failure(L, lua_gettop(L));
     }
     return false;
 }

@@ -1,9 +1,10 @@
 /* One lua_State under budgets: what every other file of this room stands on.
  *
- * Rules for C that Lua calls (style section 9). Each helper states its stack effect and whether it
- * raises, e.g. [-0, +1, raises]. A raise is a longjmp: nothing that needs freeing may be held across
- * it, so whatever such code allocates belongs to the sandbox (`scraps`, `scratch`) or to the caller
- * of recipe_run(). A C function has LUA_MINSTACK slots; whoever recurses asks for more. */
+ * Rules for C that Lua calls (style section 9). Each helper states its stack effect and whether
+ * it raises, e.g. [-0, +1, raises]. A raise is a longjmp: nothing that needs freeing may be held
+ * across it, so whatever such code allocates belongs to the sandbox (`scraps`, `scratch`) or to
+ * the caller of recipe_run(). A C function has LUA_MINSTACK slots; whoever recurses asks for
+ * more. */
 #ifndef MK_RECIPE_SANDBOX_H
 #define MK_RECIPE_SANDBOX_H
 
@@ -13,8 +14,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-/* The count hook's period. Small enough for a useful number in `recipe_run.instructions`; the 10,000
- * hooks of a run that spends its whole budget cost half a millisecond. */
+/* The count hook's period. Small enough for a useful number in `recipe_run.instructions`; the
+ * 10,000 hooks of a run that spends its whole budget cost half a millisecond. */
 #define SANDBOX_HOOK_INSTRUCTIONS 100
 /* How often the clock is asked: in every tenth hook, and when this much work has been charged. */
 #define SANDBOX_CLOCK_INSTRUCTIONS 1000
@@ -45,8 +46,8 @@ enum sandbox_slot {
     SLOT_ARGUMENTS, /* decoded and checked, see struct sandbox */
 };
 
-/* C functions that call Lua functions that call C functions, and so on: pcall in pcall, gsub in gsub.
- * LuaJIT does not count them, and each takes up to 2 KB of the C stack. */
+/* C functions that call Lua functions that call C functions, and so on: pcall in pcall, gsub in
+ * gsub. LuaJIT does not count them, and each takes up to 2 KB of the C stack. */
 #define SANDBOX_CALLS_NESTED_MAX 100
 
 struct run_state;
@@ -71,8 +72,9 @@ struct sandbox {
     int calls_nested;
     struct run_state *run; /* NULL: no operation runs, so znodes are out of reach */
 
-    /* A call's arguments are checked when it arrives and used in its first run, right afterwards: they
-     * are decoded once. SLOT_ARGUMENTS holds those of `arguments`; none if its operation is NULL. */
+    /* A call's arguments are checked when it arrives and used in its first run, right
+     * afterwards: they are decoded once. SLOT_ARGUMENTS holds those of `arguments`; none if its
+     * operation is NULL. */
     struct {
         const void *operation;
         enum recipe_format format;
@@ -94,17 +96,17 @@ enum mk_status sandbox_compile(struct sandbox *sandbox, struct mk_bytes source, 
                                struct mk_error *error);
 
 /* Call `function` under a fresh set of budgets, with `context` as its light userdata argument.
- * True: it returned. False: it raised, and out_of_memory or `stop` say why; `function` is one that
- * catches every other error itself, see sandbox_protect(). */
+ * `function` catches the errors of scripts by sandbox_guard(). False: the run had to stop, and
+ * `stop` says why. */
 bool sandbox_enter(struct sandbox *sandbox, lua_CFunction function, void *context);
 
 /* After a run: release its scraps. */
 void sandbox_leave(struct sandbox *sandbox);
 
-/* Within sandbox_enter(): call `function` with `context`. False: it raised an error of the script;
- * its name is returned in *name and its message is on the stack.
- * [-0, +0 or +1, raises if the run has to stop] */
-bool sandbox_protect(lua_State *L, lua_CFunction function, void *context, const char **name);
+/* Within sandbox_enter(): lua_pcall() for code outside of Lua. True: it returned. False: it raised;
+ * then *name is the error's name and its message is on the stack, or *name is NULL because the run
+ * has to stop. [-(arguments + 1), +(results | 1 | 0), raises only for want of memory] */
+bool sandbox_guard(lua_State *L, int arguments, int results, const char **name);
 
 static inline struct sandbox *sandbox_of(lua_State *L)
 {
@@ -137,14 +139,15 @@ void sandbox_where(lua_State *L, struct mk_error *out);
 
 /* lua_call(), bounded in depth. [-(arguments + 1), +results, raises] */
 void sandbox_call(lua_State *L, int arguments, int results);
-/* lua_pcall() without a handler: false if an error was raised, which is then on the stack. An error
- * that ends the run is passed on. [-(arguments + 1), +(results | 1), raises if the run has to stop] */
+/* lua_pcall() without a handler: false if an error was raised, which is then on the stack. An
+ * error that ends the run is passed on. [-(arguments + 1), +(results | 1), raises if the run has
+ * to stop] */
 bool sandbox_call_protected(lua_State *L, int arguments, int results);
 
 /* ---- Budgets ---- */
 
-/* Work is counted in bytes handled; what is not bytes has a price in bytes that takes about as long.
- * 16 MB of it, whatever the function, take 50 to 200 ms. */
+/* Work is counted in bytes handled; what is not bytes has a price in bytes that takes about as
+ * long. 16 MB of it, whatever the function, take 50 to 200 ms. */
 #define SANDBOX_ELEMENT 16 /* one element of a table read or written */
 /* `amount` of work is about to be done. [-0, +0, raises] */
 void sandbox_charge(lua_State *L, uint64_t amount);

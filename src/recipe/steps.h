@@ -1,4 +1,5 @@
-/* What a call remembers from run to run: names and encoded values, in the byte order of the names. */
+/* What a call remembers from run to run: names and encoded values, in the byte order of the
+ * names. */
 #ifndef MK_RECIPE_STEPS_H
 #define MK_RECIPE_STEPS_H
 

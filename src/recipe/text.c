@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define TEXT_CAP_MIN ((size_t)256)
+#define TEXT_CAP_MIN ((size_t)64)
 
 static void text_grow(lua_State *L, struct text *text, size_t len)
 {
@@ -13,6 +13,7 @@ static void text_grow(lua_State *L, struct text *text, size_t len)
     if (cap == text->cap) {
         return;
     }
+    sandbox_charge(L, cap); /* bounds the scraps, too */
     uint8_t *data = mk_arena_alloc(&sandbox_of(L)->scraps, cap);
     if (text->len > 0) {
         memcpy(data, text->data, text->len);

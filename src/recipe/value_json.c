@@ -1,7 +1,7 @@
 /* JSON (RFC 8259), strictly: to Lua values without anything in between, and back.
  *
- * Why not a library: it would build a tree of its own on the heap, which a raise leaks; it would seed
- * its hash from the operating system; and it would round large numbers without saying so. */
+ * Why not a library: it would build a tree of its own on the heap, which a raise leaks; it would
+ * seed its hash from the operating system; and it would round large numbers without saying so. */
 #include "recipe/value.h"
 
 #include <string.h>
@@ -198,6 +198,9 @@ static void number_parse(struct parser *parser)
                   (digits > 16 ||
                    (digits == 16 && mk_bytes_compare(magnitude, MK_BYTES("9007199254740992")) > 0));
     sandbox_push_bytes(parser->L, text);
+    if (lua_isnumber(parser->L, -1) == 0) { /* LuaJIT reads exponents of some digits only */
+        parse_fail(parser, "an exponent beyond all bounds");
+    }
     lua_Number number = beyond ? 2 * VALUE_NUMBER_MAX : lua_tonumber(parser->L, -1);
     lua_pop(parser->L, 1);
     lua_pushnumber(parser->L, value_check_number(parser->L, VALUE_DECODING, number));

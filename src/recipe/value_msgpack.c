@@ -1,8 +1,9 @@
 /* MessagePack to Lua values and back, and the few pieces of which `once` is built.
  *
- * Why not a library: it allocates what a length announces before it has looked for the bytes, and it
- * builds objects of its own on the heap, which a raise leaks. A reader over bytes does neither.
- * Source: the MessagePack specification. Extension types are refused: Lua has nothing for them. */
+ * Why not a library: it allocates what a length announces before it has looked for the bytes,
+ * and it builds objects of its own on the heap, which a raise leaks. A reader over bytes does
+ * neither. Source: the MessagePack specification. Extension types are refused: Lua has nothing
+ * for them. */
 #include "recipe/value.h"
 
 #include <string.h>

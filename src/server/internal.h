@@ -31,8 +31,9 @@ struct server_conn {
     enum conn_state state;
     bool dirty;
     bool paused;
-    bool stalled; /* OUTPUT_STALL_BYTES reached: served again once drained */
-    bool blocked; /* the queue's first waits for the disk or a checkpoint */
+    bool stalled;  /* OUTPUT_STALL_BYTES reached: served again once drained */
+    bool blocked;  /* the queue's first waits for the disk or a checkpoint */
+    bool draining; /* its queue is being walked */
     bool read_only_present;
     bool connect_pending;   /* its createSession is among the commits */
     struct mk_link all;     /* server.conns */
@@ -106,10 +107,6 @@ struct load_wait { /* asked for, not done yet */
     bool taken;
     struct store_load rows;
 };
-/* A request that has asked for the disk this often (a listing of a huge cold directory, a multi over
- * many cold znodes) is executed with the core waiting for the disk: what one load brings in may be
- * evicted before the next, and it must end. */
-#define LOADS_IN_VAIN_MAX 4
 /* A request that has asked for the disk this often (a listing of a huge cold directory, a multi over
  * many cold znodes) is executed with the core waiting for the disk: what one load brings in may be
  * evicted before the next, and it must end. */

@@ -247,8 +247,8 @@ static mk_ms monotonic_of(const struct server *server, mk_ms log_time_ms)
         return INT64_MAX;
     }
     mk_ms left_ms = log_time_ms - server->log_time_ms;
-    /* Log time may run a tenth slower than the monotonic clock; never early, and tick again if so. */
-    return server->now.monotonic_ms + (left_ms > 0 ? left_ms + left_ms / 10 + 1 : 0);
+    /* Log time may run a tenth slower than the monotonic clock: then it is looked at once more. */
+    return server->now.monotonic_ms + (left_ms > 0 ? left_ms : 0);
 }
 
 void server_calls_run(struct server *server)
@@ -373,14 +373,16 @@ static void session_ended(struct server *server, mk_session id)
     session_remove(server->sessions, session);
 }
 
-/* The transaction's own request is the first commit at its zxid. (If it has none, a sync may be.) */
+/* The transaction's own request is the first of those that wait for its zxid, behind the caller whose
+ * call it cancels. (If it has none, a sync may be.) */
 static struct request *request_of(struct server *server, mk_zxid zxid)
 {
-    if (server->commits_count == 0) {
-        return NULL;
+    for (size_t i = 0; i < server->commits_count && commit_at(server, i)->zxid == zxid; i++) {
+        if (commit_at(server, i)->kind == COMMIT_REQUEST) {
+            return commit_at(server, i)->request;
+        }
     }
-    struct commit *commit = commit_at(server, 0);
-    return commit->zxid == zxid && commit->kind == COMMIT_REQUEST ? commit->request : NULL;
+    return NULL;
 }
 
 static bool commit_entry(struct server *server, struct mk_bytes entry)

@@ -283,6 +283,9 @@ static void read_who_am_i(struct server *server, struct server_conn *conn,
 
 /* ---- multiRead ---- */
 
+/* One request can ask for one large znode very often: a reply larger than this many frames is refused. */
+#define MULTI_READ_FRAMES_MAX 16
+
 static enum mk_status put_multi_read(struct server *server, struct server_conn *conn,
                                      const struct jute_request *operation,
                                      struct mk_bytes identities)
@@ -317,11 +320,15 @@ static enum mk_status read_multi(struct server *server, struct server_conn *conn
 {
     struct jute_multi_cursor cursor = jute_multi_begin(request);
     struct jute_request operation;
+    size_t reply_bytes_max = (size_t)MULTI_READ_FRAMES_MAX * server->options.frame_bytes_max;
     size_t start = conn->out.len;
     size_t frame = answer_begin(server, conn, request->xid);
 
     while (jute_multi_next(&cursor, &operation)) {
         enum mk_status status = put_multi_read(server, conn, &operation, identities);
+        if (status == MK_OK && conn->out.len - start > reply_bytes_max) {
+            status = MK_BAD_ARGUMENTS;
+        }
         if (status != MK_OK) {
             conn->out.len = start;
             return status;

@@ -272,14 +272,16 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
 
 /* A read, or whatever else changes nothing that is replicated. */
 static enum mk_status other_execute(struct server *server, struct server_conn *conn,
-                                    const struct jute_request *decoded,
-                                    struct identities *identities)
+                                    const struct jute_request *decoded, struct request *queued)
 {
-    if (conn->session == NULL || conn->session->closing) {
+    struct identities *who = queued != NULL ? queued->identities : conn->identities;
+
+    /* What is in the queue is before the closeSession, which may have been prepared already. */
+    if (conn->session == NULL || (conn->session->closing && queued == NULL)) {
         return MK_SESSION_EXPIRED;
     }
     enum mk_status status =
-        server_read_execute(server, conn, decoded, mk_buf_view(&identities->set.bytes));
+        server_read_execute(server, conn, decoded, mk_buf_view(&who->set.bytes));
     if (status == MK_WOULD_BLOCK) {
         server_load_push(server);
     }
@@ -296,8 +298,7 @@ static enum mk_status execute(struct server *server, struct server_conn *conn,
     if (is_write(decoded->op)) {
         status = write_execute(server, conn, decoded, queued);
     } else {
-        status = other_execute(server, conn, decoded,
-                               queued != NULL ? queued->identities : conn->identities);
+        status = other_execute(server, conn, decoded, queued);
     }
     if (status == MK_OK || status == MK_WOULD_BLOCK) {
         return status;
@@ -381,10 +382,13 @@ static bool drain_one(struct server *server, struct server_conn *conn, struct re
         return false;
     }
     bool close_after = request->close_after;
+    int32_t op = request->op;
     put_done_reply(server, conn, request);
     request_pop(server, request);
-    if (close_after) {
+    if (close_after && op == JUTE_CLOSE_SESSION) {
         end_of_session(server, conn);
+    } else if (close_after) {
+        server_conn_end(server, conn); /* the session lives on: what is behind goes unanswered */
     }
     return true;
 }
@@ -411,18 +415,38 @@ static void prepare_waiting_writes(struct server *server, struct server_conn *co
     }
 }
 
-void server_requests_drain(struct server *server, struct server_conn *conn)
+static bool drain_head(struct server *server, struct server_conn *conn)
 {
+    bool any = false;
+
     while (conn->state == CONN_ATTACHED && !conn->blocked && !conn->stalled &&
            !mk_list_empty(&conn->queue)) {
         struct request *head = MK_CONTAINER(conn->queue.next, struct request, in_conn);
         if (!drain_one(server, conn, head)) {
             break;
         }
+        any = true;
     }
-    if (conn->state == CONN_ATTACHED && conn->unprepared > 0 && !conn->stalled) {
-        prepare_waiting_writes(server, conn);
+    return any;
+}
+
+void server_requests_drain(struct server *server, struct server_conn *conn)
+{
+    /* What completes while the queue is walked comes here again; the walk goes on with what it left. */
+    if (conn->draining) {
+        return;
     }
+    conn->draining = true;
+    bool any;
+    do {
+        any = drain_head(server, conn);
+        if (conn->state == CONN_ATTACHED && conn->unprepared > 0 && !conn->stalled) {
+            uint32_t unprepared = conn->unprepared;
+            prepare_waiting_writes(server, conn);
+            any = any || conn->unprepared < unprepared;
+        }
+    } while (any);
+    conn->draining = false;
     update_pause(server, conn);
 }
 

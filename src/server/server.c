@@ -138,7 +138,6 @@ enum mk_status server_recover(struct server *server, mk_zxid zxid, struct mk_byt
                      (unsigned long long)zxid);
         return MK_CORRUPT;
     }
-    zab_time_seen(&server->zab, txn.time_ms);
     enum mk_status status = apply_txn(&server->apply, &txn, NULL, &result);
     if (status != MK_OK) {
         mk_error_set(error, "applying the log's entry 0x%llx failed: %s", (unsigned long long)zxid,
@@ -208,10 +207,12 @@ enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_la
     server->now = now;
     enum mk_status status = time_of_last(server, &time_seen_ms);
     zab_init(&server->zab, log_last);
-    zab_time_seen(&server->zab, time_seen_ms);
+    /* Later than any transaction, so that session ids, which are made of it, are new. */
+    zab_time_seen(&server->zab, time_seen_ms + 1);
     zab_lead(&server->zab, epoch);
     server->log_time_ms = zab_time(&server->zab, now.monotonic_ms, now.wall_ms);
-    server->session_next = session_id_first(server->options.server_id, now.wall_ms);
+    /* Not from wall time, which steps back: who holds an old session's id must not get another's. */
+    server->session_next = session_id_first(server->options.server_id, server->log_time_ms);
     server->checkpoint_at_ms = now.monotonic_ms;
     store_speculative_reset(server->store);
     store_view_blocking(store_committed(server->store), true);
@@ -221,9 +222,9 @@ enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_la
     if (status == MK_OK && server->options.recipes) {
         store_view_blocking(store_speculative(server->store), true);
         status = install_catalogue(server);
-        server->calls_alive = store_totals(server->store)->calls > 0;
-        server->calls_due_ms = now.monotonic_ms;
     }
+    server->calls_alive = store_totals(server->store)->calls > 0;
+    server->calls_due_ms = now.monotonic_ms;
     store_view_blocking(store_speculative(server->store), false);
     server->serving = status == MK_OK;
     return status;

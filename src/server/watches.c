@@ -67,48 +67,63 @@ static enum tree_watch kind_of(int list)
     }
 }
 
-static enum mk_status set_one(struct server *server, struct server_conn *conn, int list,
-                              struct mk_bytes path, mk_zxid since)
+/* An event for each path, or 0, in the order of the lists. */
+static enum mk_status find_missed(struct server *server, const struct jute_request *request,
+                                  struct mk_buf *events)
 {
-    struct store_znode znode;
-    enum mk_status status = MK_NO_NODE;
-
-    if (list <= LIST_CHILD) {
-        status = store_znode_read(store_committed(server->store), path, false, &znode);
-        if (status == MK_WOULD_BLOCK || status >= MK_IO) {
-            return status;
-        }
-    }
-    int event = missed(list, status, &znode, since);
-    if (event == 0) {
-        server_watch_put(server, conn, path, kind_of(list));
-    } else {
-        jute_notification(&conn->out, -1, (enum jute_event)event, path);
-        server->stats.packets_sent++;
-        conn->sent++;
-    }
-    return MK_OK;
-}
-
-enum mk_status server_watches_set(struct server *server, struct server_conn *conn,
-                                  const struct jute_request *request)
-{
-    size_t start = conn->out.len;
     struct mk_bytes path;
 
     for (int list = 0; list < JUTE_LISTS_MAX; list++) {
         struct jute_strings_cursor cursor = jute_strings_begin(request->lists[list]);
         while (jute_strings_next(&cursor, &path)) {
-            enum mk_status status = path.data == NULL
-                                        ? MK_OK
-                                        : set_one(server, conn, list, path, request->relative_zxid);
-            if (status != MK_OK) {
-                /* The disk is needed: begin again then. Watches set so far are set again, events
-                 * written so far were not sent. */
-                conn->out.len = start;
+            struct store_znode znode;
+            enum mk_status status = MK_NO_NODE;
+            if (list <= LIST_CHILD && path.data != NULL) {
+                status = store_znode_read(store_committed(server->store), path, false, &znode);
+            }
+            if (status == MK_WOULD_BLOCK || status >= MK_IO) {
                 return status;
             }
+            mk_buf_put_u8(events, (uint8_t)missed(list, status, &znode, request->relative_zxid));
         }
+    }
+    return MK_OK;
+}
+
+static void set_or_tell(struct server *server, struct server_conn *conn, int list,
+                        struct mk_bytes path, int event)
+{
+    if (event == 0) {
+        server_watch_put(server, conn, path, kind_of(list));
+        return;
+    }
+    jute_notification(&conn->out, -1, (enum jute_event)event, path);
+    server->stats.packets_sent++;
+    conn->sent++;
+}
+
+/* All is read before anything is set: a request that has to wait for the disk is executed again, and a
+ * watch that it had set by then could fire in between, and be told a second time. */
+enum mk_status server_watches_set(struct server *server, struct server_conn *conn,
+                                  const struct jute_request *request)
+{
+    struct mk_buf events = {0};
+    struct mk_bytes path;
+    size_t at = 0;
+    enum mk_status status = find_missed(server, request, &events);
+
+    for (int list = 0; status == MK_OK && list < JUTE_LISTS_MAX; list++) {
+        struct jute_strings_cursor cursor = jute_strings_begin(request->lists[list]);
+        while (jute_strings_next(&cursor, &path)) {
+            int event = events.data[at++];
+            if (path.data != NULL) {
+                set_or_tell(server, conn, list, path, event);
+            }
+        }
+    }
+    mk_buf_free(&events);
+    if (status != MK_OK) {
+        return status;
     }
     size_t frame = server_reply_begin(server, conn, request->xid, store_applied(server->store), 0);
     server_reply_end(server, conn, frame);

@@ -77,8 +77,9 @@ void sim_check_ended(struct sim_check *check, mk_session id)
 {
     struct sim_session *session = sim_model_session(&check->model, id);
 
-    if (session != NULL) {
+    if (session != NULL && !session->close_claimed) {
         session->close_claimed = true;
+        session->claimed_at = check->model.zxid;
     }
 }
 

@@ -24,14 +24,14 @@ struct sim_op {
     mk_session session;
     struct sim_identities identities; /* in force when it was received */
     mk_zxid received_zxid;
-    uint64_t number;  /* of all the requests received: one connection's commit in this order */
+    uint64_t number; /* of all the requests received: one connection's commit in this order */
     bool committed;
-    mk_zxid zxid;     /* of its transaction */
-    int32_t error;    /* its reply */
+    mk_zxid zxid;  /* of its transaction */
+    int32_t error; /* its reply */
     bool body_known;
     struct mk_buf body;
-    bool parked;      /* a call that waits: others' replies may overtake its own */
-    mk_zxid call;     /* the number of the call that it made */
+    bool parked;  /* a call that waits: others' replies may overtake its own */
+    mk_zxid call; /* the number of the call that it made */
 };
 
 struct sim_expected_event {
@@ -46,7 +46,7 @@ struct sim_events {
 
 enum { SIM_WATCH_DATA, SIM_WATCH_CHILD, SIM_WATCH_PERSISTENT, SIM_WATCH_RECURSIVE, SIM_WATCHES };
 
-struct sim_paths { /* a set */
+struct sim_paths {         /* a set */
     struct mk_bytes *list; /* owned */
     size_t count, cap;
 };
@@ -93,9 +93,9 @@ struct sim_call { /* a parked call, from its record in the model */
 };
 
 struct sim_lock {
-    struct mk_bytes path; /* owned */
-    mk_zxid fence;        /* of the last grant */
-    uint64_t born;        /* of the ticket that got it */
+    struct mk_bytes path;   /* owned */
+    mk_zxid fence;          /* of the last grant */
+    uint64_t born;          /* of the ticket that got it */
     struct mk_bytes ticket; /* owned */
 };
 

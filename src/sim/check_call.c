@@ -86,8 +86,8 @@ static struct sim_lock *lock_of(struct sim_check *check, struct mk_bytes path)
             return &check->locks[i];
         }
     }
-    check->locks = grown(check->locks, check->locks_count, &check->locks_cap,
-                         sizeof(*check->locks));
+    check->locks =
+        grown(check->locks, check->locks_count, &check->locks_cap, sizeof(*check->locks));
     struct sim_lock *lock = &check->locks[check->locks_count++];
     *lock = (struct sim_lock){.path = copy_of(path), .ticket = copy_of(MK_BYTES(""))};
     return lock;
@@ -141,7 +141,7 @@ static void granted(struct sim_check *check, struct mk_bytes path, mk_zxid fence
 
 /* ---- Results ---- */
 
-struct result { /* of a call's reply body, or of a call node's JSON */
+struct result {            /* of a call's reply body, or of a call node's JSON */
     struct mk_bytes error; /* null: it returned */
     struct mk_bytes value;
 };
@@ -193,8 +193,8 @@ static void returned(struct sim_check *check, mk_session session, struct mk_byte
     if (ticket.data != NULL && fence.data != NULL) {
         granted(check, ticket, number_of(fence), session);
     } else if (!mk_bytes_equal(value, MK_BYTES("true"))) {
-        sim_check_fail(check, "a call of session 0x%llx returned %.*s",
-                       (unsigned long long)session, (int)value.len, (const char *)value.data);
+        sim_check_fail(check, "a call of session 0x%llx returned %.*s", (unsigned long long)session,
+                       (int)value.len, (const char *)value.data);
     }
 }
 
@@ -301,8 +301,7 @@ static void record_written(struct sim_check *check, mk_zxid number, struct mk_by
     struct tree_call record;
 
     if (data.data == NULL || tree_call_decode(data, &record) != MK_OK) {
-        sim_check_fail(check, "the record of call 0x%llx is malformed",
-                       (unsigned long long)number);
+        sim_check_fail(check, "the record of call 0x%llx is malformed", (unsigned long long)number);
         return;
     }
     if (call == NULL) {
@@ -445,9 +444,8 @@ static void follow_plain(struct sim_check *check, const struct jute_txn *part, s
     mk_buf_put_field(&op->body, MK_BYTES_NULL);
     mk_buf_put_field(&op->body, MK_BYTES_NULL);
     struct mk_buf value = {0};
-    mk_buf_printf(&value, "{\"fence\":%lld,\"ticket\":\"%.*s\"}",
-                  (long long)check->model.zxid, (int)part->path.len,
-                  (const char *)part->path.data);
+    mk_buf_printf(&value, "{\"fence\":%lld,\"ticket\":\"%.*s\"}", (long long)check->model.zxid,
+                  (int)part->path.len, (const char *)part->path.data);
     mk_buf_put_field(&op->body, mk_buf_view(&value));
     mk_buf_free(&value);
     op->body_known = true;
@@ -594,8 +592,9 @@ void sim_calls_quiet(struct sim_check *check, mk_ms log_time_ms)
         const struct sim_znode *znode = check->model.znodes[i];
         struct mk_bytes name = MK_BYTES("/lock-");
         size_t at = znode->path.len < name.len + 10 ? 0 : znode->path.len - name.len - 10;
-        if (at > 0 && memcmp(znode->path.data + at, name.data, name.len) == 0 &&
-            !is_granted(check, znode) && !is_waiting(check, znode)) {
+        if (at > 0 && sim_owner_session(&check->model, znode->owner) != 0 &&
+            memcmp(znode->path.data + at, name.data, name.len) == 0 && !is_granted(check, znode) &&
+            !is_waiting(check, znode)) {
             sim_check_fail(check, "the ticket %.*s is nobody's", (int)znode->path.len,
                            (const char *)znode->path.data);
         }

@@ -7,8 +7,7 @@
 
 static void fail_txn(struct sim_check *check, const struct jute_txn *txn, const char *what)
 {
-    sim_check_fail(check,
-                   "transaction 0x%llx of session 0x%llx cxid=%d type=%d path=%.*s: %s",
+    sim_check_fail(check, "transaction 0x%llx of session 0x%llx cxid=%d type=%d path=%.*s: %s",
                    (unsigned long long)txn->zxid, (unsigned long long)txn->client_id,
                    (int)txn->cxid, (int)txn->type, (int)txn->path.len,
                    txn->path.data == NULL ? "" : (const char *)txn->path.data, what);
@@ -29,8 +28,8 @@ static void commit_create_session(struct sim_check *check, const struct jute_txn
             check->connecting_count * sizeof(*check->connecting));
     memmove(check->connecting_timeouts, check->connecting_timeouts + 1,
             check->connecting_count * sizeof(*check->connecting_timeouts));
-    if (txn->client_id == 0 || sim_model_session(&check->model, txn->client_id) != NULL) {
-        fail_txn(check, txn, "this session is there already");
+    if (txn->client_id == 0 || sim_model_session_known(&check->model, txn->client_id)) {
+        fail_txn(check, txn, "there was a session with this id before");
         return;
     }
     if (txn->timeout_ms != timeout_ms) {
@@ -136,8 +135,7 @@ static const char *do_part(struct sim_check *check, const struct jute_txn *part)
     switch (part->type) {
     case JUTE_CREATE:
     case JUTE_CREATE2:
-    case JUTE_CREATE_CONTAINER:
-        return do_create(check, part);
+    case JUTE_CREATE_CONTAINER: return do_create(check, part);
     case JUTE_DELETE:
         znode = sim_model_find(&check->model, part->path);
         if (znode == NULL || znode->children > 0) {
@@ -152,8 +150,7 @@ static const char *do_part(struct sim_check *check, const struct jute_txn *part)
         }
         (void)sim_model_set_data(&check->model, part->path, part->data);
         return NULL;
-    default:
-        return "it has a part that no call can have";
+    default: return "it has a part that no call can have";
     }
 }
 
@@ -236,17 +233,16 @@ static void commit_op(struct sim_check *check, const struct jute_txn *txn, struc
         if (!mk_bytes_equal(entry, mk_buf_view(&check->txn))) {
             struct jute_txn expected;
             bool known = jute_txn_decode(mk_buf_view(&check->txn), &expected) == MK_OK;
-            sim_check_fail(check,
-                           "transaction 0x%llx of session 0x%llx xid=%d op=%d path=%.*s is not "
-                           "what it must be: type=%d error=%d path=%.*s, expected type=%d "
-                           "error=%d path=%.*s",
-                           (unsigned long long)txn->zxid, (unsigned long long)txn->client_id,
-                           (int)txn->cxid, (int)op->request.op, (int)op->request.path.len,
-                           (const char *)op->request.path.data, (int)txn->type,
-                           (int)txn->error, (int)txn->path.len, (const char *)txn->path.data,
-                           known ? (int)expected.type : 0, known ? (int)expected.error : 0,
-                           known ? (int)expected.path.len : 0,
-                           known ? (const char *)expected.path.data : "");
+            sim_check_fail(
+                check,
+                "transaction 0x%llx of session 0x%llx xid=%d op=%d path=%.*s is not "
+                "what it must be: type=%d error=%d path=%.*s, expected type=%d "
+                "error=%d path=%.*s",
+                (unsigned long long)txn->zxid, (unsigned long long)txn->client_id, (int)txn->cxid,
+                (int)op->request.op, (int)op->request.path.len, (const char *)op->request.path.data,
+                (int)txn->type, (int)txn->error, (int)txn->path.len, (const char *)txn->path.data,
+                known ? (int)expected.type : 0, known ? (int)expected.error : 0,
+                known ? (int)expected.path.len : 0, known ? (const char *)expected.path.data : "");
         }
     }
     check->stats.errors += op->error != 0;
@@ -259,12 +255,8 @@ static void commit_own(struct sim_check *check, const struct jute_txn *txn, stru
     const struct sim_znode *znode;
 
     switch (txn->type) {
-    case JUTE_CREATE_SESSION:
-        commit_create_session(check, txn);
-        break;
-    case JUTE_CLOSE_SESSION:
-        commit_close_session(check, txn, entry, NULL);
-        break;
+    case JUTE_CREATE_SESSION: commit_create_session(check, txn); break;
+    case JUTE_CLOSE_SESSION: commit_close_session(check, txn, entry, NULL); break;
     case JUTE_MULTI:
         if (txn->cxid != 0) {
             fail_txn(check, txn, "no such request is open");
@@ -280,9 +272,7 @@ static void commit_own(struct sim_check *check, const struct jute_txn *txn, stru
         }
         sim_model_delete(&check->model, txn->path);
         break;
-    default:
-        fail_txn(check, txn, "no such request is open");
-        break;
+    default: fail_txn(check, txn, "no such request is open"); break;
     }
 }
 

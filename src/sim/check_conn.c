@@ -29,10 +29,8 @@ static bool is_write(int32_t op)
     case JUTE_SET_ACL:
     case JUTE_MULTI:
     case JUTE_CALL:
-    case JUTE_CLOSE_SESSION:
-        return true;
-    default:
-        return false;
+    case JUTE_CLOSE_SESSION: return true;
+    default: return false;
     }
 }
 
@@ -108,8 +106,8 @@ static void connecting_push(struct sim_check *check, struct sim_check_conn *conn
 {
     if (check->connecting_count == check->connecting_cap) {
         check->connecting_cap = check->connecting_cap * 2 + 16;
-        check->connecting = mk_realloc(check->connecting,
-                                       check->connecting_cap * sizeof(*check->connecting));
+        check->connecting =
+            mk_realloc(check->connecting, check->connecting_cap * sizeof(*check->connecting));
         check->connecting_timeouts =
             mk_realloc(check->connecting_timeouts,
                        check->connecting_cap * sizeof(*check->connecting_timeouts));

@@ -196,15 +196,10 @@ static void watch_of_read(struct sim_check_conn *conn, const struct sim_op *op, 
     }
     switch (request->op) {
     case JUTE_EXISTS:
-    case JUTE_GET_DATA:
-        sim_watch_add(conn, SIM_WATCH_DATA, request->path);
-        break;
+    case JUTE_GET_DATA: sim_watch_add(conn, SIM_WATCH_DATA, request->path); break;
     case JUTE_GET_CHILDREN:
-    case JUTE_GET_CHILDREN2:
-        sim_watch_add(conn, SIM_WATCH_CHILD, request->path);
-        break;
-    default:
-        break;
+    case JUTE_GET_CHILDREN2: sim_watch_add(conn, SIM_WATCH_CHILD, request->path); break;
+    default: break;
     }
 }
 
@@ -230,8 +225,11 @@ static void check_read(struct reply *reply, struct sim_op *op)
 
 static unsigned watch_kinds(int32_t type)
 {
-    static const unsigned kinds[] = {0, 1u << SIM_WATCH_CHILD, 1u << SIM_WATCH_DATA,
-                                     (1u << SIM_WATCHES) - 1, 1u << SIM_WATCH_PERSISTENT,
+    static const unsigned kinds[] = {0,
+                                     1u << SIM_WATCH_CHILD,
+                                     1u << SIM_WATCH_DATA,
+                                     (1u << SIM_WATCHES) - 1,
+                                     1u << SIM_WATCH_PERSISTENT,
                                      1u << SIM_WATCH_RECURSIVE};
     return type < 1 || type > 5 ? 0 : kinds[type];
 }
@@ -301,9 +299,7 @@ static void check_by_op(struct reply *reply, struct sim_op *op)
             fail_op(reply, op, "an auth packet was answered wrongly");
         }
         break;
-    case JUTE_SYNC:
-        check_sync(reply, op);
-        break;
+    case JUTE_SYNC: check_sync(reply, op); break;
     case JUTE_SET_WATCHES:
     case JUTE_SET_WATCHES2:
         if (!at_state(reply) || !answers(reply, 0, MK_BYTES(""))) {
@@ -312,15 +308,9 @@ static void check_by_op(struct reply *reply, struct sim_op *op)
         sim_watches_set(reply->check, reply->conn, &op->request);
         break;
     case JUTE_CHECK_WATCHES:
-    case JUTE_REMOVE_WATCHES:
-        check_watch_handling(reply, op);
-        break;
-    case JUTE_ADD_WATCH:
-        check_add_watch(reply, op);
-        break;
-    case JUTE_CALL:
-        sim_call_replied(reply->check, op, &reply->wire);
-        break;
+    case JUTE_REMOVE_WATCHES: check_watch_handling(reply, op); break;
+    case JUTE_ADD_WATCH: check_add_watch(reply, op); break;
+    case JUTE_CALL: sim_call_replied(reply->check, op, &reply->wire); break;
     default:
         if (mk_list_empty(&op->in_check) && !op->committed) {
             check_read(reply, op);
@@ -355,8 +345,7 @@ static bool may_wait(const struct sim_check *check, const struct sim_op *op)
 }
 
 /* NULL: it is none's turn, as of this transaction. */
-static struct sim_op *op_answered(struct sim_check *check, struct sim_check_conn *conn,
-                                  int32_t xid)
+static struct sim_op *op_answered(struct sim_check *check, struct sim_check_conn *conn, int32_t xid)
 {
     struct mk_link *link;
 
@@ -403,8 +392,8 @@ static void check_zxid(struct reply *reply)
         const struct sim_expected_event *event = &conn->events.list[conn->events.first];
         sim_check_fail(reply->check,
                        "session 0x%llx: the reply to xid %d overtakes event %d of %.*s",
-                       (unsigned long long)conn->session, (int)reply->wire.xid,
-                       (int)event->event, (int)event->path.len, (const char *)event->path.data);
+                       (unsigned long long)conn->session, (int)reply->wire.xid, (int)event->event,
+                       (int)event->path.len, (const char *)event->path.data);
     }
 }
 
@@ -480,17 +469,15 @@ static void fail_left_over(struct sim_check *check, struct sim_check_conn *conn)
     const struct mk_buf *output = server_conn_output(conn->server);
     const uint8_t *frame = output->data + conn->checked;
     struct jute_reply wire = {0};
-    struct sim_op *next = mk_list_empty(&conn->ops)
-                              ? NULL
-                              : MK_CONTAINER(conn->ops.next, struct sim_op, in_conn);
+    struct sim_op *next =
+        mk_list_empty(&conn->ops) ? NULL : MK_CONTAINER(conn->ops.next, struct sim_op, in_conn);
 
     (void)jute_reply_decode(mk_bytes_of(frame + 4, mk_load_u32(frame)), &wire);
     sim_check_fail(check,
                    "session 0x%llx was sent xid %d as of 0x%llx, when the state was at 0x%llx and "
                    "the next reply that of xid %d (op %d)",
-                   (unsigned long long)conn->session, (int)wire.xid,
-                   (unsigned long long)wire.zxid, (unsigned long long)check->model.zxid,
-                   next == NULL ? 0 : (int)next->request.xid,
+                   (unsigned long long)conn->session, (int)wire.xid, (unsigned long long)wire.zxid,
+                   (unsigned long long)check->model.zxid, next == NULL ? 0 : (int)next->request.xid,
                    next == NULL ? 0 : (int)next->request.op);
 }
 

@@ -170,17 +170,15 @@ static int missed(const struct sim_model *model, int list, struct mk_bytes path,
 
     switch (list) {
     case 0:
-        return znode == NULL           ? JUTE_EVENT_DELETED
+        return znode == NULL          ? JUTE_EVENT_DELETED
                : znode->mzxid > since ? JUTE_EVENT_DATA_CHANGED
                                       : 0;
-    case 1:
-        return znode != NULL ? JUTE_EVENT_CREATED : 0;
+    case 1: return znode != NULL ? JUTE_EVENT_CREATED : 0;
     case 2:
-        return znode == NULL           ? JUTE_EVENT_DELETED
+        return znode == NULL          ? JUTE_EVENT_DELETED
                : znode->pzxid > since ? JUTE_EVENT_CHILDREN_CHANGED
                                       : 0;
-    default:
-        return 0;
+    default: return 0;
     }
 }
 
@@ -219,8 +217,9 @@ void sim_watches_set(struct sim_check *check, struct sim_check_conn *conn,
     }
     if (conn->found.first < conn->found.count) {
         const struct sim_expected_event *extra = &conn->found.list[conn->found.first];
-        sim_check_fail(check, "setWatches of session 0x%llx told event %d of %.*s, and it is not so",
-                       (unsigned long long)conn->session, (int)extra->event,
-                       (int)extra->path.len, (const char *)extra->path.data);
+        sim_check_fail(check,
+                       "setWatches of session 0x%llx told event %d of %.*s, and it is not so",
+                       (unsigned long long)conn->session, (int)extra->event, (int)extra->path.len,
+                       (const char *)extra->path.data);
     }
 }

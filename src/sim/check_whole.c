@@ -9,8 +9,7 @@ static const char *differs(const struct sim_znode *znode, const struct store_zno
     struct mk_bytes acl = stored->acl.data == NULL ? open : stored->acl;
     const struct tree_stat *stat = &stored->stat;
 
-    if (stat->czxid != znode->czxid || stat->mzxid != znode->mzxid ||
-        stat->pzxid != znode->pzxid) {
+    if (stat->czxid != znode->czxid || stat->mzxid != znode->mzxid || stat->pzxid != znode->pzxid) {
         return "its zxids";
     }
     if (stat->ctime_ms != znode->ctime_ms || stat->mtime_ms != znode->mtime_ms) {
@@ -69,15 +68,14 @@ void sim_check_store(struct sim_check *check, struct store *store)
     store_view_blocking(store_committed(store), true);
     if (store_applied(store) != model->zxid) {
         sim_check_fail(check, "the store is at 0x%llx and the model at 0x%llx",
-                       (unsigned long long)store_applied(store),
-                       (unsigned long long)model->zxid);
+                       (unsigned long long)store_applied(store), (unsigned long long)model->zxid);
     }
     if (store_totals(store)->znodes != (int64_t)model->znodes_count ||
         store_totals(store)->sessions != (int64_t)model->sessions_count) {
-        sim_check_fail(check, "the store counts %lld znodes and %lld sessions, the model %zu and %zu",
-                       (long long)store_totals(store)->znodes,
-                       (long long)store_totals(store)->sessions, model->znodes_count,
-                       model->sessions_count);
+        sim_check_fail(
+            check, "the store counts %lld znodes and %lld sessions, the model %zu and %zu",
+            (long long)store_totals(store)->znodes, (long long)store_totals(store)->sessions,
+            model->znodes_count, model->sessions_count);
     }
     for (size_t i = 0; i < model->znodes_count; i++) {
         compare_znode(check, store, model->znodes[i]);
@@ -98,8 +96,7 @@ static void ephemerals_quiet(struct sim_check *check)
         if (owner != 0 && sim_model_session(model, owner) == NULL) {
             sim_check_fail(check, "%.*s is an ephemeral of session 0x%llx, which has ended",
                            (int)model->znodes[i]->path.len,
-                           (const char *)model->znodes[i]->path.data,
-                           (unsigned long long)owner);
+                           (const char *)model->znodes[i]->path.data, (unsigned long long)owner);
         }
     }
 }
@@ -128,8 +125,9 @@ static void sessions_quiet(struct sim_check *check)
         const struct sim_session *session = check->model.sessions[i];
         mk_ms silent_ms = check->now_ms - session->heard_ms;
         if (session->close_claimed) {
-            sim_check_fail(check, "somebody was told that session 0x%llx has ended, and it lives",
-                           (unsigned long long)session->id);
+            sim_check_fail(
+                check, "somebody was told at 0x%llx that session 0x%llx has ended, and it lives",
+                (unsigned long long)session->claimed_at, (unsigned long long)session->id);
         }
         if (silent_ms > session->timeout_now_ms + slack_ms) {
             sim_check_fail(check, "session 0x%llx was silent for %lld ms and has not expired",

@@ -78,8 +78,7 @@ void sim_client_send_frame(struct sim_client *client, struct mk_bytes frame)
     sim_link_send(client->link, frame);
 }
 
-static struct sim_pending *note_sent(struct sim_client *client,
-                                     const struct jute_request *request)
+static struct sim_pending *note_sent(struct sim_client *client, const struct jute_request *request)
 {
     struct sim_pending *pending = pending_push(client);
 
@@ -173,8 +172,8 @@ static void send_connect(struct sim_client *client)
     struct mk_buf frame = {0};
     struct jute_connect connect = {
         .last_zxid_seen = client->zxid_seen,
-        .timeout_ms = (int32_t)(sim_one_in(run, 10) ? sim_below(run, 5000)
-                                                    : 300 + sim_below(run, 900)),
+        .timeout_ms =
+            (int32_t)(sim_one_in(run, 10) ? sim_below(run, 5000) : 300 + sim_below(run, 900)),
         .session_id = client->session,
         .password = mk_bytes_of(client->password, sizeof(client->password)),
         .read_only_present = !sim_one_in(run, 4),
@@ -231,8 +230,7 @@ static void send_watches(struct sim_client *client)
             any = true;
         }
         request.lists[list].count = (int32_t)client->watches[list].count;
-        request.lists[list].bytes =
-            lists[list].len > 0 ? mk_buf_view(&lists[list]) : MK_BYTES("");
+        request.lists[list].bytes = lists[list].len > 0 ? mk_buf_view(&lists[list]) : MK_BYTES("");
     }
     if (any) {
         (void)sim_client_send(client, &request);
@@ -315,8 +313,8 @@ static void keep_call(struct sim_client *client, struct sim_pending *pending)
 {
     if (client->unanswered_count == client->unanswered_cap) {
         client->unanswered_cap = client->unanswered_cap * 2 + 8;
-        client->unanswered = mk_realloc(
-            client->unanswered, client->unanswered_cap * sizeof(*client->unanswered));
+        client->unanswered =
+            mk_realloc(client->unanswered, client->unanswered_cap * sizeof(*client->unanswered));
     }
     client->unanswered[client->unanswered_count++] = *pending;
 }
@@ -342,8 +340,7 @@ void sim_client_lost(struct sim_client *client)
         sim_event_cancel(run, &client->act_event);
         return;
     }
-    sim_event_at(run, &client->act_event,
-                 (mk_ms)sim_below(run, sim_one_in(run, 8) ? 3000 : 100));
+    sim_event_at(run, &client->act_event, (mk_ms)sim_below(run, sim_one_in(run, 8) ? 3000 : 100));
 }
 
 /* ---- Frames that come ---- */
@@ -389,8 +386,7 @@ void sim_client_frame(struct sim_client *client, struct mk_bytes frame)
         return;
     }
     if (jute_reply_decode(frame, &reply) != MK_OK) {
-        sim_check_fail(&client->run->check, "client %d received a malformed reply",
-                       client->number);
+        sim_check_fail(&client->run->check, "client %d received a malformed reply", client->number);
         return;
     }
     if (reply.xid == JUTE_XID_NOTIFICATION) {
@@ -435,8 +431,7 @@ static void act_happens(struct sim_run *run, void *owner)
     }
     if (client->link == NULL) {
         open_link(client);
-    } else if (run->now_ms - client->heard_ms > patience_ms &&
-               client->sent_ms > client->heard_ms) {
+    } else if (run->now_ms - client->heard_ms > patience_ms && client->sent_ms > client->heard_ms) {
         sim_log(run, "client %d hears nothing", client->number);
         sim_link_hang_up(client->link);
         return; /* which has set the next event */

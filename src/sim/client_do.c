@@ -50,8 +50,15 @@ static void choose_old_path(struct sim_client *client, struct mk_buf *path)
 
 static struct mk_bytes choose_path(struct sim_client *client, struct mk_buf *path)
 {
-    static const char *const odd[] = {"", "a", "/a0/", "/a0//b0", "/a0/./b0", "/zookeeper",
-                                      "/zookeeper/config", SIM_CALLS_PATH, "/a0/\x01"};
+    static const char *const odd[] = {"",
+                                      "a",
+                                      "/a0/",
+                                      "/a0//b0",
+                                      "/a0/./b0",
+                                      "/zookeeper",
+                                      "/zookeeper/config",
+                                      SIM_CALLS_PATH,
+                                      "/a0/\x01"};
     struct sim_run *run = client->run;
 
     if (sim_one_in(run, 60)) {
@@ -133,9 +140,9 @@ static struct jute_request some_create(struct sim_client *client, struct argumen
     static const struct {
         int32_t op, flags;
     } kinds[] = {
-        {JUTE_CREATE, 0},  {JUTE_CREATE, 0},           {JUTE_CREATE, 1},  {JUTE_CREATE, 2},
-        {JUTE_CREATE, 3},  {JUTE_CREATE2, 0},          {JUTE_CREATE2, 1}, {JUTE_CREATE2, 2},
-        {JUTE_CREATE2, 3}, {JUTE_CREATE_CONTAINER, 4}, {JUTE_CREATE, 4},  {JUTE_CREATE_TTL, 5},
+        {JUTE_CREATE, 0},     {JUTE_CREATE, 0},           {JUTE_CREATE, 1},  {JUTE_CREATE, 2},
+        {JUTE_CREATE, 3},     {JUTE_CREATE2, 0},          {JUTE_CREATE2, 1}, {JUTE_CREATE2, 2},
+        {JUTE_CREATE2, 3},    {JUTE_CREATE_CONTAINER, 4}, {JUTE_CREATE, 4},  {JUTE_CREATE_TTL, 5},
         {JUTE_CREATE_TTL, 6},
     };
     struct sim_run *run = client->run;
@@ -159,6 +166,10 @@ static struct jute_request some_create(struct sim_client *client, struct argumen
     }
     if (sim_one_in(run, 60)) {
         (void)choose_path(client, &arguments->path);
+    }
+    if (sim_path_below(mk_buf_view(&arguments->path), MK_BYTES("/locks"))) {
+        /* Nobody forges a ticket: a znode of that name and of another owner is no lock's business. */
+        mk_buf_append_bytes(&arguments->path, MK_BYTES("x"));
     }
     request.path = mk_buf_view(&arguments->path);
     return request;
@@ -188,8 +199,8 @@ static struct jute_request some_check(struct sim_client *client, struct argument
 
 static void do_create(struct sim_client *client, struct arguments *arguments)
 {
-    struct jute_request request = many_znodes(client) ? some_delete(client, arguments)
-                                                      : some_create(client, arguments);
+    struct jute_request request =
+        many_znodes(client) ? some_delete(client, arguments) : some_create(client, arguments);
 
     if (sim_one_in(client->run, 100) && request.op != JUTE_DELETE) {
         request.flags = (int32_t)sim_below(client->run, 9) - 1;
@@ -254,10 +265,10 @@ static void do_multi(struct sim_client *client, struct arguments *arguments)
 
 static void do_read(struct sim_client *client, struct arguments *arguments)
 {
-    static const int32_t ops[] = {JUTE_EXISTS,        JUTE_EXISTS,  JUTE_GET_DATA,
-                                  JUTE_GET_DATA,      JUTE_GET_ACL, JUTE_GET_CHILDREN,
-                                  JUTE_GET_CHILDREN2, JUTE_GET_ALL_CHILDREN_NUMBER,
-                                  JUTE_GET_EPHEMERALS};
+    static const int32_t ops[] = {
+        JUTE_EXISTS,        JUTE_EXISTS,       JUTE_GET_DATA,      JUTE_GET_DATA,
+        JUTE_GET_ACL,       JUTE_GET_CHILDREN, JUTE_GET_CHILDREN2, JUTE_GET_ALL_CHILDREN_NUMBER,
+        JUTE_GET_EPHEMERALS};
     struct sim_run *run = client->run;
     struct jute_request request = {.op = ops[sim_below(run, MK_COUNT(ops))],
                                    .path = choose_path(client, &arguments->path),
@@ -355,7 +366,7 @@ static struct mk_bytes acquire_arguments(struct sim_client *client, struct argum
     struct mk_buf *json = &arguments->data;
 
     json->len = 0;
-    mk_buf_printf(json, "{\"path\":\"/locks/l%d\"", (int)sim_below(run, 3));
+    mk_buf_printf(json, "{\"path\":\"/locks/l%d\"", (int)sim_below(run, run->locks));
     if (!sim_one_in(run, 3)) {
         mk_buf_printf(json, ",\"timeout\":\"%dms\"", (int)sim_below(run, 1000));
     }
@@ -385,15 +396,16 @@ static void do_call(struct sim_client *client, struct arguments *arguments)
     struct sim_run *run = client->run;
     bool release = client->tickets.count > 0 ? !sim_one_in(run, 3) : sim_one_in(run, 20);
     int64_t call_id = sim_one_in(run, 6) ? 0 : ++client->call_id;
-    struct mk_bytes json = release ? release_arguments(client, arguments)
-                                   : acquire_arguments(client, arguments);
+    struct mk_bytes json =
+        release ? release_arguments(client, arguments) : acquire_arguments(client, arguments);
 
     if (sim_one_in(run, 60)) {
         json = MK_BYTES("{\"nonsense\":1}");
     }
-    sim_client_call(client, sim_one_in(run, 100) ? "lock.nosuch"
-                            : release            ? "lock.release"
-                                                 : "lock.acquire",
+    sim_client_call(client,
+                    sim_one_in(run, 100) ? "lock.nosuch"
+                    : release            ? "lock.release"
+                                         : "lock.acquire",
                     call_id, json);
 }
 
@@ -408,8 +420,8 @@ static void make_node(struct sim_client *client, struct arguments *arguments)
     };
     request.path = release ? MK_BYTES(SIM_CALLS_PATH "/lock.release-")
                            : MK_BYTES(SIM_CALLS_PATH "/lock.acquire-");
-    request.data = release ? release_arguments(client, arguments)
-                           : acquire_arguments(client, arguments);
+    request.data =
+        release ? release_arguments(client, arguments) : acquire_arguments(client, arguments);
     (void)sim_client_send(client, &request);
 }
 
@@ -442,7 +454,7 @@ static void do_raw_lock(struct sim_client *client, struct arguments *arguments)
         .acl = MK_BYTES("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone"),
     };
     arguments->path.len = 0;
-    mk_buf_printf(&arguments->path, "/locks/l%d/raw%s", (int)sim_below(run, 3),
+    mk_buf_printf(&arguments->path, "/locks/l%d/raw%s", (int)sim_below(run, run->locks),
                   sim_one_in(run, 2) ? "-lock-" : "__lock__");
     request.path = mk_buf_view(&arguments->path);
     (void)sim_client_send(client, &request);
@@ -450,34 +462,37 @@ static void do_raw_lock(struct sim_client *client, struct arguments *arguments)
 
 /* ---- The choice ---- */
 
+static const struct {
+    unsigned weight;
+    void (*act)(struct sim_client *client, struct arguments *arguments);
+} acts[] = {
+    {20, do_create}, {10, do_delete}, {14, do_set},       {4, do_set_acl},
+    {8, do_multi},   {24, do_read},   {2, do_multi_read}, {5, do_watch},
+    {5, do_other},   {14, do_call},   {6, do_node},       {2, do_raw_lock},
+};
+
+void sim_client_choose(struct sim_run *run)
+{
+    MK_ASSERT(MK_COUNT(acts) <= SIM_ACTS_MAX);
+
+    for (size_t i = 0; i < MK_COUNT(acts); i++) {
+        run->act_weights[i] = acts[i].weight;
+    }
+    sim_weights_taste(run, run->act_weights, MK_COUNT(acts));
+    run->locks = 1 + sim_below(run, 3);
+}
+
 void sim_client_do(struct sim_client *client)
 {
-    static const struct {
-        unsigned weight;
-        void (*act)(struct sim_client *client, struct arguments *arguments);
-    } acts[] = {
-        {20, do_create}, {10, do_delete},   {14, do_set},   {4, do_set_acl}, {8, do_multi},
-        {24, do_read},   {2, do_multi_read}, {5, do_watch}, {5, do_other},   {14, do_call},
-        {6, do_node},    {2, do_raw_lock},
-    };
     struct sim_run *run = client->run;
     struct arguments arguments = {{0}};
-    uint64_t total = 0;
+    size_t i = sim_weighted(run, run->act_weights, MK_COUNT(acts));
 
     if (sim_one_in(run, 300)) {
         do_close(client, &arguments);
-        arguments_free(&arguments);
-        return;
+    } else if (i != SIZE_MAX) {
+        acts[i].act(client, &arguments);
     }
-    for (size_t i = 0; i < MK_COUNT(acts); i++) {
-        total += acts[i].weight;
-    }
-    uint64_t drawn = sim_below(run, total);
-    size_t i = 0;
-    while (drawn >= acts[i].weight) {
-        drawn -= acts[i++].weight;
-    }
-    acts[i].act(client, &arguments);
     arguments_free(&arguments);
 }
 
@@ -497,8 +512,7 @@ static void result_came(struct sim_client *client, struct mk_bytes json)
     }
 }
 
-static void watch_came(struct sim_client *client, const struct sim_pending *pending,
-                       int32_t error)
+static void watch_came(struct sim_client *client, const struct sim_pending *pending, int32_t error)
 {
     struct mk_bytes path = mk_buf_view(&pending->path);
     int list = pending->op == JUTE_GET_CHILDREN || pending->op == JUTE_GET_CHILDREN2
@@ -541,13 +555,12 @@ void sim_client_answered(struct sim_client *client, struct sim_pending *pending,
         break;
     case JUTE_ADD_WATCH:
         if (reply->error == 0) {
-            (void)sim_paths_add(&client->watches[pending->mode == 0 ? SIM_LIST_PERSISTENT
-                                                                    : SIM_LIST_RECURSIVE],
-                                path);
+            (void)sim_paths_add(
+                &client->watches[pending->mode == 0 ? SIM_LIST_PERSISTENT : SIM_LIST_RECURSIVE],
+                path);
         }
         break;
-    default:
-        break;
+    default: break;
     }
     if (pending->watch) {
         watch_came(client, pending, reply->error);

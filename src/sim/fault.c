@@ -1,8 +1,6 @@
 /* What goes wrong, and when: drawn one after the other while the run is busy. */
 #include "sim/run.h"
 
-#define FAULT_EVERY_MS 120 /* on average */
-
 static struct sim_link *some_link(struct sim_run *run)
 {
     struct mk_link *link = run->links.next;
@@ -91,20 +89,48 @@ static void fault_wall_jumps(struct sim_run *run)
     sim_log(run, "the wall clock is off by %lld ms", (long long)run->wall_off_ms);
 }
 
+static void fault_read_fails(struct sim_run *run)
+{
+    if (run->machine.server != NULL) {
+        sim_log(run, "the disk cannot be read any more");
+        run->machine.reads_fail = true;
+        run->report->failed_reads++;
+    }
+}
+
+static const struct {
+    unsigned weight;
+    void (*happen)(struct sim_run *run);
+} faults[] = {
+    {4, fault_crash},       {6, fault_break},      {4, fault_stall},
+    {2, fault_slow_reader}, {3, fault_sleep},      {3, fault_slow_syncs},
+    {2, fault_sync_fails},  {2, fault_wall_jumps}, {1, fault_read_fails},
+};
+
 static void fault_happens(struct sim_run *run, void *owner)
 {
-    static void (*const faults[])(struct sim_run *run) = {
-        fault_crash,  fault_crash, fault_break,      fault_break,      fault_break,
-        fault_break,  fault_stall, fault_stall,      fault_slow_reader, fault_sleep,
-        fault_sleep,  fault_slow_syncs, fault_slow_syncs, fault_sync_fails, fault_wall_jumps,
-    };
     (void)owner;
-    faults[sim_below(run, MK_COUNT(faults))](run);
-    sim_event_at(run, &run->fault_event, (mk_ms)sim_below(run, 2 * FAULT_EVERY_MS));
+    size_t i = sim_weighted(run, run->fault_weights, MK_COUNT(faults));
+    if (i == SIZE_MAX) {
+        return; /* a run without faults */
+    }
+    faults[i].happen(run);
+    sim_event_at(run, &run->fault_event, (mk_ms)sim_below(run, (uint64_t)run->fault_every_ms));
+}
+
+void sim_fault_choose(struct sim_run *run)
+{
+    MK_ASSERT(MK_COUNT(faults) <= SIM_FAULTS_MAX);
+
+    for (size_t i = 0; i < MK_COUNT(faults); i++) {
+        run->fault_weights[i] = faults[i].weight;
+    }
+    sim_weights_taste(run, run->fault_weights, MK_COUNT(faults));
+    run->fault_every_ms = 20 << sim_below(run, 6);
 }
 
 void sim_fault_begin(struct sim_run *run)
 {
     run->fault_event.happen = fault_happens;
-    sim_event_at(run, &run->fault_event, (mk_ms)sim_below(run, 2 * FAULT_EVERY_MS));
+    sim_event_at(run, &run->fault_event, (mk_ms)sim_below(run, (uint64_t)run->fault_every_ms));
 }

@@ -9,13 +9,70 @@
 
 #define ENTRY_ZXID_AT 12 /* in a TxnHeader: behind the client's id and cxid */
 
+/* ---- The disk: the memory base, until reads fail ---- */
+
+static struct sim_machine *machine_of(struct store_base *disk)
+{
+    return MK_CONTAINER(disk, struct sim_machine, disk);
+}
+
+static enum mk_status disk_get(struct store_base *disk, struct mk_bytes key, bool may_block,
+                               struct mk_buf *value)
+{
+    struct sim_machine *machine = machine_of(disk);
+
+    if (machine->reads_fail) {
+        return MK_IO;
+    }
+    if (machine->reads_stall && !may_block) {
+        return MK_WOULD_BLOCK;
+    }
+    return machine->base->ops->get(machine->base, key, may_block, value);
+}
+
+static struct store_base_iter *disk_iter_new(struct store_base *disk, bool may_block)
+{
+    struct sim_machine *machine = machine_of(disk);
+    return machine->base->ops->iter_new(machine->base, may_block);
+}
+
+static enum mk_status disk_ingest(struct store_base *disk, const struct store_rows *rows,
+                                  struct mk_error *error)
+{
+    struct sim_machine *machine = machine_of(disk);
+    return machine->base->ops->ingest(machine->base, rows, error);
+}
+
+static uint64_t disk_memory_bytes(struct store_base *disk)
+{
+    struct sim_machine *machine = machine_of(disk);
+    return machine->base->ops->memory_bytes(machine->base);
+}
+
+static void disk_close(struct store_base *disk)
+{
+    struct sim_machine *machine = machine_of(disk);
+    machine->base->ops->close(machine->base);
+}
+
+static void disk_init(struct sim_machine *machine)
+{
+    machine->disk_ops = *machine->base->ops; /* iterators are the base's own */
+    machine->disk_ops.get = disk_get;
+    machine->disk_ops.iter_new = disk_iter_new;
+    machine->disk_ops.ingest = disk_ingest;
+    machine->disk_ops.memory_bytes = disk_memory_bytes;
+    machine->disk_ops.close = disk_close;
+    machine->disk.ops = &machine->disk_ops;
+}
+
 void sim_machine_init(struct sim_machine *machine, const struct sim_machine_options *options)
 {
     *machine = (struct sim_machine){
         .options = *options->server,
         .store_options =
             {
-                .cache_bytes = options->overlay_bytes,
+                .cache_bytes = options->cache_bytes,
                 .overlay_bytes = options->overlay_bytes,
                 .overlay_bytes_max = 4 * options->overlay_bytes,
                 .extended_types = options->server->extended_types,
@@ -25,6 +82,7 @@ void sim_machine_init(struct sim_machine *machine, const struct sim_machine_opti
     };
     mk_random_seed(&machine->stalls, options->seed);
     machine->base = store_base_memory(&machine->stalls, options->stall_per_mille);
+    disk_init(machine);
 }
 
 void sim_machine_deinit(struct sim_machine *machine)
@@ -97,7 +155,7 @@ bool sim_machine_boot(struct sim_machine *machine, struct server_time now, struc
     MK_ASSERT(machine->server == NULL);
 
     store_base_memory_ref(machine->base);
-    machine->store = store_open(machine->base, &machine->store_options, error);
+    machine->store = store_open(&machine->disk, &machine->store_options, error);
     if (machine->store == NULL) {
         return false;
     }
@@ -138,7 +196,7 @@ void sim_machine_crash(struct sim_machine *machine, uint32_t entries_kept,
     machine->server = NULL;
     machine->store = NULL;
     machine->checkpoint = NULL;
-    machine->reads_fail = false;
+    machine->reads_fail = machine->reads_stall = false;
 
     while (machine->checkpoints[checkpoints_lost] < machine->trimmed) {
         checkpoints_lost--;

@@ -18,11 +18,13 @@ struct sim_machine {
     /* Survives a crash. */
     struct mk_random stalls; /* which reads need the disk */
     struct store_base *base;
-    struct mk_buf entries;   /* the log: what has been synced, framed as in a batch */
-    size_t entries_cut;      /* where the batch begins that was synced last */
-    mk_zxid entries_last;    /* or, if the log holds nothing, what has been trimmed or applied */
+    struct store_base disk; /* what the store is given: `base`, and reads that fail */
+    struct store_base_ops disk_ops;
+    struct mk_buf entries; /* the log: what has been synced, framed as in a batch */
+    size_t entries_cut;    /* where the batch begins that was synced last */
+    mk_zxid entries_last;  /* or, if the log holds nothing, what has been trimmed or applied */
     mk_zxid checkpoints[SIM_CHECKPOINTS_LOST_MAX + 1]; /* zxids of the newest ones, newest first */
-    mk_zxid trimmed;         /* the log holds nothing up to this zxid: no checkpoint below may be all */
+    mk_zxid trimmed; /* the log holds nothing up to this zxid: no checkpoint below may be all */
     uint32_t epoch;
 
     /* Does not. NULL: the server is down. */
@@ -31,14 +33,16 @@ struct sim_machine {
     bool batch_out;
     struct server_batch batch; /* with the disk, not synced */
     struct store_checkpoint *checkpoint;
-    bool reads_fail; /* the disk answers MK_IO from now on */
+    bool reads_fail;  /* the disk answers MK_IO from now on */
+    bool reads_stall; /* a read that may not block, would */
 };
 
 struct sim_machine_options {
     const struct server_options *server;
     uint64_t seed;
     uint32_t stall_per_mille; /* how many reads that may not block would */
-    uint64_t overlay_bytes;   /* the store's: checkpoint at this size, stop at four times that */
+    uint64_t cache_bytes;     /* the store's: clean rows in memory */
+    uint64_t overlay_bytes;   /* ... checkpoint at this size, stop at four times that */
     const struct mk_log *log; /* the server's; borrowed */
 };
 

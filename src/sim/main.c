@@ -18,6 +18,7 @@ static const char usage[] =
     "  --log FILE        write a line for each event (one seed)\n"
     "  --recipes DIR     where lock.lua is (recipes)\n"
     "  --sabotage NAME   put a bug in, to see it found; `list` lists them\n"
+    "  --scenario FILE   tell the story in FILE, and what comes of it now; compare the two\n"
     "  --verbose         a line for each seed\n"
     "\n"
     "Exit code: 0 all passed, 1 one failed, 2 wrong usage.\n";
@@ -27,6 +28,7 @@ struct arguments {
     uint64_t steps;
     const char *log;
     const char *recipes;
+    const char *scenario;
     enum sim_sabotage sabotage;
     bool verbose;
 };
@@ -39,7 +41,8 @@ static struct arguments arguments;
 
 static void print_replay(uint64_t seed, uint64_t step)
 {
-    fprintf(stderr, "seed %llu failed at step %llu; to replay it:\n  ./dev sim --seed %llu --steps %llu",
+    fprintf(stderr,
+            "seed %llu failed at step %llu; to replay it:\n  ./dev sim --seed %llu --steps %llu",
             (unsigned long long)seed, (unsigned long long)step, (unsigned long long)seed,
             (unsigned long long)arguments.steps);
     if (arguments.sabotage != SIM_SABOTAGE_NONE) {
@@ -113,13 +116,13 @@ static void parse(int argc, char **argv)
         {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'S'},
         {"steps", required_argument, NULL, 'n'},    {"log", required_argument, NULL, 'l'},
         {"recipes", required_argument, NULL, 'r'},  {"sabotage", required_argument, NULL, 'x'},
-        {"verbose", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"scenario", required_argument, NULL, 't'}, {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     int option;
 
-    arguments = (struct arguments){
-        .seed_first = 1, .seed_last = 1, .steps = 20000, .recipes = "recipes"};
+    arguments =
+        (struct arguments){.seed_first = 1, .seed_last = 1, .steps = 20000, .recipes = "recipes"};
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {
         case 's': arguments.seed_first = arguments.seed_last = number(optarg); break;
@@ -128,6 +131,7 @@ static void parse(int argc, char **argv)
         case 'l': arguments.log = optarg; break;
         case 'r': arguments.recipes = optarg; break;
         case 'x': parse_sabotage(optarg); break;
+        case 't': arguments.scenario = optarg; break;
         case 'v': arguments.verbose = true; break;
         case 'h': fputs(usage, stdout); exit(0);
         default: fputs(usage, stderr); exit(2);
@@ -141,16 +145,15 @@ static void parse(int argc, char **argv)
 
 /* ---- Recipes ---- */
 
-static char *read_recipe(const char *name, size_t *len)
+static char *read_file(const char *directory, const char *name, size_t *len)
 {
     char path[4096];
-    (void)snprintf(path, sizeof(path), "%s/%s.lua", arguments.recipes, name);
+    (void)snprintf(path, sizeof(path), "%s%s", directory, name);
     FILE *file = fopen(path, "rb");
     char *text = malloc(1 << 18);
 
     if (file == NULL || text == NULL) {
-        fprintf(stderr, "moonkeeper-sim: %s cannot be read; --recipes says where recipes are\n",
-                path);
+        fprintf(stderr, "moonkeeper-sim: %s cannot be read\n", path);
         exit(2);
     }
     *len = fread(text, 1, 1 << 18, file);
@@ -231,20 +234,38 @@ static bool run_seed(const struct sim_options *base, uint64_t seed, struct sim_r
     return report.passed;
 }
 
+static int tell_scenario(struct mk_bytes lock_source)
+{
+    size_t len;
+    char *text = read_file(arguments.scenario, "", &len);
+    struct sim_scenario_options options = {
+        .text = mk_bytes_of(text, len),
+        .lock_source = lock_source,
+        .line = write_line,
+        .context = stdout,
+    };
+    bool passed = sim_scenario(&options);
+
+    free(text);
+    return passed ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     struct sim_report sum = {0};
-    struct server_recipe lock = {.name = MK_BYTES("lock")};
     size_t len;
     bool passed = true;
 
     parse(argc, argv);
-    char *source = read_recipe("lock", &len);
-    lock.source = mk_bytes_of(source, len);
+    char *source = read_file(arguments.recipes, "/lock.lua", &len);
+    if (arguments.scenario != NULL) {
+        int code = tell_scenario(mk_bytes_of(source, len));
+        free(source);
+        return code;
+    }
     struct sim_options options = {.steps = arguments.steps,
                                   .sabotage = arguments.sabotage,
-                                  .catalogue = &lock,
-                                  .catalogue_count = 1,
+                                  .lock_source = mk_bytes_of(source, len),
                                   .step = &dying_step};
     FILE *log = NULL;
     if (arguments.log != NULL) {

@@ -133,8 +133,7 @@ static void array_insert(struct sim_model *model, struct sim_znode *znode)
 
     if (model->znodes_count == model->znodes_cap) {
         model->znodes_cap = model->znodes_cap * 2 + 64;
-        model->znodes =
-            mk_realloc(model->znodes, model->znodes_cap * sizeof(*model->znodes));
+        model->znodes = mk_realloc(model->znodes, model->znodes_cap * sizeof(*model->znodes));
     }
     memmove(model->znodes + at + 1, model->znodes + at,
             (model->znodes_count - at) * sizeof(*model->znodes));
@@ -152,8 +151,7 @@ static void array_remove(struct sim_model *model, const struct sim_znode *znode)
             (model->znodes_count - at) * sizeof(*model->znodes));
 }
 
-static void array_change(struct sim_model *model, struct sim_znode *before,
-                         struct sim_znode *after)
+static void array_change(struct sim_model *model, struct sim_znode *before, struct sim_znode *after)
 {
     if (before == NULL) {
         array_insert(model, after);
@@ -207,8 +205,7 @@ static void note(struct sim_model *model, enum jute_event event, const struct si
 {
     if (model->changes_count == model->changes_cap) {
         model->changes_cap = model->changes_cap * 2 + 16;
-        model->changes =
-            mk_realloc(model->changes, model->changes_cap * sizeof(*model->changes));
+        model->changes = mk_realloc(model->changes, model->changes_cap * sizeof(*model->changes));
     }
     model->changes[model->changes_count++] =
         (struct sim_change){.event = event, .znode = znode, .parent = parent};
@@ -293,12 +290,18 @@ struct sim_session *sim_model_session(const struct sim_model *model, mk_session 
     return NULL;
 }
 
+bool sim_model_session_known(const struct sim_model *model, mk_session id)
+{
+    return mk_map_u64_get(&model->ids, (uint64_t)id) != NULL;
+}
+
 struct sim_session *sim_model_session_add(struct sim_model *model, mk_session id,
                                           int32_t timeout_ms)
 {
     struct sim_session *session = mk_alloc_zero(1, sizeof(*session));
 
-    MK_ASSERT(sim_model_session(model, id) == NULL);
+    MK_ASSERT(!sim_model_session_known(model, id));
+    (void)mk_map_u64_put(&model->ids, (uint64_t)id, model);
     session->id = id;
     session->timeout_ms = session->timeout_now_ms = timeout_ms;
     if (model->sessions_count == model->sessions_cap) {
@@ -332,8 +335,7 @@ mk_session sim_owner_session(const struct sim_model *model, int64_t owner)
     return owner;
 }
 
-void sim_put_stat(const struct sim_model *model, const struct sim_znode *znode,
-                  struct mk_buf *out)
+void sim_put_stat(const struct sim_model *model, const struct sim_znode *znode, struct mk_buf *out)
 {
     mk_buf_put_i64(out, znode->czxid);
     mk_buf_put_i64(out, znode->mzxid);
@@ -381,6 +383,7 @@ void sim_model_deinit(struct sim_model *model)
     for (size_t i = 0; i < model->sessions_count; i++) {
         mk_free(model->sessions[i]);
     }
+    mk_map_u64_free(&model->ids);
     mk_free(model->znodes);
     mk_free(model->sessions);
     mk_free(model->undo);

@@ -44,7 +44,7 @@ void sim_acl_serve(struct mk_bytes acl, const struct sim_identities *who, struct
 
 /* ---- The tree and the sessions ---- */
 
-struct sim_znode { /* never changed, but replaced */
+struct sim_znode {                   /* never changed, but replaced */
     struct mk_bytes path, data, acl; /* in `bytes` */
     mk_zxid czxid, mzxid, pzxid;
     mk_ms ctime_ms, mtime_ms;
@@ -64,6 +64,7 @@ struct sim_session {
     bool expirable;          /* it was silent for that long, at some tick */
     uint64_t last_committed; /* number of its last request that did */
     bool close_claimed;      /* a client was told that it has ended */
+    mk_zxid claimed_at;      /* as of this */
 };
 
 struct sim_change { /* one that watches are told of */
@@ -83,6 +84,7 @@ struct sim_model {
     size_t znodes_count, znodes_cap;
     struct sim_session **sessions; /* in the order of creation */
     size_t sessions_count, sessions_cap;
+    struct mk_map_u64 ids; /* of all sessions that there ever were */
     mk_zxid zxid;
     mk_ms time_ms; /* of the last transaction */
     uint64_t born;
@@ -114,6 +116,7 @@ const struct sim_znode *sim_model_set_acl(struct sim_model *model, struct mk_byt
                                           struct mk_bytes acl);
 
 struct sim_session *sim_model_session(const struct sim_model *model, mk_session id); /* or NULL */
+bool sim_model_session_known(const struct sim_model *model, mk_session id); /* now, or before */
 struct sim_session *sim_model_session_add(struct sim_model *model, mk_session id,
                                           int32_t timeout_ms);
 void sim_model_session_remove(struct sim_model *model, mk_session id);
@@ -123,8 +126,7 @@ bool sim_path_below(struct mk_bytes path, struct mk_bytes ancestor);  /* at any 
 struct mk_bytes sim_path_parent(struct mk_bytes path);
 bool sim_path_valid(struct mk_bytes path);
 mk_session sim_owner_session(const struct sim_model *model, int64_t owner);
-void sim_put_stat(const struct sim_model *model, const struct sim_znode *znode,
-                  struct mk_buf *out);
+void sim_put_stat(const struct sim_model *model, const struct sim_znode *znode, struct mk_buf *out);
 
 /* ---- What a request must do (model_write.c, model_read.c) ---- */
 

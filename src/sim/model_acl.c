@@ -89,8 +89,8 @@ bool sim_acl_permits(struct mk_bytes acl, int permission, const struct sim_ident
 
 /* ---- Fixing (section 7.4) ---- */
 
-static void put_entry(struct mk_buf *out, size_t start, int32_t permissions,
-                      struct mk_bytes scheme, struct mk_bytes id)
+static void put_entry(struct mk_buf *out, size_t start, int32_t permissions, struct mk_bytes scheme,
+                      struct mk_bytes id)
 {
     struct mk_reader reader = entries_of(mk_bytes_of(out->data + start, out->len - start));
     struct entry there;
@@ -115,8 +115,7 @@ static bool put_authenticated(struct mk_buf *out, size_t start, int32_t permissi
     for (size_t i = 0; i < who->count; i++) {
         if (strcmp(who->list[i].scheme, "digest") == 0) {
             any = true;
-            put_entry(out, start, permissions, MK_BYTES("digest"),
-                      mk_bytes_text(who->list[i].id));
+            put_entry(out, start, permissions, MK_BYTES("digest"), mk_bytes_text(who->list[i].id));
         }
     }
     return any;

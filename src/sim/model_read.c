@@ -75,18 +75,11 @@ static int32_t read_one(const struct sim_model *model, const struct sim_who *who
         return error;
     }
     switch (request->op) {
-    case JUTE_GET_DATA:
-        mk_buf_put_field(body, znode->data);
-        break;
-    case JUTE_GET_ACL:
-        sim_acl_serve(znode->acl, who->identities, body);
-        break;
+    case JUTE_GET_DATA: mk_buf_put_field(body, znode->data); break;
+    case JUTE_GET_ACL: sim_acl_serve(znode->acl, who->identities, body); break;
     case JUTE_GET_CHILDREN:
-    case JUTE_GET_CHILDREN2:
-        put_names(model, who, znode, body);
-        break;
-    default:
-        break;
+    case JUTE_GET_CHILDREN2: put_names(model, who, znode, body); break;
+    default: break;
     }
     if (request->op != JUTE_GET_CHILDREN) {
         sim_put_stat(model, znode, body);
@@ -178,15 +171,10 @@ int32_t sim_model_read(const struct sim_model *model, const struct sim_who *who,
             return BAD_ARGUMENTS;
         }
         return read_one(model, who, request, body);
-    case JUTE_GET_ALL_CHILDREN_NUMBER:
-        return read_descendants(model, who, request, body);
-    case JUTE_GET_EPHEMERALS:
-        return read_ephemerals(model, who, request, body);
-    case JUTE_WHO_AM_I:
-        return read_who_am_i(who, body);
-    case JUTE_MULTI_READ:
-        return read_multi(model, who, request, body);
-    default:
-        return read_one(model, who, request, body);
+    case JUTE_GET_ALL_CHILDREN_NUMBER: return read_descendants(model, who, request, body);
+    case JUTE_GET_EPHEMERALS: return read_ephemerals(model, who, request, body);
+    case JUTE_WHO_AM_I: return read_who_am_i(who, body);
+    case JUTE_MULTI_READ: return read_multi(model, who, request, body);
+    default: return read_one(model, who, request, body);
     }
 }

@@ -5,16 +5,16 @@
 #include "sim/model.h"
 
 enum { /* wire codes */
-    MARSHALLING = -5,
-    UNIMPLEMENTED = -6,
-    BAD_ARGUMENTS = -8,
-    NO_NODE = -101,
-    NO_AUTH = -102,
-    BAD_VERSION = -103,
-    NO_CHILDREN_FOR_EPHEMERALS = -108,
-    NODE_EXISTS = -110,
-    NOT_EMPTY = -111,
-    INCONSISTENCY = -2,
+       MARSHALLING = -5,
+       UNIMPLEMENTED = -6,
+       BAD_ARGUMENTS = -8,
+       NO_NODE = -101,
+       NO_AUTH = -102,
+       BAD_VERSION = -103,
+       NO_CHILDREN_FOR_EPHEMERALS = -108,
+       NODE_EXISTS = -110,
+       NOT_EMPTY = -111,
+       INCONSISTENCY = -2,
 };
 
 struct write {
@@ -22,7 +22,7 @@ struct write {
     const struct sim_who *who;
     const struct jute_request *request;
     bool in_multi;
-    struct jute_txn part;  /* what it becomes; borrows from `scraps` and the model */
+    struct jute_txn part; /* what it becomes; borrows from `scraps` and the model */
     struct mk_arena *scraps;
     const struct sim_znode *znode; /* the result's */
 };
@@ -140,8 +140,8 @@ static int32_t do_create(struct write *write)
     if (error == 0) {
         int64_t owner = create_owner(write, type);
         int32_t created = (int32_t)((uint32_t)parent->created + 1u);
-        write->znode = sim_model_create(write->model, path, write->request->data,
-                                        mk_buf_view(&acl), owner);
+        write->znode =
+            sim_model_create(write->model, path, write->request->data, mk_buf_view(&acl), owner);
         write->part = (struct jute_txn){
             .type = type,
             .path = write->znode->path,
@@ -161,7 +161,12 @@ static int32_t do_create(struct write *write)
 static bool special(struct mk_bytes path)
 {
     static const char *const paths[] = {
-        "/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config", SIM_CALLS_PATH, SIM_RECIPES_PATH,
+        "/",
+        "/zookeeper",
+        "/zookeeper/quota",
+        "/zookeeper/config",
+        SIM_CALLS_PATH,
+        SIM_RECIPES_PATH,
     };
     for (size_t i = 0; i < MK_COUNT(paths); i++) {
         if (mk_bytes_equal(path, mk_bytes_text(paths[i]))) {
@@ -206,8 +211,7 @@ static int32_t do_delete(struct write *write)
 
 /* ---- Set data, set ACL, check ---- */
 
-static int32_t find_for(const struct write *write, int permission,
-                        const struct sim_znode **znode)
+static int32_t find_for(const struct write *write, int permission, const struct sim_znode **znode)
 {
     struct mk_bytes path = write->request->path;
 
@@ -238,8 +242,7 @@ static int32_t do_set_data(struct write *write)
         error = BAD_VERSION;
     }
     if (error == 0) {
-        write->znode =
-            sim_model_set_data(write->model, write->request->path, write->request->data);
+        write->znode = sim_model_set_data(write->model, write->request->path, write->request->data);
         write->part = (struct jute_txn){.type = JUTE_SET_DATA,
                                         .path = write->znode->path,
                                         .data = write->znode->data,
@@ -264,8 +267,7 @@ static int32_t do_set_acl(struct write *write)
         error = BAD_VERSION;
     }
     if (error == 0) {
-        write->znode =
-            sim_model_set_acl(write->model, write->request->path, mk_buf_view(&acl));
+        write->znode = sim_model_set_acl(write->model, write->request->path, mk_buf_view(&acl));
         write->part = (struct jute_txn){.type = JUTE_SET_ACL,
                                         .path = write->znode->path,
                                         .acl = write->znode->acl,
@@ -301,19 +303,12 @@ static int32_t do_one(struct write *write)
     case JUTE_CREATE:
     case JUTE_CREATE2:
     case JUTE_CREATE_CONTAINER:
-    case JUTE_CREATE_TTL:
-        return do_create(write);
-    case JUTE_DELETE:
-        return do_delete(write);
-    case JUTE_SET_DATA:
-        return do_set_data(write);
-    case JUTE_SET_ACL:
-        return do_set_acl(write);
-    case JUTE_CHECK:
-        return do_check(write);
-    default:
-        MK_ASSERT(!"not a write");
-        return UNIMPLEMENTED;
+    case JUTE_CREATE_TTL: return do_create(write);
+    case JUTE_DELETE: return do_delete(write);
+    case JUTE_SET_DATA: return do_set_data(write);
+    case JUTE_SET_ACL: return do_set_acl(write);
+    case JUTE_CHECK: return do_check(write);
+    default: MK_ASSERT(!"not a write"); return UNIMPLEMENTED;
     }
 }
 
@@ -329,8 +324,7 @@ static void put_multi_header(struct mk_buf *body, int32_t type, bool done, int32
 static void put_result(const struct write *write, struct mk_buf *body)
 {
     int32_t type = write->part.type;
-    bool create2 = type == JUTE_CREATE2 || type == JUTE_CREATE_CONTAINER ||
-                   type == JUTE_CREATE_TTL;
+    bool create2 = type == JUTE_CREATE2 || type == JUTE_CREATE_CONTAINER || type == JUTE_CREATE_TTL;
 
     if (write->in_multi) {
         put_multi_header(body, create2 ? JUTE_CREATE2 : type, false, 0);
@@ -394,12 +388,14 @@ static void do_multi(struct write *write, const struct jute_txn *header, struct 
 }
 
 int32_t sim_model_write(struct sim_model *model, const struct sim_who *who,
-                        const struct jute_request *request, struct mk_buf *body,
-                        struct mk_buf *txn)
+                        const struct jute_request *request, struct mk_buf *body, struct mk_buf *txn)
 {
     struct mk_arena scraps = {0};
     struct write write = {
-        .model = model, .who = who, .request = request, .scraps = &scraps,
+        .model = model,
+        .who = who,
+        .request = request,
+        .scraps = &scraps,
         .in_multi = request->op == JUTE_MULTI,
     };
     struct jute_txn header = {

@@ -25,6 +25,31 @@ bool sim_one_in(struct sim_run *run, uint64_t n)
     return mk_random_below(&run->random, n) == 0;
 }
 
+size_t sim_weighted(struct sim_run *run, const unsigned *weights, size_t count)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        total += weights[i];
+    }
+    if (total == 0) {
+        return SIZE_MAX;
+    }
+    uint64_t drawn = sim_below(run, total);
+    size_t i = 0;
+    while (drawn >= weights[i]) {
+        drawn -= weights[i++];
+    }
+    return i;
+}
+
+void sim_weights_taste(struct sim_run *run, unsigned *weights, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        weights[i] *= sim_one_in(run, 4) ? 0 : 1 + (unsigned)sim_below(run, 4);
+    }
+}
+
 struct server_time sim_time(const struct sim_run *run)
 {
     return (struct server_time){.monotonic_ms = MONOTONIC_START_MS + run->now_ms,
@@ -43,8 +68,8 @@ void sim_log(struct sim_run *run, const char *format, ...)
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     run->line.len = 0;
-    mk_buf_printf(&run->line, "%llu %lld %s", (unsigned long long)run->step,
-                  (long long)run->now_ms, text);
+    mk_buf_printf(&run->line, "%llu %lld %s", (unsigned long long)run->step, (long long)run->now_ms,
+                  text);
     mk_buf_put_u8(&run->line, 0);
     run->options.log(run->options.log_context, (const char *)run->line.data);
 }
@@ -83,6 +108,9 @@ static void look_at_output(struct sim_run *run)
 void sim_turn_check(struct sim_run *run)
 {
     look_at_output(run);
+    if (server_failure(run->machine.server) != NULL) {
+        return; /* it has stopped in the middle of something; what it said until then holds */
+    }
     for (size_t i = 0; i < run->check.conns_count; i++) {
         sim_check_settled(&run->check, run->check.conns[i]);
     }
@@ -126,6 +154,11 @@ static void load_happens(struct sim_run *run, void *owner)
     run->loads_count--;
     if (sim_turn_begin(run)) {
         enum mk_status status = sim_machine_load(&run->machine, &load->load);
+        if (run->machine.reads_fail) {
+            mk_buf_free(&load->load.rows.key);
+            sim_run_crash(run, "rows cannot be loaded"); /* as a process would */
+            return;
+        }
         if (status != MK_OK && status != MK_NO_NODE && status != MK_END) {
             sim_check_fail(&run->check, "loading rows failed: %s", mk_status_text(status));
         }
@@ -328,8 +361,7 @@ void sim_run_crash(struct sim_run *run, const char *why)
     sim_sabotage_crash(run);
     run->sync_fails = false;
     run->report->crashes++;
-    sim_event_at(run, &run->boot_event,
-                 (mk_ms)sim_below(run, sim_one_in(run, 10) ? 5000 : 300));
+    sim_event_at(run, &run->boot_event, (mk_ms)sim_below(run, sim_one_in(run, 10) ? 5000 : 300));
 }
 
 static void boot_happens(struct sim_run *run, void *owner)
@@ -344,9 +376,11 @@ static void boot_happens(struct sim_run *run, void *owner)
     sim_log(run, "boot: epoch %u, applied 0x%llx", (unsigned)run->machine.epoch,
             (unsigned long long)store_applied(run->machine.store));
     run->check.now_ms = sim_time(run).monotonic_ms;
-    run->committed_ms = run->now_ms;
+    run->committed_ms = run->booted_ms = run->now_ms;
     sim_check_boot(&run->check);
-    sim_check_store(&run->check, run->machine.store);
+    if (sim_one_in(run, 2)) { /* which brings all rows into memory */
+        sim_check_store(&run->check, run->machine.store);
+    }
     sim_turn_end(run);
 }
 
@@ -357,7 +391,9 @@ static bool at_rest(struct sim_run *run)
     struct mk_link *link;
 
     if (run->machine.server == NULL || run->machine.batch_out || run->loads_count > 0 ||
-        run->now_ms - run->mood_since_ms < QUIET_MIN_MS || !server_idle(run->machine.server)) {
+        run->machine.reads_fail || run->now_ms - run->mood_since_ms < QUIET_MIN_MS ||
+        run->now_ms - run->booted_ms < QUIET_MIN_MS ||
+        store_totals(run->machine.store)->ready > 0 || !server_idle(run->machine.server)) {
         return false;
     }
     for (link = run->links.next; link != &run->links; link = link->next) {
@@ -380,7 +416,9 @@ static void set_mood(struct sim_run *run, enum sim_mood mood)
         sim_event_cancel(run, &run->fault_event);
         run->sync_slow_until_ms = 0;
         run->sync_fails = false;
-        run->machine.reads_fail = false;
+        if (run->machine.reads_fail) {
+            sim_run_crash(run, "another disk");
+        }
     }
 }
 
@@ -456,8 +494,12 @@ static void init_server_options(struct sim_run *run)
     options->wakes_per_step = 4;
     options->session_calls_max = 20;
     options->call_result_ms = 3000;
-    options->catalogue = run->options.catalogue;
-    options->catalogue_count = run->options.catalogue_count;
+    mk_buf_append_bytes(&run->recipe_source, run->options.lock_source);
+    sim_sabotage_recipe(run, &run->recipe_source);
+    run->recipe = (struct server_recipe){.name = MK_BYTES("lock"),
+                                         .source = mk_buf_view(&run->recipe_source)};
+    options->catalogue = &run->recipe;
+    options->catalogue_count = 1;
 }
 
 static void init_events(struct sim_run *run)
@@ -470,8 +512,7 @@ static void init_events(struct sim_run *run)
     run->boot_event.happen = boot_happens;
 }
 
-static void init(struct sim_run *run, const struct sim_options *options,
-                 struct sim_report *report)
+static void init(struct sim_run *run, const struct sim_options *options, struct sim_report *report)
 {
     *run = (struct sim_run){.options = *options, .report = report};
     *report = (struct sim_report){0};
@@ -479,18 +520,20 @@ static void init(struct sim_run *run, const struct sim_options *options,
     mk_list_init(&run->links);
     init_server_options(run);
     init_events(run);
-    run->core_log =
-        (struct mk_log){.level = MK_LOG_DEBUG, .write = core_line, .context = run};
+    run->core_log = (struct mk_log){.level = MK_LOG_DEBUG, .write = core_line, .context = run};
     struct sim_machine_options machine = {
         .server = &run->server_options,
         .seed = options->seed,
         .stall_per_mille = (uint32_t)(sim_one_in(run, 2) ? sim_below(run, 300) : 0),
+        .cache_bytes = 1024 << sim_below(run, 8),
         .overlay_bytes = 16384 << sim_below(run, 5),
         .log = options->log == NULL ? NULL : &run->core_log,
     };
     sim_machine_init(&run->machine, &machine);
     sim_check_init(&run->check, &run->server_options);
     run->clients_count = (int)(2 + sim_below(run, SIM_CLIENTS_MAX - 4));
+    sim_client_choose(run);
+    sim_fault_choose(run);
     sim_event_at(run, &run->boot_event, 0);
     for (int i = 0; i < run->clients_count; i++) {
         sim_client_init(run, &run->clients[i], i);
@@ -510,6 +553,7 @@ static void deinit(struct sim_run *run)
     sim_check_deinit(&run->check);
     sim_machine_deinit(&run->machine);
     mk_timers_free(&run->timers);
+    mk_buf_free(&run->recipe_source);
     mk_buf_free(&run->line);
     mk_buf_free(&run->scratch);
 }
@@ -552,7 +596,7 @@ void sim_run(const struct sim_options *options, struct sim_report *report)
         run->now_ms = timer->due;
         mk_timers_cancel(&run->timers, timer);
         event->happen(run, event->owner);
-        if (run->step % 256 == 0 && run->machine.server != NULL) {
+        if (run->step % 1024 == 0 && run->machine.server != NULL && !run->machine.reads_fail) {
             compare_everything(run);
         }
     }

@@ -33,8 +33,8 @@ struct sim_link {
     struct mk_buf down;           /* from the server, under way */
     struct mk_buf received;       /* at the client, less than a frame */
     struct sim_event up_event, down_event, take_event, hangup_event;
-    mk_ms stalled_until_ms;       /* nothing moves before */
-    bool reads_slowly;            /* the server's output is fetched late */
+    mk_ms stalled_until_ms; /* nothing moves before */
+    bool reads_slowly;      /* the server's output is fetched late */
 };
 
 struct sim_link *sim_link_open(struct sim_run *run, struct sim_client *client);
@@ -78,9 +78,9 @@ struct sim_client {
     struct sim_pending *pending;
     size_t pending_count, pending_cap;
     struct sim_paths watches[JUTE_LISTS_MAX];
-    int64_t call_id; /* last one given out */
-    struct sim_paths tickets; /* that it believes to hold */
-    struct sim_paths nodes;   /* call nodes that it made */
+    int64_t call_id;                /* last one given out */
+    struct sim_paths tickets;       /* that it believes to hold */
+    struct sim_paths nodes;         /* call nodes that it made */
     struct sim_pending *unanswered; /* calls of a lost connection, to ask again for */
     size_t unanswered_count, unanswered_cap;
 };
@@ -105,6 +105,8 @@ void sim_paths_free(struct sim_paths *paths);
 /* ---- The run (run.c, fault.c) ---- */
 
 #define SIM_CLIENTS_MAX 16
+#define SIM_ACTS_MAX 16
+#define SIM_FAULTS_MAX 16
 #define SIM_LOADS_MAX 64
 
 struct sim_load_event {
@@ -134,6 +136,11 @@ struct sim_run {
     enum sim_mood mood;
     mk_ms mood_since_ms;
     uint64_t mood_step; /* the step at which it changes next */
+    /* Every run has a taste of its own: it does some things often, and leaves others out. */
+    unsigned act_weights[SIM_ACTS_MAX];
+    unsigned fault_weights[SIM_FAULTS_MAX];
+    mk_ms fault_every_ms;
+    uint64_t locks; /* how many there are */
     struct mk_link links;
     struct sim_client clients[SIM_CLIENTS_MAX];
     int clients_count;
@@ -141,10 +148,13 @@ struct sim_run {
     struct sim_event fault_event;
     struct sim_load_event loads[SIM_LOADS_MAX];
     size_t loads_count;
-    mk_ms sync_max_ms;     /* how slow the disk is, for a while */
+    mk_ms sync_max_ms; /* how slow the disk is, for a while */
     mk_ms sync_slow_until_ms;
-    bool sync_fails;       /* the next one */
-    mk_ms committed_ms;    /* when something was, last */
+    bool sync_fails;    /* the next one */
+    mk_ms committed_ms; /* when something was, last */
+    mk_ms booted_ms;
+    struct mk_buf recipe_source;
+    struct server_recipe recipe;
     struct mk_buf line, scratch;
 };
 
@@ -162,7 +172,12 @@ void sim_turn_end(struct sim_run *run);
 
 void sim_run_crash(struct sim_run *run, const char *why);
 void sim_run_synced(struct sim_run *run);
+void sim_fault_choose(struct sim_run *run); /* this run's taste */
 void sim_fault_begin(struct sim_run *run);
+void sim_client_choose(struct sim_run *run);
+/* An index, by weight; SIZE_MAX if all are 0. */
+size_t sim_weighted(struct sim_run *run, const unsigned *weights, size_t count);
+void sim_weights_taste(struct sim_run *run, unsigned *weights, size_t count);
 
 /* ---- Bugs on purpose (sabotage.c); each does nothing unless it is the one asked for ---- */
 
@@ -170,6 +185,7 @@ void sim_sabotage_output(struct sim_run *run, struct sim_check_conn *conn);
 struct server_time sim_sabotage_time(struct sim_run *run, struct server_time now);
 bool sim_sabotage_sync(struct sim_run *run); /* true: the log is not to have it */
 void sim_sabotage_crash(struct sim_run *run);
+void sim_sabotage_recipe(struct sim_run *run, struct mk_buf *source);
 
 struct server_time sim_time(const struct sim_run *run);
 

@@ -10,11 +10,13 @@ static const char *const names[] = {
     [SIM_SABOTAGE_SWAP_REPLIES] = "swap-replies",
     [SIM_SABOTAGE_LOSE_EVENT] = "lose-event",
     [SIM_SABOTAGE_REPEAT_EVENT] = "repeat-event",
-    [SIM_SABOTAGE_STALE_READ] = "stale-read",
+    [SIM_SABOTAGE_STALE_STAT] = "stale-stat",
     [SIM_SABOTAGE_EARLY_REPLY] = "early-reply",
     [SIM_SABOTAGE_HASTY_CLOCK] = "hasty-clock",
     [SIM_SABOTAGE_LOSE_CHECKPOINT] = "lose-checkpoint",
-    [SIM_SABOTAGE_FORGE_FENCE] = "forge-fence",
+    [SIM_SABOTAGE_FORGE_RESULT] = "forge-result",
+    [SIM_SABOTAGE_LOCK_FOR_ALL] = "lock-for-all",
+    [SIM_SABOTAGE_LOCK_CONSTANT_FENCE] = "lock-constant-fence",
 };
 
 const char *sim_sabotage_name(enum sim_sabotage sabotage)
@@ -87,8 +89,7 @@ static void repeat(struct mk_buf *output, size_t at, size_t len)
     memmove(output->data + at + len, output->data + at, rest);
 }
 
-static void swap(struct sim_run *run, struct mk_buf *output, size_t at, size_t first,
-                 size_t second)
+static void swap(struct sim_run *run, struct mk_buf *output, size_t at, size_t first, size_t second)
 {
     run->scratch.len = 0;
     mk_buf_append(&run->scratch, output->data + at, first);
@@ -126,22 +127,18 @@ static void tamper(struct sim_run *run, struct mk_buf *output, size_t at, size_t
         }
         break;
     case SIM_SABOTAGE_SWAP_REPLIES:
-        if (next > 0 && frame_xid(frame) > 0 && frame_xid(frame + len) > 0 &&
-            sim_one_in(run, 20)) {
+        if (next > 0 && frame_xid(frame) > 0 && frame_xid(frame + len) > 0 && sim_one_in(run, 20)) {
             swap(run, output, at, len, next);
         }
         break;
-    case SIM_SABOTAGE_STALE_READ:
+    case SIM_SABOTAGE_STALE_STAT:
         if (len > 20 + JUTE_STAT_BYTES && frame_xid(frame) > 0 && frame_error(frame) == 0 &&
             sim_one_in(run, 20)) {
             frame[len - 1] ^= 1; /* the stat's last byte: pzxid */
         }
         break;
-    case SIM_SABOTAGE_FORGE_FENCE:
-        (void)forge(frame, len);
-        break;
-    default:
-        break;
+    case SIM_SABOTAGE_FORGE_RESULT: (void)forge(frame, len); break;
+    default: break;
     }
 }
 
@@ -149,8 +146,8 @@ void sim_sabotage_output(struct sim_run *run, struct sim_check_conn *conn)
 {
     struct mk_buf *output = server_conn_output(conn->server);
 
-    if (run->options.sabotage < SIM_SABOTAGE_SWAP_REPLIES ||
-        conn->state != SIM_CONN_ATTACHED || conn->tampered >= output->len) {
+    if (run->options.sabotage == SIM_SABOTAGE_NONE || conn->state != SIM_CONN_ATTACHED ||
+        conn->tampered >= output->len) {
         return;
     }
     if (conn->tampered < conn->checked) {
@@ -159,5 +156,30 @@ void sim_sabotage_output(struct sim_run *run, struct sim_check_conn *conn)
     while (conn->tampered < output->len) {
         tamper(run, output, conn->tampered, frame_bytes(output, conn->tampered));
         conn->tampered += frame_bytes(output, conn->tampered);
+    }
+}
+
+/* ---- The recipe is another one ---- */
+
+static void replace(struct mk_buf *text, const char *old, const char *new)
+{
+    uint8_t *at = memmem(text->data, text->len, old, strlen(old));
+
+    MK_ASSERT(at != NULL); /* the recipe has changed: this has to change with it */
+    size_t before = (size_t)(at - text->data);
+    struct mk_buf changed = {0};
+    mk_buf_append(&changed, text->data, before);
+    mk_buf_append_bytes(&changed, mk_bytes_text(new));
+    mk_buf_append(&changed, at + strlen(old), text->len - before - strlen(old));
+    mk_buf_free(text);
+    *text = changed;
+}
+
+void sim_sabotage_recipe(struct sim_run *run, struct mk_buf *source)
+{
+    if (run->options.sabotage == SIM_SABOTAGE_LOCK_FOR_ALL) {
+        replace(source, "if ahead then", "if false then");
+    } else if (run->options.sabotage == SIM_SABOTAGE_LOCK_CONSTANT_FENCE) {
+        replace(source, "fence = call.zxid", "fence = 7");
     }
 }

@@ -1,7 +1,6 @@
 /* The simulator: a whole server without a machine. Clients, network, disk and clocks come from one seed;
  * the same seed gives the same run, in any process. A checker compares everything that the server logs
- * and answers with a model of ZooKeeper. Below it, and for recipe specs: a world, which is the same
- * server, driven by hand.
+ * and answers with a model of ZooKeeper. Or a story is told, step by step, with the same checker.
  *
  * No clock, file, socket or thread here either: who calls gives the options, and is given lines. */
 #ifndef MK_SIM_SIM_H
@@ -12,18 +11,20 @@
 
 /* ---- Runs from a seed ---- */
 
-/* Bugs that are put between server and checker, to see that they are found. */
+/* Bugs that are put between server and checker, or into the recipe, to see that they are found. */
 enum sim_sabotage {
     SIM_SABOTAGE_NONE,
     SIM_SABOTAGE_FORGET_SYNCED,   /* a crash loses the batch that was synced last */
     SIM_SABOTAGE_SWAP_REPLIES,    /* two replies change places */
     SIM_SABOTAGE_LOSE_EVENT,      /* a notification is not sent */
     SIM_SABOTAGE_REPEAT_EVENT,    /* ... or is sent twice */
-    SIM_SABOTAGE_STALE_READ,      /* a read's body is of before the last change */
+    SIM_SABOTAGE_STALE_STAT,      /* a Stat is not that of the znode */
     SIM_SABOTAGE_EARLY_REPLY,     /* a write is acknowledged before it is synced */
     SIM_SABOTAGE_HASTY_CLOCK,     /* sessions expire early */
     SIM_SABOTAGE_LOSE_CHECKPOINT, /* the log is trimmed, and the checkpoint is lost */
-    SIM_SABOTAGE_FORGE_FENCE,     /* a call's result is another one */
+    SIM_SABOTAGE_FORGE_RESULT,    /* a call's result is another one */
+    SIM_SABOTAGE_LOCK_FOR_ALL,    /* lock.acquire does not wait */
+    SIM_SABOTAGE_LOCK_CONSTANT_FENCE,
     SIM_SABOTAGE_COUNT
 };
 const char *sim_sabotage_name(enum sim_sabotage sabotage); /* "lose-event" */
@@ -32,8 +33,7 @@ struct sim_options {
     uint64_t seed;
     uint64_t steps;
     enum sim_sabotage sabotage;
-    const struct server_recipe *catalogue; /* at least "lock"; borrowed */
-    size_t catalogue_count;
+    struct mk_bytes lock_source; /* recipes/lock.lua; borrowed */
     /* One line for each thing that happens, without a newline; NULL: none. */
     void (*log)(void *context, const char *line);
     void *log_context;
@@ -54,5 +54,17 @@ struct sim_report {
 /* Run a seed to its end, or to the first thing that is wrong. An assertion of the server's ends the
  * process. */
 void sim_run(const struct sim_options *options, struct sim_report *report);
+
+/* ---- Stories ---- */
+
+struct sim_scenario_options {
+    struct mk_bytes text; /* scenario.c says what may be in it */
+    struct mk_bytes lock_source;
+    /* The same text again, with what came of each command: whoever has the text compares. */
+    void (*line)(void *context, const char *line);
+    void *context;
+};
+/* False: the checker has found something wrong, or a command cannot be done; a line says so. */
+bool sim_scenario(const struct sim_scenario_options *options);
 
 #endif

@@ -6,8 +6,8 @@
  *      The awaited rows go, a ready row and a woken row come. From now on nothing wakes it again.
  *      A record of which a wait does not hold when it is written is ready at once.
  *   3. prepare runs it and rewrites its record (1 again, all old rows gone) or deletes it.
- * Of those who wait for `children` of one znode, a change wakes the first only; if that one ends
- * without having returned, store_ready_pass_on() wakes the next. The index `awaited` has the waits of
+ * Of those who wait for `children` of one znode, a change wakes the first only; when that one ends, the
+ * next is woken in its place, if its own wait does not hold any more. The index `awaited` has the waits of
  * calls that are not ready, so a change never looks at those that it woke before.
  *
  * A record is data that any peer may have sent. What cannot be decoded has no rows. */
@@ -220,44 +220,6 @@ static void call_stop_waiting(struct store_view *view, mk_zxid number, const str
     }
 }
 
-static void record_unindex(struct store_view *view, mk_zxid number, const struct tree_call *call)
-{
-    struct mk_arena *arena = &view->store->scraps;
-    rows_delete(view, key_u64_u64(arena, KEY_PARKED, (uint64_t)call->session, (uint64_t)number));
-    if (call->deadline_ms > 0) {
-        rows_delete(
-            view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)call->deadline_ms, (uint64_t)number));
-    }
-    totals_add(view, &view->store->totals.calls, -1);
-
-    struct mk_bytes ready;
-    enum mk_status status = ready_find(view, number, &ready);
-    if (status == MK_OK) {
-        ready_delete(view, number, ready);
-    } else if (status == MK_NO_NODE) {
-        call_stop_waiting(view, number, call);
-    } else {
-        rows_write_check(view, status);
-    }
-}
-
-static void record_gone(struct store_view *view, const struct calls_change *change)
-{
-    struct tree_call call;
-    if (record_decode(change->record_old, &call)) {
-        record_unindex(view, tree_call_of_path(change->path), &call);
-    }
-}
-
-static void record_come(struct store_view *view, const struct calls_change *change)
-{
-    mk_zxid number = tree_call_of_path(change->path);
-    struct tree_call call;
-    if (number != 0 && record_decode(change->record_new, &call)) {
-        record_index(view, number, &call);
-    }
-}
-
 /* ---- A znode has changed: who waited for that? ---- */
 
 static void call_wake(struct store_view *view, mk_zxid number)
@@ -377,6 +339,83 @@ static void znode_changed(struct store_view *view, struct mk_bytes path, struct 
     }
 }
 
+/* One `children` wait of a call that ends: if it does not hold, somebody else may have been passed
+ * over for this call's sake. */
+static void wait_pass_on(struct store_view *view, const struct tree_wait *wait)
+{
+    struct store_znode znode;
+    struct wakes wakes = {0};
+    struct sight sight = {.path = wait->path};
+    enum mk_status status = wait_look(view, wait->path, &znode, &sight.now);
+    if (status == MK_OK && !calls_wait_holds(wait->kind, wait->stamp, sight.now)) {
+        status = wakes_find_kind(view, &sight, TREE_WAIT_CHILDREN, &wakes);
+    }
+    rows_write_check(view, status);
+    for (size_t i = 0; i < wakes.count; i++) {
+        call_wake(view, wakes.calls[i]);
+    }
+}
+
+/* A call that a change has woken ends. It may not have used what it was woken for, and the next in
+ * line was passed over for its sake: that one is woken in its place. Waking one in vain does no harm. */
+static void call_pass_on(struct store_view *view, const struct tree_call *call)
+{
+    const struct tree_wait *waits[TREE_WAITS_MAX];
+    int count = call_waits(call, waits);
+    for (int i = 0; i < count; i++) {
+        if (waits[i]->kind == TREE_WAIT_CHILDREN) {
+            wait_pass_on(view, waits[i]);
+        }
+    }
+}
+
+/* ---- A record goes, or comes ---- */
+
+/* `ends`: the call waits no longer; else its record is written anew, because it has parked again. */
+static void record_unindex(struct store_view *view, mk_zxid number, const struct tree_call *call,
+                           bool ends)
+{
+    struct mk_arena *arena = &view->store->scraps;
+    rows_delete(view, key_u64_u64(arena, KEY_PARKED, (uint64_t)call->session, (uint64_t)number));
+    if (call->deadline_ms > 0) {
+        rows_delete(
+            view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)call->deadline_ms, (uint64_t)number));
+    }
+    totals_add(view, &view->store->totals.calls, -1);
+
+    struct mk_bytes ready;
+    enum mk_status status = ready_find(view, number, &ready);
+    if (status == MK_OK) {
+        ready_delete(view, number, ready);
+        if (ends) {
+            call_pass_on(view, call);
+        }
+    } else if (status == MK_NO_NODE) {
+        call_stop_waiting(view, number, call);
+    } else {
+        rows_write_check(view, status);
+    }
+}
+
+static void record_gone(struct store_view *view, const struct calls_change *change)
+{
+    struct tree_call call;
+    if (record_decode(change->record_old, &call)) {
+        struct tree_call next;
+        bool parked = record_decode(change->record_new, &next) && next.waits_count > 0;
+        record_unindex(view, tree_call_of_path(change->path), &call, !parked);
+    }
+}
+
+static void record_come(struct store_view *view, const struct calls_change *change)
+{
+    mk_zxid number = tree_call_of_path(change->path);
+    struct tree_call call;
+    if (number != 0 && record_decode(change->record_new, &call)) {
+        record_index(view, number, &call);
+    }
+}
+
 void calls_created(struct store_view *view, const struct calls_change *change,
                    const struct store_znode *now, const struct store_znode *parent)
 {
@@ -472,6 +511,14 @@ enum mk_status calls_foresee(struct store_view *view, const struct calls_change 
     if (number != 0 && status == MK_OK) {
         status = call_foresee(view, number, change->record_new);
     }
+    struct tree_call call;
+    if (number != 0 && record_decode(change->record_old, &call)) {
+        for (int i = 0; i < call.waits_count && status == MK_OK; i++) {
+            if (call.waits[i].kind == TREE_WAIT_CHILDREN) {
+                status = sight_foresee(view, call.waits[i].path, kinds_children);
+            }
+        }
+    }
     if (status == MK_OK && rows_any(view, KEY_AWAITED)) {
         status = sight_foresee(view, change->path, kinds_all);
     }
@@ -544,51 +591,4 @@ enum mk_status store_deadline_first(struct store_view *view, mk_ms *deadline_ms,
     }
     rows_cursor_close(&cursor);
     return status;
-}
-
-/* One `children` wait of a call that ends: if it does not hold, somebody else may have been passed
- * over for this call's sake. */
-static void wait_pass_on(struct store_view *view, const struct tree_wait *wait)
-{
-    struct store_znode znode;
-    struct wakes wakes = {0};
-    struct sight sight = {.path = wait->path};
-    enum mk_status status = wait_look(view, wait->path, &znode, &sight.now);
-    if (status == MK_OK && !calls_wait_holds(wait->kind, wait->stamp, sight.now)) {
-        status = wakes_find_kind(view, &sight, TREE_WAIT_CHILDREN, &wakes);
-    }
-    rows_write_check(view, status);
-    for (size_t i = 0; i < wakes.count; i++) {
-        call_wake(view, wakes.calls[i]);
-    }
-}
-
-static void call_pass_on(struct store_view *view, const struct tree_call *call)
-{
-    const struct tree_wait *waits[TREE_WAITS_MAX];
-    int count = call_waits(call, waits);
-    for (int i = 0; i < count; i++) {
-        if (waits[i]->kind == TREE_WAIT_CHILDREN) {
-            wait_pass_on(view, waits[i]);
-        }
-    }
-}
-
-void store_ready_pass_on(struct store_view *view, mk_zxid call)
-{
-    rows_enter(view);
-    rows_write_begin(view);
-    struct mk_bytes ready;
-    struct mk_bytes bytes;
-    struct tree_call record;
-    enum mk_status status = ready_find(view, call, &ready);
-    if (status == MK_OK) {
-        status = record_find(view, call, &bytes);
-    }
-    if (status == MK_OK && record_decode(bytes, &record)) {
-        call_pass_on(view, &record);
-    } else if (status != MK_OK && status != MK_NO_NODE) {
-        rows_write_check(view, status);
-    }
-    (void)rows_write_end(view); /* a failure is said by every later write */
 }

@@ -20,6 +20,7 @@ static void want_range(struct committed_cursor *cursor, struct mk_bytes from)
 static enum mk_status iter_moved(struct committed_cursor *cursor, enum mk_status status)
 {
     cursor->iter_valid = status == MK_OK;
+    cursor->stalled = cursor->stalled || status == MK_WOULD_BLOCK;
     return status == MK_END ? MK_OK : status;
 }
 
@@ -205,7 +206,7 @@ enum mk_status committed_cursor_step(struct committed_cursor *cursor)
 void committed_cursor_close(struct committed_cursor *cursor)
 {
     struct committed *rows = cursor->rows;
-    if (rows->iters[cursor->may_block] == NULL) {
+    if (rows->iters[cursor->may_block] == NULL && !cursor->stalled) {
         rows->iters[cursor->may_block] = cursor->iter;
     } else {
         rows->base->ops->iter_free(cursor->iter);

@@ -22,6 +22,7 @@ struct committed_cursor {
     struct table_cursor frozen;
     struct store_base_iter *iter;
     bool iter_valid;     /* it stands on a row of the base */
+    bool stalled;        /* the iterator may be of an older base than the one that will be loaded */
     struct mk_bytes key; /* of the live row at which the cursor stands */
     struct mk_bytes value;
     /* The run of dead rows that is being passed over. */

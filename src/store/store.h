@@ -191,7 +191,8 @@ enum mk_status store_ephemerals_each(struct store_view *view, mk_session id, str
                                      store_path_visit *visit, void *context);
 
 /* ---- Parked calls: indexes that follow from the call records (tree_call), in every view alike.
- * Writing or deleting a record's znode updates them, and so does every change of an awaited znode. ---- */
+ * Writing or deleting a record's znode updates them, and so does every change of an awaited znode. A
+ * call that a `children` wait woke passes its wake on when it ends. ---- */
 
 /* Calls of which a wait no longer holds, in the order in which they became ready. */
 typedef bool store_call_visit(void *context, mk_zxid call);
@@ -201,10 +202,6 @@ enum mk_status store_deadline_first(struct store_view *view, mk_ms *deadline_ms,
 /* Calls of a session, oldest first. */
 enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
                                         store_call_visit *visit, void *context);
-/* A call that a `children` wait woke ends without having returned: the next waiter at those paths
- * whose stamp no longer holds becomes ready in its place. To be called before the call's record is
- * deleted or rewritten; nothing happens if the call is not ready. */
-void store_ready_pass_on(struct store_view *view, mk_zxid call);
 
 /* ---- Small facts of the server's own, checkpointed with the rest: name to bytes. ---- */
 

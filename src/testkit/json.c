@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <lauxlib.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define NESTING_MAX 32 /* the engine's own limit */
@@ -98,8 +99,8 @@ static const char *table_build(lua_State *L, int index, int nesting, json_t **ou
         return "tables are nested too deeply, or in each other";
     }
     *out = list ? json_array() : json_object();
-    const char *wrong = list ? list_build(L, index, nesting + 1, *out)
-                             : map_build(L, index, nesting + 1, *out);
+    const char *wrong =
+        list ? list_build(L, index, nesting + 1, *out) : map_build(L, index, nesting + 1, *out);
     if (wrong != NULL) {
         json_decref(*out);
         *out = NULL;
@@ -144,7 +145,7 @@ int testkit_json_encode(lua_State *L)
 
 /* ---- From JSON. [-0, +1, raises] ---- */
 
-static void value_push(lua_State *L, const json_t *value);
+static void value_push(lua_State *L, json_t *value);
 
 static void list_push(lua_State *L, const json_t *list)
 {
@@ -169,13 +170,15 @@ static void map_push(lua_State *L, json_t *map)
     }
 }
 
-static void value_push(lua_State *L, const json_t *value)
+static void value_push(lua_State *L, json_t *value)
 {
     luaL_checkstack(L, STACK_OF_LEVEL, "a value of JSON");
     switch (json_typeof(value)) {
-    case JSON_OBJECT: map_push(L, (json_t *)(uintptr_t)value); break;
+    case JSON_OBJECT: map_push(L, value); break;
     case JSON_ARRAY: list_push(L, value); break;
-    case JSON_STRING: lua_pushlstring(L, json_string_value(value), json_string_length(value)); break;
+    case JSON_STRING:
+        lua_pushlstring(L, json_string_value(value), json_string_length(value));
+        break;
     case JSON_INTEGER: lua_pushnumber(L, (lua_Number)json_integer_value(value)); break;
     case JSON_REAL: lua_pushnumber(L, json_real_value(value)); break;
     case JSON_TRUE: lua_pushboolean(L, 1); break;

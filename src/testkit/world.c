@@ -137,8 +137,7 @@ struct testkit_world *testkit_world_new(const struct server_recipe *recipes, siz
 {
     struct testkit_world *world = mk_alloc_zero(1, sizeof(*world));
 
-    world->now =
-        (struct server_time){.monotonic_ms = MONOTONIC_START_MS, .wall_ms = WALL_START_MS};
+    world->now = (struct server_time){.monotonic_ms = MONOTONIC_START_MS, .wall_ms = WALL_START_MS};
     world->log = (struct mk_log){.level = MK_LOG_INFO, .write = log_write, .context = world};
     world->base = store_base_memory(NULL, 0);
     world->catalogue = mk_alloc_zero(count + 1, sizeof(*world->catalogue));
@@ -312,21 +311,25 @@ static mk_ms next_moment(const struct testkit_world *world, mk_ms until_ms)
     return next_ms > world->now.monotonic_ms ? next_ms : world->now.monotonic_ms + 1;
 }
 
+static void step_to(struct testkit_world *world, mk_ms moment_ms)
+{
+    world->now.wall_ms += moment_ms - world->now.monotonic_ms;
+    world->now.monotonic_ms = moment_ms;
+    server_tick(world->server, world->now);
+    for (uint32_t i = 0; i < world->clients_count; i++) {
+        if (ping_due(world->clients[i]) <= moment_ms) {
+            ping(world->clients[i]);
+        }
+    }
+    settle(world);
+}
+
 void testkit_world_advance(struct testkit_world *world, mk_ms ms)
 {
     mk_ms until_ms = world->now.monotonic_ms + ms;
 
     while (!world->dark && world->now.monotonic_ms < until_ms) {
-        mk_ms moment_ms = next_moment(world, until_ms);
-        world->now.wall_ms += moment_ms - world->now.monotonic_ms;
-        world->now.monotonic_ms = moment_ms;
-        server_tick(world->server, world->now);
-        for (uint32_t i = 0; i < world->clients_count; i++) {
-            if (ping_due(world->clients[i]) <= moment_ms) {
-                ping(world->clients[i]);
-            }
-        }
-        settle(world);
+        step_to(world, next_moment(world, until_ms));
     }
 }
 
@@ -395,8 +398,8 @@ struct testkit_client *testkit_client_new(struct testkit_world *world)
     struct testkit_client *client = mk_alloc_zero(1, sizeof(*client));
 
     client->world = world;
-    world->clients = mk_realloc(world->clients,
-                                (world->clients_count + 1) * sizeof(struct testkit_client *));
+    world->clients =
+        mk_realloc(world->clients, (world->clients_count + 1) * sizeof(struct testkit_client *));
     world->clients[world->clients_count++] = client;
     return client;
 }

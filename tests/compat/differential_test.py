@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""The same random requests to Moonkeeper and to Debian's ZooKeeper 3.8.0, side by side: every answer and
-every event must be the same, but for zxids, times and session ids, which are compared by their order.
+"""The same random requests to Moonkeeper and to Debian's ZooKeeper 3.8.0, side by side: every answer
+and every event must be the same, but for zxids, times and session ids, which are compared by
+their order.
 
-The requests are those a client might send, valid and not: two sessions take turns, so that one watches
-what the other does. Where the two differ by intention, the request is left out, or the answers are made
-alike, in `alike`; each with its reason.
+The requests are those a client might send, valid and not: two sessions take turns, so that one
+watches what the other does. Where the two differ by intention, the request is left out, or the
+answers are made alike, in `alike`; each with its reason.
 
     DIFFERENTIAL_SEED=7 DIFFERENTIAL_REQUESTS=5000 tests/compat/differential_test.py
 """
@@ -210,7 +211,7 @@ def _():
             got, expected = (side.ask(who, code, record) for side in sides)
             if code == raw.EXISTS and got[0][0] == raw.NO_AUTH:
                 continue  # as of 3.8.4
-            got, expected = (side.ranks.alike(answer) for side, answer in zip(sides, (got, expected)))
+            got, expected = sides[0].ranks.alike(got), sides[1].ranks.alike(expected)
             equal(got, expected, f"request {i} of session {who}: operation {code}, {record!r}")
 
 

@@ -1,15 +1,16 @@
 #!/usr/bin/python3
 """Frames recorded from ZooKeeper 3.8.0, replayed: each answer must be equal, byte for byte.
 
-In an expected frame a symbol in angle brackets stands for what differs from run to run. It takes its
-value where it comes first and must be the same everywhere else:
+In an expected frame a symbol in angle brackets stands for what differs from run to run. It takes
+its value where it comes first and must be the same everywhere else:
 
     <z4>  a zxid of 8 bytes; the numbers grow with the values
     <t1>  a time of 8 bytes    <S>  a session id    <P>  a password
 
-Where Moonkeeper follows a release after 3.8.0, the frame is that release's, and the line says which:
-notifications carry the zxid of the transaction (3.9.0), and a create2 inside a multi answers with a
-Stat (3.8.2). A reconfig that is refused uses up no zxid. whoAmI lists identities in no particular order; here it is that of their arrival.
+Where Moonkeeper follows a release after 3.8.0, the frame is that release's, and the line says
+which: notifications carry the zxid of the transaction (3.9.0), and a create2 inside a multi
+answers with a Stat (3.8.2). A reconfig that is refused uses up no zxid. whoAmI lists identities
+in no particular order; here it is that of their arrival.
 """
 
 import re

@@ -8,10 +8,10 @@ A test file defines cases and runs them:
     if __name__ == "__main__":
         harness.main()
 
-Each server listens on a free port of 127.0.0.1, keeps its data below the working directory (which is
-empty when a test begins) and is ended by its pid. COMPAT_SERVER=zookeeper runs the cases against
-Debian's ZooKeeper instead, which shows whether a case asks for what ZooKeeper does; some then fail
-by intention, where Moonkeeper follows a newer release.
+Each server listens on a free port of 127.0.0.1, keeps its data below the working directory (which
+is empty when a test begins) and is ended by its pid. COMPAT_SERVER=zookeeper runs the cases
+against Debian's ZooKeeper instead, which shows whether a case asks for what ZooKeeper does; some
+then fail by intention, where Moonkeeper follows a newer release.
 """
 
 import glob

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""kazoo, as Debian packages it, against Moonkeeper: the client as it is, its recipes, and the server's
-own lock through call nodes. Run by Debian's python3, which has that kazoo."""
+"""kazoo, as Debian packages it, against Moonkeeper: the client as it is, its recipes, and the
+server's own lock through call nodes. Run by Debian's python3, which has that kazoo."""
 
 import functools
 import json
@@ -201,7 +201,8 @@ def _():
         equal(clients[2].WriteLock("/kazoo/rw").acquire(blocking=False), False)
     with clients[2].WriteLock("/kazoo/rw"):
         pass
-    first, second, third = (client.Semaphore("/kazoo/semaphore", max_leases=2) for client in clients)
+    first, second, third = (client.Semaphore("/kazoo/semaphore", max_leases=2)
+                            for client in clients)
     true(first.acquire(timeout=10) and second.acquire(timeout=10), "two leases")
     equal(third.acquire(blocking=False), False)
     first.release()
@@ -436,7 +437,8 @@ def _():
 def _():
     client = connect()
     for operation, arguments in (("nosuch.thing", {}), ("lock.acquire", {}), ("lock.nosuch", {}),
-                                 ("lock.acquire", {"path": 5}), ("lock.acquire", {"path": "/a", "x": 1})):
+                                 ("lock.acquire", {"path": 5}),
+                                 ("lock.acquire", {"path": "/a", "x": 1})):
         try:
             make_call(client, operation, **arguments)
             raise AssertionError(f"{operation} {arguments} was taken")

@@ -71,7 +71,8 @@ def _():
     client, path = room()
     client.create(path + "/closed", entries=[(raw.READ, "world", "anyone")])
     rows = [
-        ("no right before the version", raw.SET_DATA, raw.set_data(path + "/closed", b"", 9), raw.NO_AUTH),
+        ("no right before the version", raw.SET_DATA, raw.set_data(path + "/closed", b"", 9),
+         raw.NO_AUTH),
         ("missing", raw.SET_DATA, raw.set_data(path + "/no"), raw.NO_NODE),
         ("bad path before missing", raw.SET_DATA, raw.set_data(path + "/no/"), raw.BAD_ARGUMENTS),
         ("version", raw.SET_DATA, raw.set_data(path, b"", 9), raw.BAD_VERSION),
@@ -80,7 +81,8 @@ def _():
         ("bad ACL before missing", raw.SET_ACL, raw.set_acl(path + "/no", []), raw.INVALID_ACL),
         ("bad path before bad ACL", raw.SET_ACL, raw.set_acl(path + "/", []), raw.BAD_ARGUMENTS),
         ("missing", raw.SET_ACL, raw.set_acl(path + "/no", OPEN), raw.NO_NODE),
-        ("no right before the version", raw.SET_ACL, raw.set_acl(path + "/closed", OPEN, 9), raw.NO_AUTH),
+        ("no right before the version", raw.SET_ACL, raw.set_acl(path + "/closed", OPEN, 9),
+         raw.NO_AUTH),
         ("version", raw.SET_ACL, raw.set_acl(path, OPEN, 9), raw.BAD_VERSION),
         ("no path", raw.SET_ACL, raw.set_acl(None, OPEN), raw.BAD_ARGUMENTS),
     ]
@@ -115,7 +117,8 @@ def _():
         for kind in range(1, 6):
             expect(client, f"type {kind}", code, raw.string(path) + raw.i32(kind), raw.NO_WATCHER)
     for mode in (2, -1, 9):
-        expect(client, f"mode {mode}", raw.ADD_WATCH, raw.string(path) + raw.i32(mode), raw.MARSHALLING)
+        expect(client, f"mode {mode}", raw.ADD_WATCH, raw.string(path) + raw.i32(mode),
+               raw.MARSHALLING)
 
 
 @case("a failed write has a zxid, and no znode changes")
@@ -146,8 +149,8 @@ def _():
 
 BAD_NAMES = ["", "a/", "a//b", ".", "..", "./a", "../a", "a/.", "a/..", "\x01", "\x1f", "a\tb",
              "\x7f", "\x9f", "\U0001F600", "\uf8ff", "\ue000", "\ufff0", "\uffff", "\ufffd"]
-GOOD_NAMES = ["...", "..a", "a..", ".hidden", "a b", " ", "\u00a0", "\u4e2d\u6587", "\ud7ff", "\uf900",
-              "a:b", "%00", "*", "\u0300"]
+GOOD_NAMES = ["...", "..a", "a..", ".hidden", "a b", " ", "\u00a0", "\u4e2d\u6587", "\ud7ff",
+              "\uf900",              "a:b", "%00", "*", "\u0300"]
 
 
 @case("paths that ZooKeeper takes are taken by create, setData, exists and delete")
@@ -166,7 +169,7 @@ def _():
     client.create(path + "/a")
     for name in BAD_NAMES:
         bad = f"{path}/{name}"
-        missing_parent = name in ("./a", "../a", "a//b")  # ".", ".." and "" are missing: that is first
+        missing_parent = name in ("./a", "../a", "a//b")  # that it is missing comes first
         expect(client, repr(bad), raw.CREATE, raw.create(bad),
                raw.NO_NODE if missing_parent else raw.BAD_ARGUMENTS)
         expect(client, repr(bad), raw.SET_DATA, raw.set_data(bad), raw.BAD_ARGUMENTS)
@@ -294,9 +297,10 @@ def _():
 @case("ACLs are put in order when they are set: duplicates go, auth becomes the identities")
 def _():
     client, path = room()
-    twice = [(raw.READ, "world", "anyone"), (raw.READ, "world", "anyone"), (ADMIN, "auth", "ignored"),
-             (raw.WRITE, "world", "anyone")]
-    expect(client, "auth without an identity", raw.SET_ACL, raw.set_acl(path, twice), raw.INVALID_ACL)
+    twice = [(raw.READ, "world", "anyone"), (raw.READ, "world", "anyone"),
+             (ADMIN, "auth", "ignored"), (raw.WRITE, "world", "anyone")]
+    expect(client, "auth without an identity", raw.SET_ACL, raw.set_acl(path, twice),
+           raw.INVALID_ACL)
     client.authenticate(b"bob:secret")
     client.must(raw.SET_ACL, raw.set_acl(path, twice))
     equal(client.must(raw.GET_ACL, raw.string(path)).acl(),
@@ -307,9 +311,9 @@ def _():
 @case("ACLs that say nothing are refused")
 def _():
     client, path = room()
-    bad = [("world", "nobody"), ("nosuch", "x"), ("digest", "bob"), ("digest", "a:b:c"), ("sasl", "bob"),
-           ("ip", "nowhere"), ("ip", "1.2.3"), ("ip", "1.2.3.4/33"), ("super", ""), ("x509", "CN=a"),
-           (None, "anyone"), ("digest", None)]
+    bad = [("world", "nobody"), ("nosuch", "x"), ("digest", "bob"), ("digest", "a:b:c"),
+           ("sasl", "bob"), ("ip", "nowhere"), ("ip", "1.2.3"), ("ip", "1.2.3.4/33"),
+           ("super", ""), ("x509", "CN=a"), (None, "anyone"), ("digest", None)]
     for scheme, name in bad:
         expect(client, f"{scheme}:{name}", raw.SET_ACL, raw.set_acl(path, [(ALL, scheme, name)]),
                raw.INVALID_ACL)

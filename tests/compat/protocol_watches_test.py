@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The client protocol: which watch is told what, how often, and in which order; setWatches; removal."""
+"""The client protocol: which watch is told what, how often, in which order; setWatches; removal."""
 
 import harness
 import raw_client as raw
@@ -109,7 +109,8 @@ def _():
     expect(watcher, "remove", raw.REMOVE_WATCHES, raw.string(path) + raw.i32(5), raw.OK)
     expect(watcher, "the recursive one is gone", raw.CHECK_WATCHES, raw.string(path) + raw.i32(5),
            raw.NO_WATCHER)
-    expect(watcher, "the persistent one is not", raw.CHECK_WATCHES, raw.string(path) + raw.i32(4), raw.OK)
+    expect(watcher, "the persistent one is not", raw.CHECK_WATCHES, raw.string(path) + raw.i32(4),
+           raw.OK)
     client.set(path, b"x")
     client.set(path, b"y")
     equal(watcher.take_events(), [(raw.CHANGED, path)] * 2)
@@ -127,9 +128,10 @@ def _():
             what = f"{kind}, type {asked}"
             expect(session, what, raw.CHECK_WATCHES, raw.string(path) + raw.i32(asked), error)
             expect(session, what, raw.REMOVE_WATCHES, raw.string(path) + raw.i32(asked), error)
-            expect(session, what, raw.REMOVE_WATCHES, raw.string(path) + raw.i32(asked), raw.NO_WATCHER)
-            expect(session, "another path", raw.REMOVE_WATCHES, raw.string(path + "/x") + raw.i32(3),
+            expect(session, what, raw.REMOVE_WATCHES, raw.string(path) + raw.i32(asked),
                    raw.NO_WATCHER)
+            expect(session, "another path", raw.REMOVE_WATCHES,
+                   raw.string(path + "/x") + raw.i32(3), raw.NO_WATCHER)
 
 
 @case("a read that fails sets no watch; exists on what is not there does")
@@ -138,7 +140,8 @@ def _():
     watcher = connect()
     watcher.ask(raw.GET_DATA, raw.read(path + "/a", True))
     watcher.ask(raw.GET_CHILDREN, raw.read(path + "/a", True))
-    expect(watcher, "nothing", raw.CHECK_WATCHES, raw.string(path + "/a") + raw.i32(3), raw.NO_WATCHER)
+    expect(watcher, "nothing", raw.CHECK_WATCHES, raw.string(path + "/a") + raw.i32(3),
+           raw.NO_WATCHER)
     watcher.stat(path + "/a", watch=True)
     client.create(path + "/a")
     equal(watcher.take_events(), [(raw.CREATED, path + "/a")])

@@ -2,12 +2,12 @@
 """Every transcript of the root README, executed in order against one fresh server.
 
 A transcript is a ```console block: lines that begin with `$ ` are commands, what follows is their
-output, standard error included. What differs from run to run is compared by role, not by value: numbers
-of at least nine digits, 16-digit hex, 0x hex and times; a value of the page stands for the same value of
-this run wherever it appears, in commands too.
+output, standard error included. What differs from run to run is compared by role, not by value:
+numbers of at least nine digits, 16-digit hex, 0x hex and times; a value of the page stands for
+the same value of this run wherever it appears, in commands too.
 
-Not executed: `git clone`, `cd` and `./dev`. A `call --hold` goes on in the background until the next
-section. zkCli.sh is driven line by line at its prompt.
+Not executed: `git clone`, `cd` and `./dev`. A `call --hold` goes on in the background until the
+next section. zkCli.sh is driven line by line at its prompt.
 """
 
 import os

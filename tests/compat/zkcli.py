@@ -1,4 +1,4 @@
-"""zkCli.sh, ZooKeeper's own command line, driven like by hand: one command, its output, the next."""
+"""zkCli.sh, ZooKeeper's own command line, driven as by hand: a command, its output, the next."""
 
 import os
 import queue
@@ -31,7 +31,7 @@ class ZkCli:
         self.lines.put(None)
 
     def ask(self, command):
-        """The end of the output shows by the answer to a question about a znode that is not there."""
+        """The output ends where the answer to a question about an absent znode begins."""
         self.asked += 1
         mark = f"/not-there-{self.asked}"
         self.process.stdin.write(f"{command}\nls {mark}\n")

@@ -55,8 +55,8 @@ def _():
     ask("create /stat 12345")
     lines = ask("stat /stat")
     names = [line.split(" = ")[0] for line in lines]
-    equal(names, ["cZxid", "ctime", "mZxid", "mtime", "pZxid", "cversion", "dataVersion", "aclVersion",
-                  "ephemeralOwner", "dataLength", "numChildren"])
+    equal(names, ["cZxid", "ctime", "mZxid", "mtime", "pZxid", "cversion", "dataVersion",
+                  "aclVersion", "ephemeralOwner", "dataLength", "numChildren"])
     equal(lines[5:], ["cversion = 0", "dataVersion = 0", "aclVersion = 0", "ephemeralOwner = 0x0",
                       "dataLength = 5", "numChildren = 0"])
 
@@ -110,14 +110,16 @@ def _():
                            separators=(",", ":"))
     ask(f"create -e -s /zookeeper/calls/lock.release- '{arguments}'")
     until(lambda: json.loads(waiter.ask(f"get {waiting}")[0])["state"] == "done", "the lock")
-    true(any(f"type:NodeDataChanged path:{waiting}" in event for event in waiter.events), "the event")
+    told = f"type:NodeDataChanged path:{waiting}"
+    true(any(told in event for event in waiter.events), "the event")
     waiter.quit()
 
 
 @case("zkCli.sh cancels a waiting call by deleting its znode")
 def _():
-    ask("""create -e -s /zookeeper/calls/lock.acquire- '{"path":"/locks/b"}'""")
-    waiting = ask("""create -e -s /zookeeper/calls/lock.acquire- '{"path":"/locks/b"}'""")[0].split()[1]
+    create = """create -e -s /zookeeper/calls/lock.acquire- '{"path":"/locks/b"}'"""
+    ask(create)
+    waiting = ask(create)[0].split()[1]
     equal(ask(f"get {waiting}"), ['{"state":"waiting"}'])
     equal(ask("ls /locks/b"), ["[lock-0000000000, lock-0000000001]"])
     equal(ask(f"delete -v 0 {waiting}"), [])

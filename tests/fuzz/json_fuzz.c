@@ -1,6 +1,6 @@
-/* Any bytes as JSON and as MessagePack. What a recipe decodes it encodes to something that decodes to
- * the same; and of JSON it accepts what jansson accepts, but for the bounds of numbers and nesting,
- * and for a zero byte behind a number, which jansson passes over. */
+/* Any bytes as JSON and as MessagePack. What a recipe decodes it encodes to something that
+ * decodes to the same; and of JSON it accepts what jansson accepts, but for the bounds of
+ * numbers and nesting, and for a zero byte behind a number, which jansson passes over. */
 #include "recipe/recipe.h"
 
 #include <jansson.h>
@@ -56,8 +56,8 @@ static void arguments_build(enum recipe_format format, struct mk_bytes input, st
 /* Refused for what JSON itself does not forbid? */
 static bool refused_by_bounds(const struct recipe_run *run)
 {
-    static const char *const reasons[] = {"2^53", "nested deeper", "bytes", "a string of",
-                                          "infinity"};
+    static const char *const reasons[] = {"2^53",        "nested deeper", "bytes",
+                                          "a string of", "infinity",      "exponent"};
     struct mk_bytes message = mk_buf_view(&run->message);
     for (size_t i = 0; i < MK_COUNT(reasons); i++) {
         if (memmem(message.data, message.len, reasons[i], strlen(reasons[i])) != NULL) {

@@ -73,7 +73,8 @@ static bool buf_same(const struct mk_buf *a, const struct mk_buf *b)
     return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
 }
 
-/* Whether the runs ended alike. A run that ended for want of memory may differ by an instruction. */
+/* Whether the runs ended alike. A run that ended for want of memory may differ by an
+ * instruction. */
 static void runs_compare(const struct recipe_run *a, const struct recipe_run *b)
 {
     MK_ASSERT(a->end == b->end);

@@ -20,7 +20,8 @@ static int teardown(void **state)
     return 0;
 }
 
-/* `body` spends a budget, plainly, below pcall and below xpcall; and the engine is fine afterwards. */
+/* `body` spends a budget, plainly, below pcall and below xpcall; and the engine is fine
+ * afterwards. */
 static void spends(const char *body, const char *message)
 {
     static const char *const wraps[] = {

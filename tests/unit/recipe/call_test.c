@@ -203,9 +203,8 @@ static void refuses_to_wait_after_an_effect_outside_once(void **state)
                "  call:wait { deleted = '/x' } end } }");
     world_run(&world, "test", "");
     world_failed(&world, "RecipeError",
-                 ":3: call:wait: the next run starts from the top and would "
-                 "repeat this effect, so make it inside call:once: lock@");
-    world_failed(&world, "RecipeError", ":2: znode.create");
+                 ":3: call:wait: the next run starts from the top and would repeat znode.create "
+                 "(line 2): effects of a run that waits stand inside call:once");
     assert_null(world_znode(&world, "/x"));
 }
 

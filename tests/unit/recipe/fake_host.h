@@ -52,8 +52,8 @@ void world_load_file(struct world *world, const char *path);
 /* Load; asserts that it does not, and returns why. */
 const char *world_load_error(struct world *world, const char *source);
 
-/* One run of `operation`, with a fresh memory or with that of the run before. Its effects stay if it
- * returned or parked. */
+/* One run of `operation`, with a fresh memory or with that of the run before. Its effects stay
+ * if it returned or parked. */
 void world_run(struct world *world, const char *operation, const char *arguments);
 void world_rerun(struct world *world, const char *operation, const char *arguments);
 void world_cancel(struct world *world, const char *operation, const char *arguments);

@@ -116,10 +116,10 @@ static void random_create(struct mk_random *random, struct store_view *view, str
 
 static void random_op(struct mk_random *random, struct store_view *view, struct op *op)
 {
-    static const enum op_kind kinds[] = {
-        OP_CREATE,  OP_CREATE,      OP_CREATE,         OP_CREATE,  OP_DELETE, OP_DELETE,
-        OP_DELETE,  OP_SET_DATA,    OP_SET_DATA,       OP_SET_ACL, OP_FACT,   OP_PASS_ON,
-        OP_PASS_ON, OP_SESSION_PUT, OP_SESSION_REMOVE, OP_SET_DATA};
+    static const enum op_kind kinds[] = {OP_CREATE,         OP_CREATE,  OP_CREATE, OP_CREATE,
+                                         OP_DELETE,         OP_DELETE,  OP_DELETE, OP_SET_DATA,
+                                         OP_SET_DATA,       OP_SET_ACL, OP_FACT,   OP_SESSION_PUT,
+                                         OP_SESSION_REMOVE, OP_SET_DATA};
     op->kind = kinds[below(random, MK_COUNT(kinds))];
     op->acl = below(random, 4) == 0;
     op->number = (int32_t)below(random, 100);
@@ -198,7 +198,6 @@ static enum mk_status op_try(struct store_view *view, const struct op *op, struc
     case OP_SET_ACL: return store_znode_set_acl(view, path, op_acl(op), op->number, out);
     case OP_SESSION_PUT: store_session_put(view, op->session, op->number); return MK_OK;
     case OP_SESSION_REMOVE: store_session_remove(view, op->session); return MK_OK;
-    case OP_PASS_ON: store_ready_pass_on(view, op->call); return MK_OK;
     case OP_FACT:
         store_fact_put(view, MK_BYTES("fact"), mk_bytes_of(&op->number, sizeof(op->number)));
         return MK_OK;

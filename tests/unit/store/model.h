@@ -12,7 +12,6 @@ enum op_kind {
     OP_SET_ACL,
     OP_SESSION_PUT,
     OP_SESSION_REMOVE,
-    OP_PASS_ON,
     OP_FACT,
 };
 

@@ -95,7 +95,7 @@ static void spy_init(struct spy *spy, struct store_base *real)
 /* Changes of sessions, and passing on, are too rare to be prepared for. */
 static bool op_may_block(const struct op *op)
 {
-    return op->kind == OP_SESSION_PUT || op->kind == OP_SESSION_REMOVE || op->kind == OP_PASS_ON;
+    return op->kind == OP_SESSION_PUT || op->kind == OP_SESSION_REMOVE;
 }
 
 static enum mk_status subject_apply(struct trial *trial, struct store_view *view,
@@ -142,8 +142,7 @@ static bool propose_once(struct trial *trial, struct txn *txn)
     store_begin(view, txn->zxid, txn->zxid * 10);
     for (size_t i = 0; i < txn->count; i++) {
         txn->ops[i].result.len = 0;
-        enum mk_status status =
-            subject_apply(trial, view, &txn->ops[i], &txn->ops[i].result);
+        enum mk_status status = subject_apply(trial, view, &txn->ops[i], &txn->ops[i].result);
         if (status == MK_WOULD_BLOCK) {
             store_abort(view);
             model_load(trial->subject);

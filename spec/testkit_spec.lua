@@ -1,0 +1,225 @@
+--- The promises of lua/moonkeeper/testkit.lua, and the example of lua/README.md as it stands there.
+local testkit = require "moonkeeper.testkit"
+
+local FOLDER = os.getenv("BUILD_DIR") or "/tmp"
+
+local function file_read(path)
+  local file = assert(io.open(path))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+local function recipe_write(name, source)
+  local path = FOLDER .. "/" .. name .. ".lua"
+  local file = assert(io.open(path, "w"))
+  file:write(source)
+  file:close()
+  return path
+end
+
+-- A world with one recipe; its file is gone when this returns.
+local function world_of(name, source)
+  local path = recipe_write(name, source)
+  local ok, world = pcall(testkit.world, { recipes = path })
+  os.remove(path)
+  if not ok then error(world, 0) end
+  return world
+end
+
+describe("The example in lua/README.md:", function()
+  local blocks = {}
+  for block in file_read("lua/README.md"):gmatch("```lua\n(.-)```") do
+    table.insert(blocks, block)
+  end
+  local path
+
+  setup(function() path = recipe_write("gate", blocks[1]) end)
+  teardown(function() os.remove(path) end)
+
+  local spec = blocks[2]:gsub("recipes/gate%.lua", FOLDER .. "/gate.lua")
+  setfenv(assert(loadstring(spec, "=lua/README.md")), getfenv())()
+end)
+
+describe("A world", function()
+  it("is the same whenever the same steps are taken", function()
+    local function play()
+      local world = testkit.world()
+      local ann, bob = world:session(), world:session()
+      local held = ann:call("lock.acquire", { path = "/locks/a" })
+      bob:start("lock.acquire", { path = "/locks/a" })
+      world:advance("1m")
+      world:fail_over()
+      world:expire(ann)
+      return { held, ann.id, bob.id, world:znodes(), world:stats(), world:log() }
+    end
+
+    assert.are.same(play(), play())
+  end)
+
+  it("refuses a recipe that does not load, with its line", function()
+    local ok, problem = pcall(world_of, "broken", "local broken = {}\nbroken.x = operation {{\n")
+
+    assert.is_false(ok)
+    assert.is_truthy(problem:match("broken.lua:%d+: "))
+  end)
+
+  it("refuses a folder that is none", function()
+    assert.has_error(function() testkit.world { recipes = "no/such/folder" } end,
+      "no/such/folder is neither a recipe (.lua) nor a folder of them")
+  end)
+
+  it("lets only that session expire that is told to", function()
+    local world = testkit.world()
+    local ann, bob = world:session("1s"), world:session("1s")
+    local hers = ann:create("/a", "", { ephemeral = true })
+    local his = bob:create("/b", "", { ephemeral = true })
+
+    world:advance("1m")
+    local both = world:znodes()
+    world:expire(ann)
+
+    assert.are.same({ hers, his }, both)
+    assert.are.same({ his }, world:znodes())
+  end)
+
+  it("keeps what was checkpointed and what was logged since, over the server's death", function()
+    local world = testkit.world()
+    local ann = world:session()
+    ann:create("/a")
+    world:advance("5m")
+    ann:create("/b")
+
+    world:fail_over()
+
+    assert.are.same({ "/a", "/b" }, world:znodes())
+  end)
+
+  it("loses what is proposed after a cut, and says that it was cut", function()
+    local world = testkit.world()
+    local ann = world:session()
+
+    local cut = world:fail_over_during(1, function()
+      ann:create("/a")
+      ann:create("/b")
+    end)
+
+    assert.is_true(cut)
+    assert.are.same({ "/a" }, world:znodes())
+  end)
+
+  it("says that nothing was cut if the action made no more proposals than that", function()
+    local world = testkit.world()
+    local ann = world:session()
+
+    local cut = world:fail_over_during(1, function() ann:create("/a") end)
+
+    assert.is_false(cut)
+    assert.are.same({ "/a" }, world:znodes())
+  end)
+
+  it("passes on what else an action that is cut raises", function()
+    local world = testkit.world()
+
+    local ok, problem = pcall(function()
+      world:fail_over_during(0, function() error("my own mistake") end)
+    end)
+
+    assert.is_false(ok)
+    assert.is_truthy(problem:match("my own mistake"))
+  end)
+
+  it("is freed when nobody refers to it", function()
+    local worlds = setmetatable({}, { __mode = "v" })
+
+    for i = 1, 10 do worlds[i] = testkit.world() end
+    collectgarbage()
+    collectgarbage()
+
+    assert.are.same({}, worlds)
+  end)
+end)
+
+describe("A session", function()
+  local world, ann
+
+  before_each(function()
+    world = testkit.world()
+    ann = world:session()
+  end)
+
+  it("raises what the server refuses, under ZooKeeper's names", function()
+    local ok, refused = pcall(ann.get, ann, "/nothing")
+
+    assert.is_false(ok)
+    assert.are.equal("NoNode", refused.error)
+    assert.are.equal("NoNode: no such znode", tostring(refused))
+  end)
+
+  it("makes znodes as any client does", function()
+    ann:create("/a", "one")
+    ann:set("/a", "two", 0)
+    local path = ann:create("/a/x-", "", { sequential = true })
+    local data, stat = ann:get("/a")
+
+    assert.are.equal("/a/x-0000000000", path)
+    assert.are.equal("two", data)
+    assert.are.equal(1, stat.version)
+    assert.are.same({ "x-0000000000" }, ann:children("/a"))
+    assert.is_nil(ann:exists("/b"))
+  end)
+
+  it("raises when a call that should return waits", function()
+    local bob = world:session()
+    ann:call("lock.acquire", { path = "/locks/a" })
+
+    local ok, problem = pcall(bob.call, bob, "lock.acquire", { path = "/locks/a" })
+
+    assert.is_false(ok)
+    assert.is_truthy(problem:match("lock.acquire is waiting"))
+  end)
+
+  it("raises SessionExpired once it has ended", function()
+    ann:close()
+
+    local ok, refused = pcall(ann.create, ann, "/a")
+
+    assert.is_false(ok)
+    assert.are.equal("SessionExpired", refused.error)
+  end)
+
+  it("cannot connect again after it has expired", function()
+    ann:disconnect()
+    world:advance("11s")
+
+    local connected, name = ann:reconnect()
+
+    assert.is_nil(connected)
+    assert.are.equal("SessionExpired", name)
+  end)
+
+  it("gives arguments and results unchanged", function()
+    world = world_of("mirror", [[
+      local mirror = {}
+      mirror.show = operation {
+        doc = "Return what is given.", args = { value = "map" },
+        run = function(call) return call.args.value end,
+      }
+      return mirror]])
+    local value = {
+      text = "grüße", empty = "", yes = true, no = false, half = 0.5, large = 2 ^ 53, minus = -7,
+      list = { 1, "two", { three = 3 } }, map = { a = { b = { c = "d" } } },
+    }
+
+    local shown = world:session():call("mirror.show", { value = value })
+
+    assert.are.same(value, shown)
+  end)
+
+  it("refuses arguments that JSON has not", function()
+    assert.has_error(function() ann:start("lock.acquire", { path = print }) end,
+      "JSON has no functions, threads or userdata")
+    assert.has_error(function() ann:start("lock.acquire", { path = "\255" }) end,
+      "a string is not UTF-8")
+  end)
+end)

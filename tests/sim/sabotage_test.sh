@@ -1,0 +1,44 @@
+#!/bin/bash
+# Every bug that the simulator can put in on purpose is found within a few seeds, and named.
+set -u
+
+failed=0
+count=0
+
+# found_by SABOTAGE PATTERN: the checker that is meant to find it has found it.
+found_by() {
+    count=$((count + 1))
+    local name="the checker finds $1"
+    "$MOONKEEPER_SIM" --seeds 1..20 --steps 10000 --sabotage "$1" \
+        --recipes "$SOURCE_DIR/recipes" >"$1.out" 2>&1
+    if [ $? -eq 1 ] && grep -qE "$2" "$1.out" && grep -q "to replay it" "$1.out"; then
+        echo "ok $count - $name"
+    else
+        echo "not ok $count - $name"
+        sed 's/^/    /' "$1.out"
+        failed=1
+    fi
+}
+
+found_by forget-synced 'the store (is at|counts|has)'
+found_by swap-replies 'was sent xid|before it was committed'
+found_by lose-event 'was not told event|overtakes event|next were event'
+found_by repeat-event 'was told event .* expected none|next were event'
+found_by stale-stat 'was answered wrongly'
+found_by early-reply 'the store (is at|counts|has)'
+found_by hasty-clock 'expired before its time'
+found_by lose-checkpoint 'the store (is at|counts|has)'
+found_by forge-result 'was answered (wrongly|with another result)'
+found_by lock-for-all 'somebody (else holds it|else asked first)'
+found_by lock-constant-fence 'the fence is not the zxid'
+
+count=$((count + 1))
+listed=$("$MOONKEEPER_SIM" --sabotage list | grep -cv '^none$')
+if [ "$listed" -eq $((count - 1)) ]; then
+    echo "ok $count - no sabotage is left untried"
+else
+    echo "not ok $count - no sabotage is left untried"
+    failed=1
+fi
+echo "1..$count"
+exit $failed
