@@ -79,6 +79,7 @@ static void jansson_compare(const struct recipe_run *run, struct mk_bytes argume
     json_decref(value);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0) {

@@ -121,6 +121,7 @@ static void operation_try(struct recipe_engine *engines[2], struct recipe_versio
     }
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"acquire", "release", "run", "get", "put", "a", "b", "x"};

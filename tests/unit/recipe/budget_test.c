@@ -27,8 +27,7 @@ static void spends(const char *body, const char *message)
     static const char *const wraps[] = {
         "%s",
         "while true do pcall(function() %s end) end",
-        "local function again() return xpcall(function() %s end, again) end again() return "
-        "'escaped'",
+        "local function again() return xpcall(function() %s end, again) end again() return 'no'",
         "local e repeat local _, e = pcall(pcall, pcall, function() %s end) until false",
     };
     struct mk_buf wrapped = {.data = NULL};
