@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define MIB ((uint64_t)1024 * 1024)
@@ -193,6 +194,9 @@ static enum edge_exit store_start(struct process *process)
                                  .overlay_bytes_max = options->overlay_bytes * OVERLAY_FACTOR,
                                  .extended_types = options->server.extended_types};
 
+    if (getrandom(&rows.hash_seed, sizeof(rows.hash_seed), 0) != sizeof(rows.hash_seed)) {
+        rows.hash_seed = 0; /* only the order of buckets depends on it */
+    }
     struct store_base *base = store_base_rocks(process->state_path, &disk, &error);
     if (base == NULL) {
         return open_failed(process, &error);
