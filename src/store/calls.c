@@ -6,9 +6,9 @@
  *      The awaited rows go, a ready row and a woken row come. From now on nothing wakes it again.
  *      A record of which a wait does not hold when it is written is ready at once.
  *   3. prepare runs it and rewrites its record (1 again, all old rows gone) or deletes it.
- * Of those who wait for `children` of one znode, a change wakes the first only; when that one ends, the
- * next is woken in its place, if its own wait does not hold any more. The index `awaited` has the waits of
- * calls that are not ready, so a change never looks at those that it woke before.
+ * Of those who wait for `children` of one znode, a change wakes the first only; when that one ends,
+ * the next is woken in its place, if its own wait does not hold any more. The index `awaited` has
+ * the waits of calls that are not ready, so a change never looks at those that it woke before.
  *
  * A record is data that any peer may have sent. What cannot be decoded has no rows. */
 #include "store/calls.h"
@@ -357,7 +357,8 @@ static void wait_pass_on(struct store_view *view, const struct tree_wait *wait)
 }
 
 /* A call that a change has woken ends. It may not have used what it was woken for, and the next in
- * line was passed over for its sake: that one is woken in its place. Waking one in vain does no harm. */
+ * line was passed over for its sake: that one is woken in its place. Waking one in vain does no
+ * harm. */
 static void call_pass_on(struct store_view *view, const struct tree_call *call)
 {
     const struct tree_wait *waits[TREE_WAITS_MAX];
@@ -371,7 +372,8 @@ static void call_pass_on(struct store_view *view, const struct tree_call *call)
 
 /* ---- A record goes, or comes ---- */
 
-/* `ends`: the call waits no longer; else its record is written anew, because it has parked again. */
+/* `ends`: the call waits no longer; else its record is written anew, because it has parked
+ * again. */
 static void record_unindex(struct store_view *view, mk_zxid number, const struct tree_call *call,
                            bool ends)
 {

@@ -26,7 +26,8 @@ void calls_deleted(struct store_view *view, const struct calls_change *change,
                    const struct store_znode *parent);
 void calls_data_changed(struct store_view *view, const struct calls_change *change,
                         const struct store_znode *now);
-/* The parent's pzxid has moved, although no child came or went: the odd ends of create and delete. */
+/* The parent's pzxid has moved, although no child came or went: the odd ends of create and
+ * delete. */
 void calls_parent_moved(struct store_view *view, const struct calls_change *change,
                         const struct store_znode *parent);
 

@@ -1,8 +1,9 @@
-/* Whole-store checks, for the simulator and tests: every index agrees with the znodes; and a hash by
- * which two stores with the same history are found equal.
+/* Whole-store checks, for the simulator and tests: every index agrees with the znodes; and a hash
+ * by which two stores with the same history are found equal.
  *
  * The check walks all rows once. Each row must be wanted by the znode, session or record that it
- * follows from, and each of those must have all of its rows: so none is missing and none is left. */
+ * follows from, and each of those must have all of its rows: so none is missing and none is
+ * left. */
 #include <string.h>
 
 #include "store/calls.h"
@@ -74,8 +75,8 @@ static void check_record(struct check *check, mk_zxid number)
     }
 }
 
-/* An awaited row: its record has that wait, is not ready, and the wait holds; but waits for children
- * may not hold, if somebody before them was woken. */
+/* An awaited row: its record has that wait, is not ready, and the wait holds; but waits for
+ * children may not hold, if somebody before them was woken. */
 static void check_awaited(struct check *check, struct mk_bytes key, struct mk_bytes value)
 {
     check->totals.awaited++;

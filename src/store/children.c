@@ -4,7 +4,8 @@
 
 static struct range range_by_name(struct mk_arena *arena, const struct store_children *query)
 {
-    /* A name is never empty. The root's own row has the root's children's prefix and an empty one. */
+    /* A name is never empty. The root's own row has the root's children's prefix and an empty
+     * one. */
     struct mk_bytes low = key_below(arena, KEY_CHILD, query->path, 0, MK_BYTES("\x01"));
     struct mk_bytes high = key_below(arena, KEY_CHILD, query->path, 1, MK_BYTES(""));
     struct mk_bytes from = key_below(arena, KEY_CHILD, query->path, 0, query->from);

@@ -175,8 +175,8 @@ void committed_put(struct committed *rows, struct mk_bytes key, struct mk_bytes 
     rows->active.bytes += row_bytes(row);
 }
 
-/* Nothing below has a row under this key, so its tombstone need not be written: only remembered, as a
- * clean row, that there is none. Tables of short-lived znodes stay small that way. */
+/* Nothing below has a row under this key, so its tombstone need not be written: only remembered, as
+ * a clean row, that there is none. Tables of short-lived znodes stay small that way. */
 static void active_forget(struct committed *rows, struct row *row)
 {
     MK_ASSERT(row->tombstone && !row->below);

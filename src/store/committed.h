@@ -55,8 +55,8 @@ enum mk_status committed_get(struct committed *rows, struct mk_bytes key, bool m
 void committed_put(struct committed *rows, struct mk_bytes key, struct mk_bytes value, bool fresh);
 void committed_delete(struct committed *rows, struct mk_bytes key);
 
-/* Bounded housekeeping: settled rows become clean, clean ones beyond the bound are dropped. Rows that
- * were handed out may go, so it is called where a function of the door begins. */
+/* Bounded housekeeping: settled rows become clean, clean ones beyond the bound are dropped. Rows
+ * that were handed out may go, so it is called where a function of the door begins. */
 void committed_tidy(struct committed *rows);
 
 void committed_freeze(struct committed *rows); /* active becomes frozen; there must be none */

@@ -1,8 +1,9 @@
 /* The merge over committed rows, and how it gets past the dead ones.
  *
- * Each source stands at its next row in the direction of travel, or at its end. The nearest key wins;
- * of equal keys, that of the newest source. Dead rows that the cursor passes form a run; a run of some
- * length is remembered as a gap (gaps.h), and a run that comes upon a gap jumps over it. */
+ * Each source stands at its next row in the direction of travel, or at its end. The nearest key
+ * wins; of equal keys, that of the newest source. Dead rows that the cursor passes form a run; a
+ * run of some length is remembered as a gap (gaps.h), and a run that comes upon a gap jumps over
+ * it. */
 #include "store/cursor.h"
 
 #define RUN_WORTH_REMEMBERING 16 /* dead rows; fewer are passed over faster than looked up */
@@ -53,7 +54,8 @@ static bool key_nearer(const struct committed_cursor *cursor, struct mk_bytes a,
     return cursor->range.backwards ? order > 0 : order < 0;
 }
 
-/* The nearest row: its key, its value, and whether it is a tombstone. False: all are at their end. */
+/* The nearest row: its key, its value, and whether it is a tombstone. False: all are at their
+ * end. */
 static bool sources_nearest(struct committed_cursor *cursor, bool *dead)
 {
     const struct row *active = table_at(&cursor->active);

@@ -1,7 +1,7 @@
 /* Live rows of a range in key order, either way: one merge of all that can hold a row.
  *
- * Private to the room: rows.h has the cursor that everybody else uses. A cursor is good until a row is
- * written. Its bounds are borrowed and must outlive it. */
+ * Private to the room: rows.h has the cursor that everybody else uses. A cursor is good until a row
+ * is written. Its bounds are borrowed and must outlive it. */
 #ifndef MK_STORE_CURSOR_H
 #define MK_STORE_CURSOR_H
 

@@ -3,7 +3,8 @@
  * A queue whose front is taken away leaves tombstones in front of its first live row, here and in
  * the base, and whoever asks for the first would pass over all of them each time. A cursor that had
  * to pass over many remembers the range here, the next one jumps over it, and a row that comes to
- * life in it breaks it. It is only a memory of what a scan would find: any range may be forgotten. */
+ * life in it breaks it. It is only a memory of what a scan would find: any range may be
+ * forgotten. */
 #ifndef MK_STORE_GAPS_H
 #define MK_STORE_GAPS_H
 

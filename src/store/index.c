@@ -13,7 +13,7 @@
 static const char tomb_marker; /* its address stands for a row; it is never looked into */
 #define TOMB ((struct row *)(uintptr_t)&tomb_marker)
 
-/* ---- The hash: as base's mk_bytes_hash() (wyhash's construction), but with secret constants. ---- */
+/* ---- The hash: as base's mk_bytes_hash() (wyhash's construction), with secret constants ---- */
 
 __extension__ typedef unsigned __int128 uint128;
 

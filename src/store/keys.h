@@ -39,7 +39,8 @@ enum key_kind {
     KEY_WOKEN = 'w',
 };
 
-/* The child key of `path`. False: no znode can have that path, so there is no row ("" is the root). */
+/* The child key of `path`. False: no znode can have that path, so there is no row ("" is the
+ * root). */
 bool key_znode(struct mk_arena *arena, struct mk_bytes path, struct mk_bytes *key);
 bool key_path_is_root(struct mk_bytes path);
 /* Of a path for which key_znode() holds, the root excepted. The root's children have parent "". */

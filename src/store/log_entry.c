@@ -1,5 +1,5 @@
-/* Framing of log entries: i64 checksum, i32 length, entry, 0x42 (zookeeper-quorum.md 12.2). Pure: the
- * checksum is left zero here and filled in by store_log_append(), off the core's thread. */
+/* Framing of log entries: i64 checksum, i32 length, entry, 0x42 (zookeeper-quorum.md 12.2). Pure:
+ * the checksum is left zero here and filled in by store_log_append(), off the core's thread. */
 #include "store/store.h"
 
 #define ENTRY_HEADER_BYTES 12

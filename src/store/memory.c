@@ -1,9 +1,9 @@
 /* The base that stands in for RocksDB: a sorted array of rows for each checkpoint, in memory.
  *
- * A version is the base as one checkpoint made it; versions share their rows. Readers hold on to the
- * version that they began with, as RocksDB's iterators do. The newest MEMORY_VERSIONS_MAX are kept,
- * so that a simulated crash can lose checkpoints. A lock guards the list of versions, and what may
- * be read without stalling: no more than that has to work from several threads. */
+ * A version is the base as one checkpoint made it; versions share their rows. Readers hold on to
+ * the version that they began with, as RocksDB's iterators do. The newest MEMORY_VERSIONS_MAX are
+ * kept, so that a simulated crash can lose checkpoints. A lock guards the list of versions, and
+ * what may be read without stalling: no more than that has to work from several threads. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -288,8 +288,8 @@ static size_t rows_count(const struct store_rows *rows)
     return count;
 }
 
-/* Rows of `before` from *at on go over to `after`, as long as they come before `key` (null: all). True:
- * *at is a row with that key. */
+/* Rows of `before` from *at on go over to `after`, as long as they come before `key` (null: all).
+ * True: *at is a row with that key. */
 static bool version_carry(struct version *after, const struct version *before, size_t *at,
                           struct mk_bytes key)
 {

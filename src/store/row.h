@@ -24,8 +24,8 @@ struct row {
     uint32_t value_cap;
     uint32_t inline_cap; /* room behind the key */
     uint32_t generation; /* committed: number of the table in which it was written last */
-    /* One byte each and no bit field: the checkpoint's thread reads `tombstone` of a frozen row while
-     * the core writes the others. */
+    /* One byte each and no bit field: the checkpoint's thread reads `tombstone` of a frozen row
+     * while the core writes the others. */
     bool tombstone;
     bool referenced; /* read since the clock's hand last passed */
     bool below;      /* active: frozen or base may have a row under this key */

@@ -2,9 +2,9 @@
  *
  * The files above this one (znodes, children, sessions, calls, facts) read and write rows through a
  * view and never ask which: that is why prepare and apply cannot disagree. They follow one rule: an
- * operation first reads what it needs, and may then answer MK_WOULD_BLOCK with nothing changed; then
- * it writes, between rows_write_begin() and rows_write_end(), where reads wait for the disk if they
- * must (they hardly ever do: what was just read is in memory). */
+ * operation first reads what it needs, and may then answer MK_WOULD_BLOCK with nothing changed;
+ * then it writes, between rows_write_begin() and rows_write_end(), where reads wait for the disk if
+ * they must (they hardly ever do: what was just read is in memory). */
 #ifndef MK_STORE_ROWS_H
 #define MK_STORE_ROWS_H
 

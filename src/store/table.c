@@ -213,8 +213,8 @@ static void inner_insert(struct table_inner *inner, int slot, struct table_node 
     node_open_slot(&inner->node, slot, child->rows[0]);
 }
 
-/* Where to cut a full node that gets something at `slot`. Rows often arrive in ascending order: then
- * nothing is moved, and nodes stay full. */
+/* Where to cut a full node that gets something at `slot`. Rows often arrive in ascending order:
+ * then nothing is moved, and nodes stay full. */
 static int split_point(int slot)
 {
     return slot == TABLE_FANOUT ? TABLE_FANOUT : TABLE_FANOUT / 2;

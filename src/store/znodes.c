@@ -512,7 +512,8 @@ static void plant(struct store_view *view, struct mk_bytes path, const struct st
     spot_plant(view, &spot);
 }
 
-/* Positions start at 1: (0, 0) means "from the first" to who lists children in order of creation. */
+/* Positions start at 1: (0, 0) means "from the first" to who lists children in order of
+ * creation. */
 void znodes_plant(struct store_view *view)
 {
     /* world:anyone may read */

@@ -1,4 +1,5 @@
-/* Checkpoints: when they are due, what they hold, and that the core goes on while one is written. */
+/* Checkpoints: when they are due, what they hold, and that the core goes on while one is
+ * written. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* The contract of a base, and of a store over it, tried through the door alone: rows reach a base only
- * by ingest(). */
+/* The contract of a base, and of a store over it, tried through the door alone: rows reach a base
+ * only by ingest(). */
 #include "contract.h"
 
 #include <setjmp.h>

@@ -157,8 +157,8 @@ static void dead_rows_are_passed_over_once(void **state)
     trial_close(&trial);
 }
 
-/* The base has tombstones of its own after a checkpoint, and passes over them on each seek: so a gap
- * begins where the cursor began to look, not at the first dead row that it saw. */
+/* The base has tombstones of its own after a checkpoint, and passes over them on each seek: so a
+ * gap begins where the cursor began to look, not at the first dead row that it saw. */
 static void a_gap_begins_where_the_search_began(void **state)
 {
     (void)state;

@@ -92,7 +92,7 @@ static void spy_init(struct spy *spy, struct store_base *real)
     spy->base.ops = &spy->ops;
 }
 
-/* Changes of sessions, and passing on, are too rare to be prepared for. */
+/* Changes of sessions are too rare to be prepared for. */
 static bool op_may_block(const struct op *op)
 {
     return op->kind == OP_SESSION_PUT || op->kind == OP_SESSION_REMOVE;

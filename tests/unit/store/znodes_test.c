@@ -1,5 +1,5 @@
-/* Znodes: what create, delete and set do to a znode and to its parent (zookeeper-quorum.md 9.3), and
- * what a new ensemble's tree looks like. */
+/* Znodes: what create, delete and set do to a znode and to its parent (zookeeper-quorum.md 9.3),
+ * and what a new ensemble's tree looks like. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
