@@ -285,7 +285,7 @@ static enum mk_status find_earlier(struct prepare *prepare, const struct prepare
                                    uint32_t *results_count)
 {
     struct mk_bytes body;
-    mk_zxid number;
+    mk_zxid number = 0;
 
     *results_count = 0;
     if (request->call_id <= 0) {
