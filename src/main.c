@@ -1,6 +1,7 @@
 /* moonkeeperd. The start, in order; each step may end the process with a message and an exit code:
  *
  *   options      command line and file                                            2
+ *   recipes      compiled, so that a mistake is known now                          2
  *   directories  created, locked                                                  3
  *   address      bound, so that a port in use is known before anything is touched 4
  *   space        some is free                                                     1
@@ -13,6 +14,7 @@
  * What was begun is ended in reverse order. A crash at any point loses nothing: the log has it. */
 #include "base/base.h"
 #include "edge/edge.h"
+#include "recipe/recipe.h"
 #include "server/server.h"
 #include "store/store.h"
 
@@ -172,13 +174,33 @@ static enum edge_exit space_check(struct process *process)
     return failed(process, EDGE_EXIT_FAILED, &error);
 }
 
+/* ---- Recipes ---- */
+
+/* A mistake in the catalogue is told at the start, not to the first who calls. */
+static enum edge_exit recipes_check(struct process *process)
+{
+    const struct server_options *options = &process->options.server;
+    struct recipe_options budgets = {.log = process->log};
+    struct recipe_engine *engine = recipe_engine_new(&budgets);
+    enum edge_exit code = EDGE_EXIT_OK;
+
+    for (size_t i = 0; options->recipes && i < options->catalogue_count; i++) {
+        struct mk_error error = {""};
+        if (recipe_version_load(engine, options->catalogue[i].name, options->catalogue[i].source,
+                                &error) == NULL) {
+            code = failed(process, EDGE_EXIT_USAGE, &error);
+        }
+    }
+    recipe_engine_free(engine);
+    return code;
+}
+
 /* ---- Store and log ---- */
 
-/* The stores say damage by what to do about it: theirs is the only advice to rejoin or restore. */
+/* The stores say damage by what to do about it: theirs is the only advice that speaks of repair. */
 static enum edge_exit open_failed(const struct process *process, const struct mk_error *error)
 {
-    bool damaged =
-        strstr(error->text, "repair --rejoin") != NULL || strstr(error->text, "restore") != NULL;
+    bool damaged = strstr(error->text, "moonkeeper repair --rejoin") != NULL;
     return failed(process, damaged ? EDGE_EXIT_CORRUPT : EDGE_EXIT_FAILED, error);
 }
 
@@ -208,6 +230,37 @@ static enum edge_exit store_start(struct process *process)
     return EDGE_EXIT_OK;
 }
 
+/* The log must go on where the checkpoint ends. A segment that is missing in between, or a log that is
+ * not there at all, is not a fresh start: what was acknowledged would be lost without a word. */
+static enum edge_exit continuity_check(const struct process *process)
+{
+    mk_zxid applied = store_applied(process->core.store);
+    mk_zxid first = store_log_first(process->core.log);
+    bool follows = first <= applied + 1 || (uint32_t)first == 1; /* or begins a later epoch */
+    struct mk_error error = {""};
+    int64_t epoch;
+
+    if (!follows) {
+        mk_error_set(&error,
+                     "transactions are missing: the checkpoint in %s ends at 0x%" PRIx64
+                     " and the log in %s begins at 0x%" PRIx64
+                     ": put the missing files back, or restore a copy of the data directory",
+                     process->state_path, (uint64_t)applied, process->log_path, (uint64_t)first);
+        return failed(process, EDGE_EXIT_CORRUPT, &error);
+    }
+    if (applied > 0 &&
+        store_epoch_read(process->log_path, "acceptedEpoch", &epoch, &error) == MK_NO_NODE) {
+        mk_error_set(
+            &error,
+            "%s has no log that belongs to %s: is dataLogDir mounted? To go on without it, "
+            "and lose what came after 0x%" PRIx64 ", write a number larger than any epoch "
+            "before into %s/acceptedEpoch",
+            process->log_path, process->state_path, (uint64_t)applied, process->log_path);
+        return failed(process, EDGE_EXIT_CORRUPT, &error);
+    }
+    return EDGE_EXIT_OK;
+}
+
 static enum edge_exit log_start(struct process *process)
 {
     const struct edge_options *options = &process->options;
@@ -222,7 +275,18 @@ static enum edge_exit log_start(struct process *process)
     if (process->core.log == NULL) {
         return open_failed(process, &error);
     }
+    enum edge_exit continuous = continuity_check(process);
+    if (continuous != EDGE_EXIT_OK) {
+        return continuous;
+    }
     mk_zxid applied = store_applied(process->core.store);
+    if (applied > store_log_last(process->core.log)) {
+        mk_log(
+            process->log, MK_LOG_WARN,
+            "the log ends before the checkpoint: if a segment has been removed, put it back now, "
+            "what it held is not served  log=0x%" PRIx64 " checkpoint=0x%" PRIx64,
+            (uint64_t)store_log_last(process->core.log), (uint64_t)applied);
+    }
     if (applied > store_log_last(process->core.log) &&
         store_log_reset(process->core.log, applied, &error) != MK_OK) {
         return failed(process, EDGE_EXIT_FAILED, &error);
@@ -338,8 +402,8 @@ static enum edge_exit serve(struct process *process)
 static enum edge_exit process_run(struct process *process)
 {
     static enum edge_exit (*const steps[])(struct process *) = {
-        directories_lock, address_bind, space_check, store_start,
-        log_start,        recover,      epoch_begin, serve};
+        recipes_check, directories_lock, address_bind, space_check, store_start,
+        log_start,     recover,          epoch_begin,  serve};
     enum edge_exit code = EDGE_EXIT_OK;
 
     for (size_t i = 0; i < MK_COUNT(steps) && code == EDGE_EXIT_OK; i++) {

@@ -315,21 +315,30 @@ bool server_batch_take(struct server *server, struct server_batch *batch)
 
 /* ---- Apply ---- */
 
+/* Everybody who has asked for the call hears the same, each under their own xid. */
 static void call_ended(struct server *server, const struct commit *commit, mk_zxid zxid)
 {
-    struct held *held = mk_map_u64_remove(&server->held, (uint64_t)commit->call);
+    struct held *first = mk_map_u64_remove(&server->held, (uint64_t)commit->call);
 
-    if (held == NULL) {
+    if (first == NULL) {
         return; /* a call node's, or nobody is connected that waits */
     }
-    struct server_conn *conn = held->conn;
-    mk_list_remove(&held->in_conn);
-    if (conn->state == CONN_ATTACHED) {
-        size_t frame = server_reply_begin(server, conn, held->xid, zxid, 0);
-        mk_buf_append_bytes(&conn->out, mk_buf_view(&commit->body));
-        server_reply_end(server, conn, frame);
+    struct server_conn *conn = first->conn;
+    struct mk_link *link = conn->held.next;
+    while (link != &conn->held) {
+        struct held *held = MK_CONTAINER(link, struct held, in_conn);
+        link = link->next;
+        if (held->call != commit->call) {
+            continue;
+        }
+        if (conn->state == CONN_ATTACHED) {
+            size_t frame = server_reply_begin(server, conn, held->xid, zxid, 0);
+            mk_buf_append_bytes(&conn->out, mk_buf_view(&commit->body));
+            server_reply_end(server, conn, frame);
+        }
+        mk_list_remove(&held->in_conn);
+        mk_free(held);
     }
-    mk_free(held);
 }
 
 static void commit_done(struct server *server, struct commit *commit, mk_zxid zxid,

@@ -165,18 +165,17 @@ static void block(struct server *server, struct server_conn *conn)
 
 static void hold_reply(struct server *server, struct server_conn *conn, mk_zxid call, int32_t xid)
 {
-    struct held *held = mk_map_u64_get(&server->held, (uint64_t)call);
+    struct held *held = mk_alloc_zero(1, sizeof(*held));
 
-    if (held == NULL) {
-        held = mk_alloc_zero(1, sizeof(*held));
-        held->call = call;
-        (void)mk_map_u64_put(&server->held, (uint64_t)call, held);
-    } else {
-        mk_list_remove(&held->in_conn); /* asked again: the newest asker is told */
-    }
+    held->call = call;
     held->conn = conn;
     held->xid = xid;
     mk_list_append(&conn->held, &held->in_conn);
+    /* The map knows the first of those that ask for the same call, which is of this connection too: a
+     * session has only one. */
+    if (mk_map_u64_get(&server->held, (uint64_t)call) == NULL) {
+        (void)mk_map_u64_put(&server->held, (uint64_t)call, held);
+    }
 }
 
 /* ---- Executing ---- */

@@ -399,11 +399,6 @@ void server_stats_reset(struct server *server)
     server->stats.latency_count = 0;
 }
 
-const struct server_options *server_options_of(const struct server *server)
-{
-    return &server->options;
-}
-
 void server_check(struct server *server)
 {
     struct server_conn *conn = NULL;

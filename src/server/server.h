@@ -155,7 +155,6 @@ struct server_conn_stats {
 void server_conn_stats_read(const struct server_conn *conn, struct server_conn_stats *out);
 struct server_conn *server_conn_next(const struct server *server, const struct server_conn *after);
 
-const struct server_options *server_options_of(const struct server *server);
 /* Simulator and tests: every invariant of the core. Asserts. */
 void server_check(struct server *server);
 

@@ -71,8 +71,8 @@ void sim_check_tick(struct sim_check *check, mk_ms now_ms)
     }
 }
 
-/* Whoever is told that a session has ended may rely on it: it is gone, or its end is on the way. Only a
- * crash may bring it back. */
+/* Whoever is told that a session has ended may rely on it: it is gone, or its end is on the way.
+ * Only a crash may bring it back. */
 void sim_check_ended(struct sim_check *check, mk_session id)
 {
     struct sim_session *session = sim_model_session(&check->model, id);
@@ -85,7 +85,8 @@ void sim_check_ended(struct sim_check *check, mk_session id)
 
 /* ---- Crash and boot ---- */
 
-/* Requests that have not committed by now never will: their connections are gone with the server. */
+/* Requests that have not committed by now never will: their connections are gone with the
+ * server. */
 void sim_check_crash(struct sim_check *check)
 {
     while (!mk_list_empty(&check->writes)) {

@@ -1,9 +1,10 @@
 /* Private to sim: the checker. It stands between the server and everything else: it sees each frame
- * that the server is given, each batch that it hands to the disk, and each byte that it answers, and
- * compares them with the model. What is wrong is said once, in `failure`; nothing is asserted.
+ * that the server is given, each batch that it hands to the disk, and each byte that it answers,
+ * and compares them with the model. What is wrong is said once, in `failure`; nothing is asserted.
  *
- * The order within one event of the server: its inputs are told to the checker first; then its new output
- * is looked at, transaction by transaction, because a reply says as of which one it was written. */
+ * The order within one event of the server: its inputs are told to the checker first; then its new
+ * output is looked at, transaction by transaction, because a reply says as of which one it was
+ * written. */
 #ifndef MK_SIM_CHECK_H
 #define MK_SIM_CHECK_H
 

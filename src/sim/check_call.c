@@ -1,5 +1,6 @@
-/* Calls of lock.acquire and lock.release, by what their transactions did: a call ends once, whoever asks
- * again hears the same, and a lock has one holder, the first who asked, with a fence that grows. */
+/* Calls of lock.acquire and lock.release, by what their transactions did: a call ends once, whoever
+ * asks again hears the same, and a lock has one holder, the first who asked, with a fence that
+ * grows. */
 #include "sim/check.h"
 #include "tree/tree.h"
 
@@ -398,7 +399,8 @@ static void node_written(struct sim_check *check, const struct jute_txn *part, m
     }
 }
 
-/* The call that the transaction deletes the record of, or else makes or keeps: it ends, if one does. */
+/* The call that the transaction deletes the record of, or else makes or keeps: it ends, if one
+ * does. */
 static mk_zxid call_concerned(const struct jute_txn *txn)
 {
     struct jute_txn_cursor cursor = jute_txn_begin(txn);
@@ -452,37 +454,56 @@ static void follow_plain(struct sim_check *check, const struct jute_txn *part, s
     granted(check, part->path, check->model.zxid, op->session);
 }
 
+/* How the call ends, if it does, and what its maker is to be told. */
+static void follow_outcome(struct sim_check *check, const struct jute_txn *part, mk_zxid concerned,
+                           struct sim_op *op)
+{
+    bool created = is_create(part->type);
+    int64_t number = 0;
+
+    if (!created && part->type != JUTE_SET_DATA) {
+        return;
+    }
+    switch (child_of(part->path, &number)) {
+    case CHILD_RESULTS: results_written(check, number, part->data, concerned); break;
+    case CHILD_NODE:
+        node_written(check, part, concerned);
+        if (created && op != NULL) {
+            expect_created(check, op, part->path);
+        }
+        break;
+    case CHILD_NONE: follow_plain(check, part, op); break;
+    case CHILD_RECORD: break;
+    }
+}
+
+static void follow_record(struct sim_check *check, const struct jute_txn *part)
+{
+    int64_t number = 0;
+
+    if (child_of(part->path, &number) != CHILD_RECORD) {
+        return;
+    }
+    if (part->type == JUTE_DELETE) {
+        record_deleted(check, number);
+    } else {
+        record_written(check, number, part->data);
+    }
+}
+
+/* Outcomes first: they are judged by the record as it was. */
 void sim_calls_follow(struct sim_check *check, const struct jute_txn *txn, struct sim_op *op)
 {
     struct jute_txn_cursor cursor = jute_txn_begin(txn);
     struct jute_txn part;
     mk_zxid concerned = call_concerned(txn);
-    int64_t number = 0;
 
     while (jute_txn_next(&cursor, &part)) {
-        bool written = is_create(part.type) || part.type == JUTE_SET_DATA;
-        enum child child = child_of(part.path, &number);
-        if (child == CHILD_RESULTS && written) {
-            results_written(check, number, part.data, concerned);
-        } else if (child == CHILD_NODE && written) {
-            node_written(check, &part, concerned);
-            if (is_create(part.type) && op != NULL) {
-                expect_created(check, op, part.path);
-            }
-        } else if (child == CHILD_NONE) {
-            follow_plain(check, &part, op);
-        }
+        follow_outcome(check, &part, concerned, op);
     }
     cursor = jute_txn_begin(txn);
     while (jute_txn_next(&cursor, &part)) {
-        if (child_of(part.path, &number) != CHILD_RECORD) {
-            continue;
-        }
-        if (part.type == JUTE_DELETE) {
-            record_deleted(check, number);
-        } else {
-            record_written(check, number, part.data);
-        }
+        follow_record(check, &part);
     }
 }
 

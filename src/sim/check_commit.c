@@ -1,6 +1,7 @@
-/* Each transaction that the server logs and commits: the next zxid, at a time that does not go back, of a
- * request that was really made, once, in the order of its connection, and what the model makes of that
- * request, to the byte. Transactions of calls are done as they say, and then judged by what they did. */
+/* Each transaction that the server logs and commits: the next zxid, at a time that does not go
+ * back, of a request that was really made, once, in the order of its connection, and what the model
+ * makes of that request, to the byte. Transactions of calls are done as they say, and then judged
+ * by what they did. */
 #include "sim/check.h"
 
 #include <string.h>

@@ -56,24 +56,32 @@ static struct sim_op *op_new(struct sim_check *check, struct sim_check_conn *con
     return op;
 }
 
+/* The credentials that a digest packet holds; SIZE_MAX: none that anybody has. */
+static size_t credentials_of(const struct jute_request *request)
+{
+    for (size_t i = 0; i < sim_credentials_count; i++) {
+        if (mk_bytes_equal(request->scheme, MK_BYTES("digest")) &&
+            mk_bytes_equal(request->data, mk_bytes_text(sim_credentials[i].text))) {
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
 /* Executed when it is received, not in its turn; answered in its turn. */
 static void note_auth(struct sim_check_conn *conn, struct sim_op *op)
 {
-    op->error = -115;
-    for (size_t i = 0; i < sim_credentials_count; i++) {
-        if (mk_bytes_equal(op->request.scheme, MK_BYTES("digest")) &&
-            mk_bytes_equal(op->request.data, mk_bytes_text(sim_credentials[i].text))) {
-            if (i == SIM_CREDENTIALS_SUPER) {
-                sim_identities_add(&conn->identities, "super", "");
-            }
-            sim_identities_add(&conn->identities, "digest", sim_credentials[i].id);
-            op->error = 0;
-        }
+    size_t i = credentials_of(&op->request);
+
+    if (i == SIM_CREDENTIALS_SUPER) {
+        sim_identities_add(&conn->identities, "super", "");
     }
-    if (mk_bytes_equal(op->request.scheme, MK_BYTES("ip"))) {
-        op->error = 0;
+    if (i != SIZE_MAX) {
+        sim_identities_add(&conn->identities, "digest", sim_credentials[i].id);
+    } else if (!mk_bytes_equal(op->request.scheme, MK_BYTES("ip"))) {
+        op->error = -115;
+        conn->may_close = true;
     }
-    conn->may_close = conn->may_close || op->error != 0;
 }
 
 /* ---- The handshake ---- */

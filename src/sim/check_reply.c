@@ -1,7 +1,7 @@
-/* Each byte that the server answers. A frame is looked at when the model stands at the zxid that it says
- * it was written at, so that the model's answer is the one that it must have.
+/* Each byte that the server answers. A frame is looked at when the model stands at the zxid that it
+ * says it was written at, so that the model's answer is the one that it must have.
  *
- *   ConnectResponse first; then replies in the order of the requests, but for pings and for calls that
+ *   ConnectResponse first; then replies in the order of requests, but for pings and for calls that
  *   wait; before a reply, every event of the transactions that it may reflect. */
 #include "sim/check.h"
 
@@ -463,7 +463,8 @@ void sim_check_output(struct sim_check *check, struct sim_check_conn *conn)
     }
 }
 
-/* A frame that fits nowhere: of a transaction that is not committed, or not the next one's reply. */
+/* A frame that fits nowhere: of a transaction that is not committed, or not the next one's
+ * reply. */
 static void fail_left_over(struct sim_check *check, struct sim_check_conn *conn)
 {
     const struct mk_buf *output = server_conn_output(conn->server);

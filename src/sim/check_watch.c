@@ -1,4 +1,5 @@
-/* Watches as section 6 has them: who must be told what, in which order; and what setWatches finds. */
+/* Watches as section 6 has them: who must be told what, in which order; and what setWatches
+ * finds. */
 #include "sim/check.h"
 
 #include <string.h>
@@ -153,11 +154,12 @@ static void fire(struct sim_check *check, struct sim_check_conn *conn,
 
 void sim_watches_fire(struct sim_check *check)
 {
-    for (size_t i = 0; i < check->model.changes_count; i++) {
-        for (size_t j = 0; j < check->conns_count; j++) {
-            if (check->conns[j]->state == SIM_CONN_ATTACHED) {
-                fire(check, check->conns[j], &check->model.changes[i]);
-            }
+    size_t count = check->model.changes_count * check->conns_count;
+
+    for (size_t i = 0; i < count; i++) { /* change by change, and each to all */
+        struct sim_check_conn *conn = check->conns[i % check->conns_count];
+        if (conn->state == SIM_CONN_ATTACHED) {
+            fire(check, conn, &check->model.changes[i / check->conns_count]);
         }
     }
 }
@@ -190,7 +192,7 @@ static void expect_found(struct sim_check *check, struct sim_check_conn *conn, i
 
     if (found->first == found->count || (int)head->event != event ||
         !mk_bytes_equal(head->path, path)) {
-        sim_check_fail(check, "setWatches of session 0x%llx missed event %d of %.*s",
+        sim_check_fail(check, "setWatches of session 0x%llx did not tell event %d of %.*s next",
                        (unsigned long long)conn->session, event, (int)path.len,
                        (const char *)path.data);
         return;
@@ -198,21 +200,28 @@ static void expect_found(struct sim_check *check, struct sim_check_conn *conn, i
     sim_events_pop(found);
 }
 
-void sim_watches_set(struct sim_check *check, struct sim_check_conn *conn,
-                     const struct jute_request *request)
+static void set_or_expect(struct sim_check *check, struct sim_check_conn *conn, int list,
+                          struct mk_bytes path, mk_zxid since)
 {
     static const int kinds[JUTE_LISTS_MAX] = {SIM_WATCH_DATA, SIM_WATCH_DATA, SIM_WATCH_CHILD,
                                               SIM_WATCH_PERSISTENT, SIM_WATCH_RECURSIVE};
+    int event = missed(&check->model, list, path, since);
+
+    if (event != 0) {
+        expect_found(check, conn, event, path);
+    } else {
+        sim_watch_add(conn, kinds[list], path);
+    }
+}
+
+void sim_watches_set(struct sim_check *check, struct sim_check_conn *conn,
+                     const struct jute_request *request)
+{
     for (int list = 0; list < JUTE_LISTS_MAX; list++) {
         struct jute_strings_cursor cursor = jute_strings_begin(request->lists[list]);
         struct mk_bytes path;
         while (jute_strings_next(&cursor, &path)) {
-            int event = missed(&check->model, list, path, request->relative_zxid);
-            if (event != 0) {
-                expect_found(check, conn, event, path);
-            } else {
-                sim_watch_add(conn, kinds[list], path);
-            }
+            set_or_expect(check, conn, list, path, request->relative_zxid);
         }
     }
     if (conn->found.first < conn->found.count) {

@@ -101,19 +101,24 @@ static void ephemerals_quiet(struct sim_check *check)
     }
 }
 
+static void conn_quiet(struct sim_check *check, struct sim_check_conn *conn)
+{
+    struct mk_link *link;
+
+    for (link = conn->ops.next; link != &conn->ops; link = link->next) {
+        const struct sim_op *op = MK_CONTAINER(link, struct sim_op, in_conn);
+        if (sim_call_of(check, op->session, op->request.call_id) == NULL) {
+            sim_check_fail(check, "xid %d (op %d) of session 0x%llx was never answered",
+                           (int)op->request.xid, (int)op->request.op,
+                           (unsigned long long)conn->session);
+        }
+    }
+}
+
 static void requests_quiet(struct sim_check *check)
 {
     for (size_t i = 0; i < check->conns_count; i++) {
-        struct sim_check_conn *conn = check->conns[i];
-        struct mk_link *link;
-        for (link = conn->ops.next; link != &conn->ops; link = link->next) {
-            const struct sim_op *op = MK_CONTAINER(link, struct sim_op, in_conn);
-            if (sim_call_of(check, op->session, op->request.call_id) == NULL) {
-                sim_check_fail(check, "xid %d (op %d) of session 0x%llx was never answered",
-                               (int)op->request.xid, (int)op->request.op,
-                               (unsigned long long)conn->session);
-            }
-        }
+        conn_quiet(check, check->conns[i]);
     }
 }
 

@@ -1,5 +1,5 @@
-/* A pretend client: connects, keeps its session alive (or not), sets its watches again after it has been
- * away, and asks again for calls whose answer it has not seen.
+/* A pretend client: connects, keeps its session alive (or not), sets its watches again after it has
+ * been away, and asks again for calls whose answer it has not seen.
  *
  *   no link -- act --> link, ConnectRequest -- response --> connected -- act --> a request ...
  *   the link breaks, or nothing is heard for too long --> no link
@@ -186,6 +186,9 @@ static void send_connect(struct sim_client *client)
         connect.last_zxid_seen += 1 + (mk_zxid)sim_below(run, 1ULL << 34);
     }
     jute_connect_encode(&frame, &connect);
+    if (sim_one_in(run, 200)) {
+        mk_store_u32(frame.data, 9); /* cut short: what follows makes no sense either */
+    }
     sim_client_send_frame(client, mk_buf_view(&frame));
     mk_buf_free(&frame);
     sim_log(run, "client %d connects, session 0x%llx", client->number,
@@ -414,7 +417,11 @@ static void act_connected(struct sim_client *client)
         client->closing = true;
         (void)sim_client_send(client, &close);
     } else if (run->mood == SIM_BUSY && client->pending_count < PENDING_MAX) {
-        sim_client_do(client);
+        /* Mostly one at a time; now and then many, without waiting for any answer. */
+        uint64_t count = sim_one_in(run, 8) ? 2 + sim_below(run, 12) : 1;
+        for (uint64_t i = 0; i < count && client->link != NULL && !client->closing; i++) {
+            sim_client_do(client);
+        }
     } else if (run->now_ms - client->sent_ms > client->timeout_ms / 3) {
         (void)sim_client_send(client, &ping);
     }

@@ -1,5 +1,5 @@
-/* What a client asks, at random, of few paths, so that clients are in each other's way; and what it makes
- * of the answers. It may look at the model to find a path that is there. */
+/* What a client asks, at random, of few paths, so that clients are in each other's way; and what it
+ * makes of the answers. It may look at the model to find a path that is there. */
 #include "sim/run.h"
 
 #include <stdio.h>
@@ -75,9 +75,10 @@ static struct mk_bytes choose_path(struct sim_client *client, struct mk_buf *pat
 static struct mk_bytes choose_data(struct sim_client *client, struct mk_buf *data)
 {
     struct sim_run *run = client->run;
-    uint64_t len = sim_one_in(run, 200) ? sim_below(run, 60000)
-                   : sim_one_in(run, 6) ? sim_below(run, 400)
-                                        : sim_below(run, 20);
+    uint64_t len = sim_one_in(run, 1500)  ? sim_below(run, 400000)
+                   : sim_one_in(run, 200) ? sim_below(run, 60000)
+                   : sim_one_in(run, 6)   ? sim_below(run, 400)
+                                          : sim_below(run, 20);
 
     if (sim_one_in(run, 20)) {
         return MK_BYTES_NULL;
@@ -168,7 +169,7 @@ static struct jute_request some_create(struct sim_client *client, struct argumen
         (void)choose_path(client, &arguments->path);
     }
     if (sim_path_below(mk_buf_view(&arguments->path), MK_BYTES("/locks"))) {
-        /* Nobody forges a ticket: a znode of that name and of another owner is no lock's business. */
+        /* Nobody forges a ticket: a znode of that name, of another owner. */
         mk_buf_append_bytes(&arguments->path, MK_BYTES("x"));
     }
     request.path = mk_buf_view(&arguments->path);
@@ -263,6 +264,21 @@ static void do_multi(struct sim_client *client, struct arguments *arguments)
 
 /* ---- Reads and watches ---- */
 
+/* The largest data that there is, several times at once: more than a slow reader can take. */
+static void do_large_reads(struct sim_client *client)
+{
+    const struct sim_model *model = &client->run->check.model;
+    const struct sim_znode *largest = model->znodes[0];
+
+    for (size_t i = 0; i < model->znodes_count; i++) {
+        largest = model->znodes[i]->data.len > largest->data.len ? model->znodes[i] : largest;
+    }
+    for (int i = 0; i < 6; i++) {
+        struct jute_request request = {.op = JUTE_GET_DATA, .path = largest->path};
+        (void)sim_client_send(client, &request);
+    }
+}
+
 static void do_read(struct sim_client *client, struct arguments *arguments)
 {
     static const int32_t ops[] = {
@@ -275,6 +291,9 @@ static void do_read(struct sim_client *client, struct arguments *arguments)
                                    .watch = sim_one_in(run, 3)};
 
     (void)sim_client_send(client, &request);
+    if (sim_one_in(run, 100)) {
+        do_large_reads(client);
+    }
 }
 
 static void do_multi_read(struct sim_client *client, struct arguments *arguments)
@@ -287,6 +306,9 @@ static void do_multi_read(struct sim_client *client, struct arguments *arguments
     for (uint64_t i = sim_below(run, 4); i > 0; i--) {
         struct jute_request part = {.op = sim_one_in(run, 2) ? JUTE_GET_DATA : JUTE_GET_CHILDREN,
                                     .path = choose_path(client, &arguments->path)};
+        if (sim_one_in(run, 40)) {
+            part.op = JUTE_DELETE; /* which has no place there */
+        }
         jute_multi_request_put(&frame, &part);
     }
     jute_multi_request_end(&frame, start);
@@ -312,6 +334,24 @@ static void do_watch(struct sim_client *client, struct arguments *arguments)
     (void)sim_client_send(client, &request);
 }
 
+/* An operation that there is not, a record that ends too early, or not even a header. */
+static void do_nonsense(struct sim_client *client)
+{
+    struct sim_run *run = client->run;
+    struct jute_request odd = {.xid = ++client->xid, .op = 99};
+    struct mk_buf frame = {0};
+    int32_t len = sim_one_in(run, 4) ? 4 : 8;
+
+    mk_buf_put_i32(&frame, len);
+    mk_buf_put_i32(&frame, odd.xid);
+    if (len == 8) {
+        mk_buf_put_i32(&frame, sim_one_in(run, 2) ? odd.op : JUTE_GET_DATA);
+    }
+    sim_client_send_frame(client, mk_buf_view(&frame));
+    mk_buf_free(&frame);
+    sim_client_note(client, &odd);
+}
+
 static void do_other(struct sim_client *client, struct arguments *arguments)
 {
     struct sim_run *run = client->run;
@@ -325,8 +365,11 @@ static void do_other(struct sim_client *client, struct arguments *arguments)
     case 4:
         request.op = JUTE_AUTH;
         request.xid = JUTE_XID_AUTH;
-        request.scheme = sim_one_in(run, 20) ? MK_BYTES("nosuch") : MK_BYTES("digest");
+        request.scheme = sim_one_in(run, 8) ? MK_BYTES("nosuch") : MK_BYTES("digest");
         request.data = mk_bytes_text(sim_credentials[sim_below(run, 2)].text);
+        if (sim_one_in(run, 6)) {
+            request.scheme = MK_BYTES("ip");
+        }
         break;
     default:
         request.op = JUTE_PING;
@@ -335,14 +378,7 @@ static void do_other(struct sim_client *client, struct arguments *arguments)
     }
     (void)sim_client_send(client, &request);
     if (sim_one_in(run, 60)) {
-        struct jute_request odd = {.op = 99};
-        struct mk_buf frame = {0};
-        mk_buf_put_i32(&frame, 8);
-        mk_buf_put_i32(&frame, odd.xid = ++client->xid);
-        mk_buf_put_i32(&frame, sim_one_in(run, 2) ? odd.op : JUTE_GET_DATA); /* truncated */
-        sim_client_send_frame(client, mk_buf_view(&frame));
-        mk_buf_free(&frame);
-        sim_client_note(client, &odd);
+        do_nonsense(client);
     }
 }
 
@@ -391,6 +427,23 @@ static struct mk_bytes release_arguments(struct sim_client *client, struct argum
     return mk_buf_view(json);
 }
 
+/* One of the calls that wait, a second time, over the same connection. */
+static bool ask_twice(struct sim_client *client)
+{
+    for (size_t i = 0; i < client->pending_count; i++) {
+        struct sim_pending *pending = &client->pending[i];
+        if (pending->op == JUTE_CALL && pending->call_id != 0) {
+            struct sim_pending again = *pending; /* what is sent moves the list */
+            char operation[64];
+            (void)snprintf(operation, sizeof(operation), "%.*s", (int)again.path.len,
+                           (const char *)again.path.data);
+            sim_client_call(client, operation, again.call_id, mk_buf_view(&again.data));
+            return true;
+        }
+    }
+    return false;
+}
+
 static void do_call(struct sim_client *client, struct arguments *arguments)
 {
     struct sim_run *run = client->run;
@@ -401,6 +454,9 @@ static void do_call(struct sim_client *client, struct arguments *arguments)
 
     if (sim_one_in(run, 60)) {
         json = MK_BYTES("{\"nonsense\":1}");
+    }
+    if (sim_one_in(run, 20) && ask_twice(client)) {
+        return;
     }
     sim_client_call(client,
                     sim_one_in(run, 100) ? "lock.nosuch"

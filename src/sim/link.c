@@ -1,10 +1,10 @@
 /* A pretend connection: bytes that take their time, stop, come in pieces, or never come.
  *
  *   client -> up -> (up_event) -> arrived -> frames -> server
- *   server's output -> (at once, or take_event) -> down -> (down_event) -> received -> frames -> client
+ *   server's output -> (at once, or take_event) -> down -> (down_event) -> received -> client
  *
- * It ends when the client hangs up, which the server hears of later; when the server closes it, once its
- * output has come through; or when the server dies. Then it is freed. */
+ * It ends when the client hangs up, which the server hears of later; when the server closes it,
+ * once its output has come through; or when the server dies. Then it is freed. */
 #include "sim/run.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* A machine's life: boot, batches and checkpoints to a disk that is memory, crash, boot.
  *
- * What a crash keeps is what a disk would have kept: of the log all that was synced, and as much of the
- * batch under way as the crash says; of the state the checkpoints, but for the newest ones that it says.
- * The log is trimmed only below a checkpoint that no crash can lose. */
+ * What a crash keeps is what a disk would have kept: of the log all that was synced, and as much of
+ * the batch under way as the crash says; of the state the checkpoints, but for the newest ones that
+ * it says. The log is trimmed only below a checkpoint that no crash can lose. */
 #include "sim/machine.h"
 
 #include <string.h>

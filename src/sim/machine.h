@@ -51,9 +51,9 @@ void sim_machine_deinit(struct sim_machine *machine);
 
 /* Power on: open the store, recover from the log, lead with the next epoch. False: `error`. */
 bool sim_machine_boot(struct sim_machine *machine, struct server_time now, struct mk_error *error);
-/* Power off. Of the batch that is with the disk, the first `entries_kept` entries are in the log all
- * the same; up to `checkpoints_lost` of the newest checkpoints are
- * not in the base: as many as the log can make up for. */
+/* Power off. Of the batch that is with the disk, the first `entries_kept` entries are in the log
+ * all the same; up to `checkpoints_lost` of the newest checkpoints are not in the base: as many as
+ * the log can make up for. */
 void sim_machine_crash(struct sim_machine *machine, uint32_t entries_kept,
                        unsigned checkpoints_lost);
 
@@ -67,8 +67,8 @@ bool sim_machine_checkpoint_take(struct sim_machine *machine);
 bool sim_machine_checkpoint_write(struct sim_machine *machine, struct mk_error *error);
 void sim_machine_checkpoint_done(struct sim_machine *machine);
 
-/* What no disk may do (sabotage), to a machine that is down: lose the batch that was synced last; lose the
- * newest checkpoint, when the log has been trimmed up to it. */
+/* What no disk may do (sabotage), to a machine that is down: lose the batch that was synced last;
+ * lose the newest checkpoint, when the log has been trimmed up to it. */
 void sim_machine_log_cut(struct sim_machine *machine);
 void sim_machine_checkpoint_forget(struct sim_machine *machine);
 

@@ -33,27 +33,43 @@ struct arguments {
     bool verbose;
 };
 
-/* Where a run is, for the handler of the signal by which an assertion ends the process: a handler gets
- * no argument. */
-static volatile uint64_t dying_seed;
+/* Where a run is, for the handler of the signal by which an assertion ends the process: a handler
+ * gets no argument, and may do no more than write(). */
 static volatile uint64_t dying_step;
+static char dying_words[256]; /* how to replay it */
 static struct arguments arguments;
+
+static void put_replay(char *out, size_t size, uint64_t seed)
+{
+    const char *sabotage = sim_sabotage_name(arguments.sabotage);
+    bool any = arguments.sabotage != SIM_SABOTAGE_NONE;
+
+    (void)snprintf(out, size,
+                   "to replay it:\n  ./dev sim --seed %llu --steps %llu%s%s --log sim.log\n",
+                   (unsigned long long)seed, (unsigned long long)arguments.steps,
+                   any ? " --sabotage " : "", any ? sabotage : "");
+}
 
 static void print_replay(uint64_t seed, uint64_t step)
 {
-    fprintf(stderr,
-            "seed %llu failed at step %llu; to replay it:\n  ./dev sim --seed %llu --steps %llu",
-            (unsigned long long)seed, (unsigned long long)step, (unsigned long long)seed,
-            (unsigned long long)arguments.steps);
-    if (arguments.sabotage != SIM_SABOTAGE_NONE) {
-        fprintf(stderr, " --sabotage %s", sim_sabotage_name(arguments.sabotage));
-    }
-    fprintf(stderr, " --log sim.log\n");
+    char words[256];
+
+    put_replay(words, sizeof(words), seed);
+    fprintf(stderr, "seed %llu failed at step %llu; %s", (unsigned long long)seed,
+            (unsigned long long)step, words);
 }
 
 static void died(int signal_number)
 {
-    print_replay(dying_seed, dying_step);
+    char step[32] = "died at step                  ; ";
+    char *at = step + 30;
+
+    for (uint64_t rest = dying_step; rest > 0; rest /= 10) {
+        *--at = (char)('0' + rest % 10);
+    }
+    ssize_t written = write(STDERR_FILENO, step, sizeof(step));
+    written += write(STDERR_FILENO, dying_words, strlen(dying_words));
+    (void)written;
     signal(signal_number, SIG_DFL);
     raise(signal_number);
 }
@@ -219,8 +235,7 @@ static bool run_seed(const struct sim_options *base, uint64_t seed, struct sim_r
     struct sim_report report;
 
     options.seed = seed;
-    dying_seed = seed;
-    dying_step = 0;
+    put_replay(dying_words, sizeof(dying_words), seed);
     sim_run(&options, &report);
     add(sum, &report);
     if (arguments.verbose || arguments.seed_first == arguments.seed_last) {

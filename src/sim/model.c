@@ -1,5 +1,5 @@
-/* The model's tree and sessions. A change replaces a znode and notes what it was, so that a multi that
- * fails can be undone, and so that a watch is told of the znode as it was. */
+/* The model's tree and sessions. A change replaces a znode and notes what it was, so that a multi
+ * that fails can be undone, and so that a watch is told of the znode as it was. */
 #include "sim/model.h"
 
 #include <string.h>
@@ -31,26 +31,30 @@ bool sim_path_child_of(struct mk_bytes path, struct mk_bytes parent)
     return path.len > 1 && mk_bytes_equal(sim_path_parent(path), parent);
 }
 
-/* The simulator's paths are ASCII: what else makes a path invalid, unit tests and fuzzers look at. */
+static bool component_valid(const uint8_t *at, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (at[i] < ' ' || at[i] >= 0x7f) {
+            return false;
+        }
+    }
+    bool dots = len <= 2 && len > 0 && at[0] == '.' && at[len - 1] == '.';
+    return len > 0 && !dots;
+}
+
+/* The simulator's paths are ASCII: at other characters unit tests and fuzzers look. */
 bool sim_path_valid(struct mk_bytes path)
 {
     if (path.data == NULL || path.len == 0 || path.data[0] != '/') {
         return false;
     }
-    size_t start = 1;
-    for (size_t i = 1; path.len > 1 && i <= path.len; i++) {
-        if (i < path.len && path.data[i] != '/') {
-            if (path.data[i] < ' ' || path.data[i] >= 0x7f) {
-                return false;
-            }
-            continue;
-        }
-        size_t len = i - start;
-        bool dots = len > 0 && len <= 2 && path.data[start] == '.' && path.data[i - 1] == '.';
-        if (len == 0 || dots) {
+    for (size_t at = 1; path.len > 1 && at <= path.len;) {
+        const uint8_t *end = memchr(path.data + at, '/', path.len - at);
+        size_t len = end == NULL ? path.len - at : (size_t)(end - path.data) - at;
+        if (!component_valid(path.data + at, len)) {
             return false;
         }
-        start = i + 1;
+        at += len + 1;
     }
     return true;
 }

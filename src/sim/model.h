@@ -1,7 +1,7 @@
-/* Private to sim: what ZooKeeper is supposed to do, written as simply as it can be read, to compare the
- * server with. A sorted array of znodes, a list of sessions, and the rules of sections 4.2, 5 and 6 of
- * ZooKeeper's client protocol. It shares no code with the rooms that it judges, but for jute's
- * decoders and the path of a call's record. */
+/* Private to sim: what ZooKeeper is supposed to do, written as simply as it can be read, to compare
+ * the server with. A sorted array of znodes, a list of sessions, and the rules of sections 4.2, 5
+ * and 6 of ZooKeeper's client protocol. It shares no code with the rooms that it judges, but for
+ * jute's decoders and the path of a call's record. */
 #ifndef MK_SIM_MODEL_H
 #define MK_SIM_MODEL_H
 
@@ -136,8 +136,8 @@ struct sim_who {
 };
 
 /* Do a write that is no call, in the transaction begun. The wire code of its reply, and its body.
- * `txn` gets the transaction that the server must have made of it (with the model's zxid and time), or
- * its MULTI's parts. When the code is not 0, or a multi has failed, nothing has changed. */
+ * `txn` gets the transaction that the server must have made of it (with the model's zxid and time),
+ * or its MULTI's parts. When the code is not 0, or a multi has failed, nothing has changed. */
 int32_t sim_model_write(struct sim_model *model, const struct sim_who *who,
                         const struct jute_request *request, struct mk_buf *body,
                         struct mk_buf *txn);

@@ -1,5 +1,5 @@
-/* The model's idea of identities and ACLs (section 7): schemes world, ip, digest, auth and super, as far
- * as the simulator's clients use them. */
+/* The model's idea of identities and ACLs (section 7): schemes world, ip, digest, auth and super,
+ * as far as the simulator's clients use them. */
 #include <string.h>
 
 #include "sim/model.h"
@@ -132,6 +132,19 @@ static bool id_valid(const struct entry *entry)
     return is(entry->scheme, "ip"); /* the clients send only good ones */
 }
 
+static bool fix_entry(const struct entry *entry, const struct sim_identities *who,
+                      struct mk_buf *out, size_t start)
+{
+    if (is(entry->scheme, "auth")) {
+        return put_authenticated(out, start, entry->permissions, who);
+    }
+    if (!id_valid(entry)) {
+        return false;
+    }
+    put_entry(out, start, entry->permissions, entry->scheme, entry->id);
+    return true;
+}
+
 int32_t sim_acl_fix(struct mk_bytes acl, const struct sim_identities *who, struct mk_buf *out)
 {
     const int32_t invalid_acl = -114;
@@ -144,13 +157,7 @@ int32_t sim_acl_fix(struct mk_bytes acl, const struct sim_identities *who, struc
     struct entry entry;
     mk_buf_put_i32(out, 0);
     while (entry_next(&reader, &entry)) {
-        if (is(entry.scheme, "auth")) {
-            if (!put_authenticated(out, start, entry.permissions, who)) {
-                return invalid_acl;
-            }
-        } else if (id_valid(&entry)) {
-            put_entry(out, start, entry.permissions, entry.scheme, entry.id);
-        } else {
+        if (!fix_entry(&entry, who, out, start)) {
             return invalid_acl;
         }
     }

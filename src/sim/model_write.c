@@ -1,5 +1,5 @@
-/* What a write must do: the checks of section 4.2 in their order, the change, the reply's body, and the
- * transaction that the server must have logged for it. */
+/* What a write must do: the checks of section 4.2 in their order, the change, the reply's body, and
+ * the transaction that the server must have logged for it. */
 #include <string.h>
 
 #include "sim/model.h"
@@ -353,29 +353,40 @@ static void put_multi_failure(int32_t count, int32_t failed, int32_t error,
     jute_txn_multi_end(txn, &multi);
 }
 
+/* Until one fails: its index, or -1. *count: how many there are. */
+static int32_t do_parts(struct write *write, struct mk_buf *body, struct mk_buf *txn,
+                        struct jute_txn_multi *multi, int32_t *error, int32_t *count)
+{
+    const struct jute_request *request = write->request;
+    struct jute_multi_cursor cursor = jute_multi_begin(request);
+    struct jute_request operation;
+    int32_t failed = -1;
+
+    for (*count = 0; jute_multi_next(&cursor, &operation); (*count)++) {
+        if (failed >= 0) {
+            continue;
+        }
+        write->request = &operation;
+        *error = do_one(write);
+        if (*error != 0) {
+            failed = *count;
+            continue;
+        }
+        put_result(write, body);
+        jute_txn_multi_put(txn, multi, &write->part);
+    }
+    write->request = request;
+    return failed;
+}
+
 static void do_multi(struct write *write, const struct jute_txn *header, struct mk_buf *body,
                      struct mk_buf *txn)
 {
-    struct jute_multi_cursor cursor = jute_multi_begin(write->request);
     struct jute_txn_multi multi = jute_txn_multi_begin(txn, header);
-    struct jute_request operation;
-    int32_t count = 0;
-    int32_t failed = -1;
     int32_t error = 0;
+    int32_t count = 0;
+    int32_t failed = do_parts(write, body, txn, &multi, &error, &count);
 
-    while (jute_multi_next(&cursor, &operation)) {
-        if (failed < 0) {
-            write->request = &operation;
-            error = do_one(write);
-            if (error != 0) {
-                failed = count;
-            } else {
-                put_result(write, body);
-                jute_txn_multi_put(txn, &multi, &write->part);
-            }
-        }
-        count++;
-    }
     if (failed >= 0) {
         sim_model_abort(write->model);
         body->len = 0;

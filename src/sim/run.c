@@ -1,6 +1,6 @@
 /* A run: time jumps from one event to the next; each is a step.
  *
- *   busy for some thousand steps -> quiet: all that is under way ends -> everything is compared -> busy ...
+ *   busy for some thousand steps -> quiet: all that is under way ends -> compare everything -> busy
  *   and at last over: every session ends, and nothing may be left of any. */
 #include "sim/run.h"
 

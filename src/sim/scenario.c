@@ -1,14 +1,14 @@
-/* A story told step by step: a text of commands, and below each what came of it. The same machine and the
- * same checker as in a run, but nothing happens by chance, and nothing takes time.
+/* A story told step by step: a text of commands, and below each what came of it. The same machine
+ * and the same checker as in a run, but nothing happens by chance, and nothing takes time.
  *
  *   > connect ann            a new session; or, after `break`, its old one again
  *   > ann create /a hello    what ann asks; below it every frame that anybody is sent
  *   > hold log               what is proposed from now on is with the disk, and not durable ...
  *   > release log            ... until now
- *   > crash 1                power off; of what the disk has, one transaction is in the log all the same
+ *   > crash 1                power off; of what the disk has, one transaction is in the log
  *   > boot
  *
- * scenarios in tests/sim/ show every command. A zxid is written epoch.counter, a session s1, s2 ... */
+ * The stories in tests/sim/ show every command. A zxid is written epoch.counter, a session s1. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,30 +96,36 @@ static void say_text(struct mk_buf *out, struct mk_bytes text)
     }
 }
 
+static void names_text(struct mk_reader *reader, struct mk_buf *out)
+{
+    int32_t count = mk_read_i32(reader);
+
+    mk_buf_append_bytes(out, MK_BYTES(" ["));
+    for (int32_t i = 0; i < count; i++) {
+        struct mk_bytes name = mk_read_field(reader);
+        mk_buf_printf(out, "%s%.*s", i > 0 ? " " : "", (int)name.len, (const char *)name.data);
+    }
+    mk_buf_put_u8(out, ']');
+}
+
+static void result_text(struct mk_reader *reader, struct mk_buf *out)
+{
+    struct mk_bytes error = mk_read_field(reader);
+
+    (void)mk_read_field(reader);
+    say_text(out, error.data != NULL ? error : mk_read_field(reader));
+}
+
 static void body_text(int32_t op, struct mk_bytes body, struct mk_buf *out)
 {
     struct mk_reader reader = mk_reader_of(body);
 
     switch (op) {
-    case JUTE_CALL: {
-        struct mk_bytes error = mk_read_field(&reader);
-        (void)mk_read_field(&reader);
-        say_text(out, error.data != NULL ? error : mk_read_field(&reader));
-        break;
-    }
+    case JUTE_CALL: result_text(&reader, out); break;
     case JUTE_CREATE:
     case JUTE_GET_DATA:
     case JUTE_SYNC: say_text(out, mk_read_field(&reader)); break;
-    case JUTE_GET_CHILDREN: {
-        int32_t count = mk_read_i32(&reader);
-        mk_buf_append_bytes(out, MK_BYTES(" ["));
-        for (int32_t i = 0; i < count; i++) {
-            struct mk_bytes name = mk_read_field(&reader);
-            mk_buf_printf(out, "%s%.*s", i > 0 ? " " : "", (int)name.len, (const char *)name.data);
-        }
-        mk_buf_put_u8(out, ']');
-        break;
-    }
+    case JUTE_GET_CHILDREN: names_text(&reader, out); break;
     default: break;
     }
 }

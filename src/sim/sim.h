@@ -1,6 +1,7 @@
-/* The simulator: a whole server without a machine. Clients, network, disk and clocks come from one seed;
- * the same seed gives the same run, in any process. A checker compares everything that the server logs
- * and answers with a model of ZooKeeper. Or a story is told, step by step, with the same checker.
+/* The simulator: a whole server without a machine. Clients, network, disk and clocks come from one
+ * seed; the same seed gives the same run, in any process. A checker compares everything that the
+ * server logs and answers with a model of ZooKeeper. Or a story is told, step by step, with the
+ * same checker.
  *
  * No clock, file, socket or thread here either: who calls gives the options, and is given lines. */
 #ifndef MK_SIM_SIM_H

@@ -311,10 +311,12 @@ enum mk_status store_epoch_read(const char *directory, const char *name, int64_t
     }
     text[len] = '\0';
     if (status == MK_OK && !epoch_parse(text, epoch)) {
-        mk_error_set(error,
-                     "%s/%s does not hold a decimal epoch: restore it from a backup, or let this "
-                     "server start afresh with `moonkeeper repair --rejoin`",
-                     directory, name);
+        mk_error_set(
+            error,
+            "%s/%s does not hold a decimal epoch: write one into it that is larger than any "
+            "before, or restore a copy of the data directory (`moonkeeper repair --rejoin` "
+            "is not there yet)",
+            directory, name);
         status = MK_CORRUPT;
     }
     disk_place_close(&place);

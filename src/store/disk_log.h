@@ -57,9 +57,10 @@ void disk_log_segments_push(struct store_log *log, struct segment segment);
 void disk_log_facts_update(struct store_log *log);
 
 /* What to say about damage, and what to do. MK_CORRUPT. */
-#define DISK_LOG_DAMAGE_ADVICE                                                                   \
-    "nothing was changed; if the rest of the ensemble is healthy, `moonkeeper repair --rejoin` " \
-    "empties this server and lets it catch up; if it is alone, restore a backup"
+#define DISK_LOG_DAMAGE_ADVICE                                                                  \
+    "nothing was changed; restore a copy of the data directory (`moonkeeper repair --rejoin`, " \
+    "for a "                                                                                    \
+    "member of an ensemble, is not there yet)"
 enum mk_status disk_log_damage(const struct disk_file *file, const struct segment_summary *summary,
                                struct mk_error *error);
 

@@ -79,8 +79,9 @@ static const char *status_advice(enum mk_status status)
 {
     switch (status) {
     case MK_CORRUPT:
-        return "if the rest of the ensemble is healthy, `moonkeeper repair --rejoin` empties this "
-               "server and lets it catch up; if it is alone, restore a backup";
+        return "restore a copy of the data directory (`moonkeeper repair --rejoin`, for a member "
+               "of "
+               "an ensemble, is not there yet)";
     case MK_NO_SPACE: return "free some space on that disk, then start again";
     case MK_IN_USE:
         return "another process has it open: stop that one, or use a dataDir of its own";

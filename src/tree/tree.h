@@ -40,7 +40,7 @@ mk_ms tree_owner_ttl_ms(int64_t owner, bool extended_types); /* the reverse; 0: 
 /* The owning session of an ordinary ephemeral, or 0. Without `extended_types` a TTL owner reads as a
  * session, as in ZooKeeper. */
 mk_session tree_owner_session(int64_t owner, bool extended_types);
-/* One more than `version`; wraps, and skips -1, which means "any" (ZOOKEEPER-4743). */
+/* One more than `version`; wraps, and skips -1, which means "any". */
 int32_t tree_version_next(int32_t version);
 
 /* ---- ACLs: kept as jute's vector<ACL> bytes; null stands for the open ACL, world:anyone:cdrwa ---- */

@@ -6,7 +6,7 @@
  * what is not was never acknowledged. */
 #include "zab/zab.h"
 
-#define COUNTER_MAX 0xfffffffeLL /* ZOOKEEPER-1277: all ones would run into the epoch's bits */
+#define COUNTER_MAX 0xfffffffeLL /* all ones would run into the bits of the epoch */
 
 void zab_init(struct zab *zab, mk_zxid logged)
 {

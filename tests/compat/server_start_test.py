@@ -170,20 +170,34 @@ def the_log_may_live_in_a_directory_of_its_own():
     assert server.stop() == 0
 
 
-def a_lost_log_starts_again_behind_the_checkpoint():
-    server = Server("lost")
-    assert server.client().create("/kept", b"1")[0] == 0
+def a_log_folder_that_is_gone_is_not_a_fresh_start():
+    server = Server("unmounted")
+    server.client().create("/kept", b"x")
     assert server.stop() == 0
-    shutil.rmtree("lost/log")
-    server = Server("lost")
+    os.rename("unmounted/log", "elsewhere")
+    code, _, err = run("--data", "unmounted", "--port", "0")
+    assert code == 5, err
+    contains(err, "is dataLogDir mounted?")
+    shutil.rmtree("unmounted/log")
+    os.rename("elsewhere", "unmounted/log")
+    server = Server("unmounted")
+    assert server.client().get("/kept") == b"x"
+    assert server.stop() == 0
+
+
+def a_missing_piece_of_the_log_is_not_a_fresh_start():
+    server = Server("pieces", ["--option", "preAllocSize=64"])
     client = server.client()
-    assert client.get("/kept") == b"1"
-    assert client.create("/new")[0] == 0
+    for number in range(400):
+        client.create(f"/n{number}", b"x" * 1000)
     server.kill()
-    server = Server("lost")
-    assert server.client().children("/") != []
-    assert server.client().get("/new") == b""
-    assert server.stop() == 0
+    segments = sorted(name for name in os.listdir("pieces/log") if name.startswith("log."))
+    assert len(segments) > 2, segments
+    os.remove(f"pieces/log/{segments[0]}")
+    shutil.rmtree("pieces/state")
+    code, _, err = run("--data", "pieces", "--port", "0")
+    assert code == 5, err
+    contains(err, "transactions are missing")
 
 
 if __name__ == "__main__":
@@ -204,5 +218,6 @@ if __name__ == "__main__":
         a_damaged_epoch_is_refused,
         damaged_state_is_refused,
         the_log_may_live_in_a_directory_of_its_own,
-        a_lost_log_starts_again_behind_the_checkpoint,
+        a_log_folder_that_is_gone_is_not_a_fresh_start,
+        a_missing_piece_of_the_log_is_not_a_fresh_start,
     ])

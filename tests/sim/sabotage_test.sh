@@ -22,8 +22,8 @@ found_by() {
 
 found_by forget-synced 'the store (is at|counts|has)'
 found_by swap-replies 'was sent xid|before it was committed'
-found_by lose-event 'was not told event|missed event|overtakes event|next were event'
-found_by repeat-event 'was told event .* expected none|told event .* it is not so|next were event'
+found_by lose-event 'was not told event|overtakes event|next were event|did not tell event'
+found_by repeat-event 'was told event .* expected none|it is not so|next were event|did not tell event'
 found_by stale-stat 'was answered wrongly'
 found_by early-reply 'the store (is at|counts|has)'
 found_by hasty-clock 'expired before its time'
