@@ -16,7 +16,7 @@ import threading
 from rebuild import HEADER, Disk, read_trace
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "compat"))
-from server_process import Server  # noqa: E402
+from server_process import Closed, Server  # noqa: E402
 
 SHIM = os.path.join(os.environ["BUILD_DIR"], "crash_shim.so")
 OPTIONS = ["--option", "preAllocSize=256", "--option", "overlayBytes=1M", "--option",
@@ -123,6 +123,31 @@ def without_syncs_it_is_seen_to_lose_something(args):
     assert any(lost for _, lost in crashes(args, records)), "this test would not see a missing sync"
 
 
+def a_failing_sync_ends_the_server_with_a_message_and_loses_nothing(_):
+    failing = os.path.abspath("syncs-fail")
+    env = dict(os.environ, LD_PRELOAD=SHIM, CRASH_DIR=os.path.abspath("data"),
+               CRASH_TRACE=os.path.abspath("trace"), CRASH_SYNC_FAILS=failing)
+    env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0:detect_leaks=0"
+    server = Server("data", OPTIONS, env=env)
+    client = server.client()
+    for number in range(50):
+        assert client.create("/kept%d" % number)[0] == 0
+    with open(failing, "wb"):
+        pass
+    try:
+        answered = client.create("/never")[0] == 0
+    except (OSError, Closed):
+        answered = False
+    assert not answered, "a write was acknowledged whose sync failed"
+    assert server.wait_exit() == 1, server.lines()
+    assert "the log cannot be written" in server.lines(), server.lines()
+    os.unlink(failing)
+    server = Server("data", OPTIONS)
+    names = server.client().children("/")
+    assert all("kept%d" % number in names for number in range(50)), names
+    assert server.stop() == 0, server.lines()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
@@ -135,7 +160,9 @@ def main():
     top = os.getcwd()
     failed = 0
     for number, case in enumerate([a_crash_at_any_moment_loses_nothing_that_a_client_was_told_of,
-                                   without_syncs_it_is_seen_to_lose_something], 1):
+                                   without_syncs_it_is_seen_to_lose_something,
+                                   a_failing_sync_ends_the_server_with_a_message_and_loses_nothing],
+                                  1):
         folder = os.path.join(top, "case%d" % number)
         os.mkdir(folder)
         os.chdir(folder)

@@ -64,6 +64,7 @@ static char root[PATH_MAX];
 static size_t root_len;
 static int trace = -1;
 static bool ignore_sync;
+static const char *failing; /* CRASH_SYNC_FAILS: while a file of this name exists, syncs fail */
 static uint32_t descriptors[DESCRIPTORS_MAX]; /* the object of each; 0: not below the directory */
 static struct object objects[OBJECTS_MAX];    /* from 1; the newest of an inode counts */
 static uint32_t objects_count;
@@ -80,6 +81,7 @@ static void start(void)
     const char *at = getenv("CRASH_KILL_AT");
 
     ignore_sync = getenv("CRASH_IGNORE_SYNC") != NULL;
+    failing = getenv("CRASH_SYNC_FAILS");
     kill_at = at != NULL ? strtoull(at, NULL, 10) : 0;
     if (directory == NULL || path == NULL || strlen(directory) >= sizeof(root)) {
         return;
@@ -455,6 +457,10 @@ static int sync_of(int fd, long call)
     }
     if (ignore_sync) {
         return 0;
+    }
+    if (failing != NULL && syscall(SYS_access, failing, F_OK) == 0) {
+        errno = EIO;
+        return -1;
     }
     char absolute[PATH_MAX] = "";
     pthread_mutex_lock(&lock);
