@@ -33,7 +33,10 @@ lock.acquire = operation {
       return znode.create(call.args.path .. "/lock-",
         { ephemeral = true, sequential = true, parents = true })
     end)
-    if not znode.exists(ticket) then fail("Lost", ticket .. " was deleted by somebody else") end
+    local stat = znode.stat(ticket)
+    if not stat or stat.owner ~= call.session then
+      fail("Lost", ticket .. " was deleted by somebody else")
+    end
 
     local ahead = znode.sibling_before(ticket, contender)
     if ahead then call:wait { deleted = { ahead, ticket } } end

@@ -48,6 +48,7 @@ struct scenario {
     size_t actors_count;
     mk_session sessions[64]; /* in the order of creation: s1, s2 ... */
     size_t sessions_count;
+    struct mk_buf scratch;
     bool failed; /* a command that cannot be understood or done */
 };
 
@@ -67,8 +68,11 @@ static void say(struct scenario *scenario, const char *format, ...)
 
 static const char *zxid_text(mk_zxid zxid, char out[32])
 {
-    (void)snprintf(out, 32, zxid <= 0 ? "%.0u%lld" : "%u.%lld", (unsigned)(zxid >> 32),
-                   zxid <= 0 ? (long long)zxid : (long long)(zxid & 0xffffffff));
+    if (zxid <= 0) {
+        (void)snprintf(out, 32, "%lld", (long long)zxid); /* of no transaction */
+    } else {
+        (void)snprintf(out, 32, "%u.%lld", (unsigned)(zxid >> 32), (long long)(zxid & 0xffffffff));
+    }
     return out;
 }
 
@@ -471,7 +475,7 @@ static struct jute_request request_of(char **words, size_t count)
         {"get", JUTE_GET_DATA},  {"exists", JUTE_EXISTS},       {"children", JUTE_GET_CHILDREN},
         {"sync", JUTE_SYNC},     {"ping", JUTE_PING},           {"auth", JUTE_AUTH},
         {"call", JUTE_CALL},     {"close", JUTE_CLOSE_SESSION}, {"ephemeral", JUTE_CREATE},
-        {"node", JUTE_CREATE},
+        {"node", JUTE_CREATE},   {"rewatch", JUTE_SET_WATCHES},
     };
     struct jute_request request = {.op = -999};
     struct mk_bytes first = count > 1 ? mk_bytes_text(words[1]) : MK_BYTES_NULL;
@@ -501,6 +505,22 @@ static struct jute_request request_of(char **words, size_t count)
     return request;
 }
 
+/* setWatches for the data of all the paths named, by somebody who has seen all that there is. */
+static void put_watches(struct scenario *scenario, char **words, size_t count,
+                        struct jute_request *request)
+{
+    scenario->scratch.len = 0;
+    for (size_t i = 1; i < count; i++) {
+        mk_buf_put_field(&scenario->scratch, mk_bytes_text(words[i]));
+    }
+    request->relative_zxid = scenario->check.model.zxid;
+    request->lists[0].count = (int32_t)count - 1;
+    request->lists[0].bytes = mk_buf_view(&scenario->scratch);
+    for (int list = 1; list < JUTE_LISTS_MAX; list++) {
+        request->lists[list].bytes = MK_BYTES("");
+    }
+}
+
 static bool actor_command(struct scenario *scenario, char **words, size_t count)
 {
     struct actor *actor = actor_named(scenario, words[0]);
@@ -510,6 +530,9 @@ static bool actor_command(struct scenario *scenario, char **words, size_t count)
 
     if (actor->server == NULL || request.op == -999) {
         return false;
+    }
+    if (request.op == JUTE_SET_WATCHES) {
+        put_watches(scenario, words + 1, count - 1, &request);
     }
     if (request.xid == 0) {
         request.xid = ++actor->xid;
@@ -589,6 +612,7 @@ static void deinit(struct scenario *scenario)
     for (size_t i = 0; i < scenario->actors_count; i++) {
         mk_map_u64_free(&scenario->actors[i].ops);
     }
+    mk_buf_free(&scenario->scratch);
     sim_check_deinit(&scenario->check);
     sim_machine_deinit(&scenario->machine);
 }
