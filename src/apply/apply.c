@@ -42,20 +42,13 @@ static int64_t create_owner(const struct jute_txn *txn)
     }
 }
 
-/* The open ACL travels spelled out, and is kept as none. */
-static struct mk_bytes acl_kept(struct mk_bytes acl)
-{
-    static const uint8_t open[] = "\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone";
-    return mk_bytes_equal(acl, mk_bytes_of(open, sizeof(open) - 1)) ? MK_BYTES_NULL : acl;
-}
-
 static enum mk_status part_create(struct apply *apply, const struct jute_txn *txn,
                                   struct store_znode *znode)
 {
     struct store_create create = {
         .path = txn->path,
         .data = txn->data,
-        .acl = acl_kept(txn->acl),
+        .acl = tree_acl_kept(txn->acl),
         .owner = create_owner(txn),
         .parent_cversion = txn->parent_cversion,
     };
@@ -128,7 +121,7 @@ static enum mk_status part_change(struct apply *apply, const struct jute_txn *tx
     case JUTE_RECONFIG:
         return store_znode_set_data(view, txn->path, txn->data, txn->version, znode);
     case JUTE_SET_ACL:
-        return store_znode_set_acl(view, txn->path, acl_kept(txn->acl), txn->version, znode);
+        return store_znode_set_acl(view, txn->path, tree_acl_kept(txn->acl), txn->version, znode);
     default: return MK_OK; /* a check: made by the leader */
     }
 }

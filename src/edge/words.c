@@ -251,8 +251,6 @@ static void mntr_own(const struct words_facts *facts, struct mk_buf *out)
     metric(out, "checkpoints", stats->checkpoints);
     metric(out, "disk_loads", stats->loads);
     metric(out, "calls_made", stats->calls_made);
-    metric(out, "calls_returned", stats->calls_returned);
-    metric(out, "calls_failed", stats->calls_failed);
     metric(out, "calls_parked", stats->calls_parked);
     metric(out, "calls_woken", stats->calls_woken);
 }

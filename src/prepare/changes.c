@@ -43,12 +43,6 @@ static struct mk_bytes parent_of(struct mk_bytes path)
     return path.len == 1 ? path : tree_path_parent(path);
 }
 
-struct mk_bytes prepare_acl_spelled_out(struct mk_bytes acl)
-{
-    static const uint8_t open[] = "\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone";
-    return acl.data != NULL ? acl : mk_bytes_of(open, sizeof(open) - 1);
-}
-
 /* ---- Create ---- */
 
 static struct mk_bytes with_sequence(struct prepare *prepare, struct mk_bytes path, int32_t counter)
@@ -91,7 +85,7 @@ static enum mk_status create_in_view(struct prepare *prepare, mk_session session
         .type = create->type,
         .path = path,
         .data = create->data,
-        .acl = prepare_acl_spelled_out(create->acl),
+        .acl = tree_acl_sent(create->acl),
         .ephemeral = create->ephemeral,
         .parent_cversion = parent_cversion,
         .ttl_ms = create->ttl_ms,
@@ -300,10 +294,8 @@ static enum mk_status request_set_acl(struct prepare *prepare, const struct chan
         return MK_BAD_VERSION;
     }
     int32_t next = tree_version_next(znode.stat.aversion);
-    *part = (struct jute_txn){.type = JUTE_SET_ACL,
-                              .path = request->path,
-                              .acl = prepare_acl_spelled_out(acl),
-                              .version = next};
+    *part = (struct jute_txn){
+        .type = JUTE_SET_ACL, .path = request->path, .acl = tree_acl_sent(acl), .version = next};
     return store_znode_set_acl(prepare->view, request->path, acl, next, &znode);
 }
 

@@ -55,9 +55,6 @@ enum mk_status prepare_own_set_data(struct prepare *prepare, struct mk_bytes pat
 enum mk_status prepare_own_delete(struct prepare *prepare, struct mk_bytes path,
                                   struct jute_txn *part);
 
-/* The ACL as it goes into a transaction: the open one spelled out. */
-struct mk_bytes prepare_acl_spelled_out(struct mk_bytes acl);
-
 /* ---- results.c: what a session's finished calls returned, for retries: one record znode ---- */
 
 #define RESULTS_PATH_BYTES (sizeof(TREE_CALLS_PATH "/.s") - 1 + 16)

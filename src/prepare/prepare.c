@@ -38,7 +38,6 @@ void prepare_result_reset(struct prepared *prepared)
     prepared->transaction = false;
     prepared->own_body = false;
     prepared->body.len = 0;
-    prepared->error = 0;
     prepared->parked = 0;
     prepared->ended = 0;
     prepared->ended_body.len = 0;

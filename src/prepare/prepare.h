@@ -45,7 +45,6 @@ struct prepared {
     bool transaction; /* one was appended to `out`; else the request is answered at once */
     bool own_body;    /* `body` is the reply's; else the one that apply writes */
     struct mk_buf body;
-    int32_t error;  /* of a request answered at once: the header's wire code */
     mk_zxid parked; /* the call that the reply now waits for, or 0 */
     mk_zxid ended;  /* a parked call that ends with this transaction, or 0: the body of its */
     struct mk_buf ended_body; /* held reply, if anyone holds one */

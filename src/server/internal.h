@@ -58,7 +58,7 @@ struct server_conn {
 
 enum request_state {
     REQUEST_QUEUED,   /* a frame to be executed when its turn comes */
-    REQUEST_PROPOSED, /* waits for `zxid` to be applied (a sync: for what was proposed before it) */
+    REQUEST_PROPOSED, /* waits for its zxid to be applied (a sync: for what was proposed before it) */
     REQUEST_DONE,     /* its reply is written, and waits for those before it */
 };
 
@@ -68,7 +68,6 @@ struct request {
     enum request_state state;
     int32_t xid;
     int32_t op;
-    mk_zxid zxid;
     struct identities *identities;
     mk_ms received_ms;
     bool own_body;
@@ -152,7 +151,7 @@ struct server {
     uint64_t loads_made;
 
     struct store_checkpoint *checkpoint; /* being written */
-    bool checkpoint_taken, checkpoint_requested;
+    bool checkpoint_requested;
     mk_ms checkpoint_at_ms; /* monotonic, of the last one */
 
     bool calls_alive;       /* there may be parked or kept calls */
@@ -228,7 +227,6 @@ void server_propose_session(struct server *server, struct server_conn *conn, int
 enum mk_status server_propose_close(struct server *server, mk_session id, int32_t cxid,
                                     mk_zxid *zxid);
 void server_pipeline_sync(struct server *server, struct request *request);
-void server_calls_run(struct server *server); /* run what is ready or due, a bounded number */
 void server_commit_forget_conn(struct server *server, const struct server_conn *conn);
 struct commit *server_commit_push(struct server *server, enum commit_kind kind, mk_zxid zxid);
 void server_load_push(struct server *server);

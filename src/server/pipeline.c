@@ -231,9 +231,9 @@ void server_pipeline_sync(struct server *server, struct request *request)
 {
     request->state = REQUEST_PROPOSED;
     request->own_body = true;
-    request->zxid = proposed_last(server);
-    if (request->zxid > store_applied(server->store)) {
-        server_commit_push(server, COMMIT_REQUEST, request->zxid)->request = request;
+    mk_zxid zxid = proposed_last(server);
+    if (zxid > store_applied(server->store)) {
+        server_commit_push(server, COMMIT_REQUEST, zxid)->request = request;
     } else {
         server_request_complete(server, request, store_applied(server->store), 0, MK_BYTES_NULL);
     }
@@ -251,7 +251,8 @@ static mk_ms monotonic_of(const struct server *server, mk_ms log_time_ms)
     return server->now.monotonic_ms + (left_ms > 0 ? left_ms : 0);
 }
 
-void server_calls_run(struct server *server)
+/* Run what is ready or due, a bounded number. */
+static void calls_run(struct server *server)
 {
     uint32_t steps = 0;
 
@@ -301,8 +302,7 @@ bool server_batch_take(struct server *server, struct server_batch *batch)
     if (server->batch_out || server->failure.text[0] != '\0') {
         return false;
     }
-    server_calls_run(
-        server); /* behind the transactions that woke them, and with them in one sync */
+    calls_run(server); /* behind the transactions that woke them, and with them in one sync */
     if (server->batch.count == 0) {
         return false;
     }

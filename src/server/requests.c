@@ -189,8 +189,7 @@ static void answer_at_once(struct server *server, struct server_conn *conn,
         hold_reply(server, conn, prepared->parked, decoded->xid);
         return;
     }
-    size_t frame = server_reply_begin(server, conn, decoded->xid, store_applied(server->store),
-                                      prepared->error);
+    size_t frame = server_reply_begin(server, conn, decoded->xid, store_applied(server->store), 0);
     mk_buf_append_bytes(&conn->out, mk_buf_view(&prepared->body));
     server_reply_end(server, conn, frame);
 }
@@ -212,7 +211,7 @@ static void sync_execute(struct server *server, struct server_conn *conn,
     server_pipeline_sync(server, request);
 }
 
-/* Prepare a write. *request NULL: answered at once, when nothing waits before it. */
+/* Prepare a write. `queued` NULL: it has just been received. */
 static enum mk_status write_execute(struct server *server, struct server_conn *conn,
                                     const struct jute_request *decoded, struct request *queued)
 {
@@ -260,7 +259,6 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
     request->close_after = decoded->op == JUTE_CLOSE_SESSION;
     mk_buf_append_bytes(&request->bytes, mk_buf_view(&prepared->body));
     /* Without a transaction: answered in its turn, once what is proposed by now has been applied. */
-    request->zxid = zxid;
     if (zxid > store_applied(server->store)) {
         server_commit_push(server, COMMIT_REQUEST, zxid)->request = request;
     } else {

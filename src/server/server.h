@@ -139,7 +139,7 @@ struct server_stats {
     uint64_t memory_bytes; /* store, sessions, watches, buffers: what the budget counts */
     uint64_t response_bytes_last, response_bytes_min, response_bytes_max;
     uint64_t malformed, auth_failed, sessions_expired, proposals, commits;
-    uint64_t calls_made, calls_returned, calls_failed, calls_parked, calls_woken, checkpoints;
+    uint64_t calls_made, calls_parked, calls_woken, checkpoints;
     uint64_t batches, loads;
 };
 void server_stats_read(const struct server *server, struct server_stats *out);

@@ -249,13 +249,16 @@ static bool entry_fix(const struct acl_entry *entry, struct mk_bytes identities,
     return fixed_write(fixed, entry->perms, entry->scheme, entry->id);
 }
 
-/* Exactly one entry, 31 world:anyone. */
-static bool acl_open(struct mk_bytes acl)
+static const uint8_t acl_open_bytes[] = "\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone";
+
+struct mk_bytes tree_acl_sent(struct mk_bytes acl)
 {
-    struct acl_walk walk = acl_walk_start(acl);
-    struct acl_entry entry;
-    return walk.count == 1 && acl_walk_next(&walk, &entry) && acl_walk_whole(&walk) &&
-           entry.perms == TREE_ALL && entry_world(&entry);
+    return acl.data != NULL ? acl : mk_bytes_of(acl_open_bytes, sizeof(acl_open_bytes) - 1);
+}
+
+struct mk_bytes tree_acl_kept(struct mk_bytes acl)
+{
+    return mk_bytes_equal(acl, tree_acl_sent(MK_BYTES_NULL)) ? MK_BYTES_NULL : acl;
 }
 
 enum mk_status tree_acl_fix(struct mk_bytes acl, struct mk_bytes identities, struct mk_buf *out,
@@ -280,7 +283,9 @@ enum mk_status tree_acl_fix(struct mk_bytes acl, struct mk_bytes identities, str
     MK_ASSERT(fixed.count > 0);
     acl_writer_done(&fixed);
 
-    *open = acl_open(mk_bytes_of(out->data + fixed.start, out->len - fixed.start));
+    struct mk_bytes kept =
+        tree_acl_kept(mk_bytes_of(out->data + fixed.start, out->len - fixed.start));
+    *open = kept.data == NULL;
     if (*open) {
         out->len = fixed.start;
     }

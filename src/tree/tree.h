@@ -80,6 +80,10 @@ enum mk_status tree_acl_check(struct mk_bytes acl, int permission, struct mk_byt
 enum mk_status tree_acl_fix(struct mk_bytes acl, struct mk_bytes identities, struct mk_buf *out,
                             bool *open);
 
+/* Kept as none, sent spelled out: the open ACL in its two forms. Any other stays as it is. */
+struct mk_bytes tree_acl_kept(struct mk_bytes acl);
+struct mk_bytes tree_acl_sent(struct mk_bytes acl);
+
 /* The ACL as served to somebody with `identities`: digest ids redacted unless they hold ADMIN
  * (section 7.5). `acl` null: the open one, written out. */
 void tree_acl_serve(struct mk_bytes acl, struct mk_bytes identities, struct mk_buf *out);
