@@ -49,6 +49,7 @@ struct edge_options {
     char *super_digest;
     char *recipe_dir;      /* NULL: where an installation or a checkout has it */
     uint32_t log_level;    /* enum mk_log_level */
+    char *server_line;     /* the name of zoo.cfg's server.N, when it has one */
     struct mk_buf ignored; /* keys that only ZooKeeper knows what to do with: "a, b" */
     struct mk_arena texts; /* owns every char * above */
 };

@@ -4,7 +4,7 @@
 
 #include "edge/edge.h"
 
-/* Set the option `key` to what `value` says. MK_OK also for keys that only ZooKeeper has a use for:
+/* Set the option `key`, with or without "zookeeper." before it, to what `value` says. MK_OK also for keys that only ZooKeeper has a use for:
  * they are added to options->ignored. MK_BAD_ARGUMENTS: the key is unknown (`error` suggests the
  * nearest), the value is not one, or what it asks for is not available. */
 enum mk_status option_set(struct edge_options *options, const char *key, const char *value,
@@ -24,6 +24,7 @@ void options_ignore(struct edge_options *options, const char *key);
 enum zookeeper_key {
     ZOOKEEPER_KEY_UNKNOWN,
     ZOOKEEPER_KEY_IGNORED,
+    ZOOKEEPER_KEY_SERVER,   /* server.N: one is harmless, two ask for an ensemble */
     ZOOKEEPER_KEY_ENSEMBLE, /* asks for more than one server */
     ZOOKEEPER_KEY_TLS,      /* asks for what would be less safe if it were ignored */
     ZOOKEEPER_KEY_AUTH,

@@ -12,7 +12,7 @@ static const struct key {
     enum zookeeper_key kind;
     const char *harmless;
 } keys[] = {
-    {"server.", ZOOKEEPER_KEY_ENSEMBLE, NULL},
+    {"server.", ZOOKEEPER_KEY_SERVER, NULL},
     {"group.", ZOOKEEPER_KEY_ENSEMBLE, NULL},
     {"weight.", ZOOKEEPER_KEY_ENSEMBLE, NULL},
     {"dynamicConfigFile", ZOOKEEPER_KEY_ENSEMBLE, NULL},

@@ -52,6 +52,23 @@ def the_sample_file_of_zookeeper_works_as_it_is():
     assert server.stop() == 0
 
 
+def the_file_that_debian_ships_works_as_it_is():
+    shipped = "/etc/zookeeper/conf_example/zoo.cfg"
+    if not os.path.exists(shipped):
+        print("# %s is not there" % shipped)
+        return
+    with open(shipped, encoding="utf-8") as config:
+        text = config.read().replace("dataDir=/tmp/zookeeper", "dataDir=debian")
+    assert "dataDir=debian\n" in text
+    with open("debian.cfg", "w", encoding="utf-8") as config:
+        config.write(text)
+    server = Server("debian-data", ["--config", "debian.cfg"])
+    contains(server.lines(), "options of ZooKeeper that have no effect here are ignored")
+    contains(server.word("srvr"), "Mode: standalone\n")
+    assert server.lines().count("no effect here") == 1
+    assert server.stop() == 0
+
+
 def a_port_in_use_is_said_before_anything_is_touched():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -208,6 +225,7 @@ if __name__ == "__main__":
         a_mistake_in_the_file_names_its_line,
         an_ensemble_is_refused_for_now,
         the_sample_file_of_zookeeper_works_as_it_is,
+        the_file_that_debian_ships_works_as_it_is,
         a_port_in_use_is_said_before_anything_is_touched,
         an_address_of_another_machine_is_refused,
         a_second_server_on_the_same_folder_is_refused,

@@ -13,6 +13,12 @@ static void assert_accepts(struct edge_options *options, const char *key, const 
     assert_string_equal(error.text, "");
 }
 
+static void assert_ignored(struct edge_options *options, const char *keys)
+{
+    assert_int_equal(options->ignored.len, strlen(keys));
+    assert_memory_equal(options->ignored.data, keys, strlen(keys));
+}
+
 static void assert_refuses(const char *key, const char *value, const char *message)
 {
     struct edge_options options;
@@ -105,7 +111,7 @@ static void an_unknown_key_suggests_the_nearest(void **state)
     assert_refuses("ticktime", "1", "did you mean tickTime?");
     assert_refuses("clientport", "1", "did you mean clientPort?");
     assert_refuses("cachesize", "1", "did you mean cacheSize?");
-    assert_refuses("zookeeper.skipACL", "yes", "did you mean skipACL?");
+    assert_refuses("zookeeper.skipAcls", "yes", "did you mean zookeeper.skipACL?");
     assert_refuses("snapcount", "1", "did you mean snapCount?");
     assert_refuses("somethingElseEntirely", "1", "moonkeeper.cfg explains");
     assert_refuses("", "1", "unknown option");
@@ -124,16 +130,42 @@ static void what_only_zookeeper_can_use_is_listed_once(void **state)
     assert_accepts(&options, "ssl.keyStore.location", "/x");
     assert_accepts(&options, "peerType", "participant");
 
-    mk_buf_put_u8(&options.ignored, '\0');
-    assert_string_equal((const char *)options.ignored.data,
-                        "initLimit, syncLimit, autopurge.purgeInterval, admin.serverPort, "
-                        "ssl.keyStore.location, peerType");
+    assert_ignored(&options, "initLimit, syncLimit, autopurge.purgeInterval, admin.serverPort, "
+                             "ssl.keyStore.location, peerType");
+    edge_options_free(&options);
+}
+
+static void a_key_may_be_written_as_the_system_property_that_it_is(void **state)
+{
+    struct edge_options options;
+    edge_options_default(&options);
+
+    assert_accepts(&options, "zookeeper.skipACL", "yes");
+    assert_accepts(&options, "zookeeper.snapCount", "1000");
+    assert_accepts(&options, "zookeeper.some.plugin.of.mine", "1");
+
+    assert_true(options.server.skip_acl);
+    assert_ignored(&options, "zookeeper.snapCount, zookeeper.some.plugin.of.mine");
+    edge_options_free(&options);
+}
+
+static void one_server_line_is_a_standalone_server_and_two_are_refused(void **state)
+{
+    struct edge_options options;
+    struct mk_error error = {""};
+    edge_options_default(&options);
+
+    assert_accepts(&options, "server.1", "a:2888:3888");
+    assert_accepts(&options, "server.1", "b:2888:3888");
+
+    assert_ignored(&options, "server.1");
+    assert_int_equal(option_set(&options, "server.2", "c:2888:3888", &error), MK_BAD_ARGUMENTS);
+    assert_non_null(strstr(error.text, "server.2=c:2888:3888 beside server.1: ensembles are not"));
     edge_options_free(&options);
 }
 
 static void what_would_be_unsafe_to_ignore_is_refused(void **state)
 {
-    assert_refuses("server.1", "a:2888:3888", "ensembles are not available yet");
     assert_refuses("group.1", "1:2", "ensembles are not available yet");
     assert_refuses("standaloneEnabled", "false", "ensembles are not available yet");
     assert_refuses("peerType", "observer", "ensembles are not available yet");
@@ -305,6 +337,8 @@ int main(void)
         cmocka_unit_test(choices_are_as_zookeeper_spells_them),
         cmocka_unit_test(an_unknown_key_suggests_the_nearest),
         cmocka_unit_test(what_only_zookeeper_can_use_is_listed_once),
+        cmocka_unit_test(a_key_may_be_written_as_the_system_property_that_it_is),
+        cmocka_unit_test(one_server_line_is_a_standalone_server_and_two_are_refused),
         cmocka_unit_test(what_would_be_unsafe_to_ignore_is_refused),
         cmocka_unit_test(session_timeouts_must_fit_together),
         cmocka_unit_test(words_are_named_with_commas_or_a_star),
