@@ -25,6 +25,7 @@
 #define DRAIN_MS_MAX 5000       /* a client that waits longer will have to ask again anyway */
 #define CHECKPOINT_MS_MAX 30000 /* systemd kills after 60 s; the log is replayed at the start */
 #define TIMER_MS_MAX 1000
+#define ALONE_MS 3 /* Requests of several clients come closer together than this, if it matters. */
 
 struct server_time edge_now(void)
 {
@@ -154,12 +155,35 @@ void turn_begin(struct edge *edge)
     server_tick(edge->core.server, edge->now);
 }
 
+/* One connection has been the only one to ask for anything, for a while: nobody else is kept waiting
+ * by a sync on this thread, and nothing more could join the batch. */
+static bool client_alone(const struct edge *edge)
+{
+    return edge->now_ms - edge->alone_since_ms >= ALONE_MS;
+}
+
+void conn_heard(struct conn *conn)
+{
+    struct edge *edge = conn->edge;
+
+    if (edge->alone != conn) {
+        edge->alone = conn;
+        edge->alone_since_ms = edge->now_ms;
+    }
+}
+
 static void batch_hand_over(struct edge *edge)
 {
     struct server_batch batch = {0};
 
-    if (log_thread_idle(edge->log_thread) && server_batch_take(edge->core.server, &batch)) {
-        disk_logged(edge->disk, batch.bytes.len);
+    if (!log_thread_idle(edge->log_thread) || !server_batch_take(edge->core.server, &batch)) {
+        return;
+    }
+    disk_logged(edge->disk, batch.bytes.len);
+    if (batch.count == 1 && client_alone(edge) &&
+        log_thread_append_now(edge->log_thread, &batch, edge->now_ms)) {
+        server_batch_synced(edge->core.server, &batch);
+    } else {
         log_thread_append(edge->log_thread, &batch);
     }
 }
