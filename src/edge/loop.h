@@ -42,6 +42,7 @@ struct edge {
     bool turn_open;
     struct server_time now; /* of this turn, for the core: stands still from DRAINING on */
     mk_ms now_ms;           /* of this turn, monotonic */
+    mk_ms lost_ms;          /* the core's time is that far behind `now_ms` */
     mk_ms started_ms;
     const struct conn *alone; /* who sent the last bytes, only compared with */
     mk_ms alone_since_ms;     /* ... and since when nobody else has sent any */
