@@ -108,6 +108,7 @@ struct jute_request {
     /* SET_WATCHES*: data, exist, child, persistent, recursive */
     struct jute_strings lists[JUTE_LISTS_MAX];
     struct mk_bytes operations; /* MULTI, MULTI_READ: walk with jute_multi_next() */
+    bool malformed;             /* MK_MALFORMED, but the header could be read */
     bool writes_only;           /* MULTI_READ of writes: MK_MALFORMED, and the answer has a body */
     /* CALL: */
     struct mk_bytes operation; /* "lock.acquire" */
@@ -123,7 +124,7 @@ enum { JUTE_CALL_JSON = 0, JUTE_CALL_MSGPACK = 1 };
 
 /* Decode a frame's payload, what follows its length: RequestHeader and record. What follows the
  * record is ignored. xid and op are set whenever the header could be read; when the answer is not
- * MK_OK, of the rest only writes_only may be looked at. Paths may be null.
+ * MK_OK, of the rest only malformed and writes_only may be looked at. Paths may be null.
  * MK_MALFORMED with op unset (JUTE_NOTIFICATION and xid 0): not even a header: close.
  * MK_MALFORMED: answer -5; with writes_only, its body is a lone jute_put_multi_end().
  * MK_UNIMPLEMENTED: no such operation: answer -6 and close.

@@ -230,11 +230,14 @@ enum mk_status jute_request_decode(struct mk_bytes frame, struct jute_request *o
     out->xid = xid;
     out->op = op;
 
+    enum mk_status status;
     if (op == JUTE_MULTI || op == JUTE_MULTI_READ) {
-        return multi_read(&reader, out);
-    }
-    if (op == JUTE_CHECK || !record_read(&reader, out)) {
+        status = multi_read(&reader, out);
+    } else if (op == JUTE_CHECK || !record_read(&reader, out)) {
         return MK_UNIMPLEMENTED; /* CHECK exists, but only inside a multi */
+    } else {
+        status = reader.failed ? MK_MALFORMED : MK_OK;
     }
-    return reader.failed ? MK_MALFORMED : MK_OK;
+    out->malformed = status == MK_MALFORMED;
+    return status;
 }

@@ -183,7 +183,9 @@ enum mk_status prepare_request(struct prepare *prepare, const struct prepare_at 
     MK_ASSERT(at->zxid > store_view_zxid(prepare->view));
     mk_arena_reset(&prepare->scraps);
     prepared->transaction = true;
-    if (request->op == JUTE_CALL) {
+    if (request->malformed) {
+        status = MK_MALFORMED;
+    } else if (request->op == JUTE_CALL) {
         status = prepare_call_make(prepare, at, who, request, out, prepared);
     } else if (is_create(request->op) && prepare_call_is_node_path(request->path)) {
         status = prepare_call_make_node(prepare, at, who, request, out, prepared);

@@ -96,6 +96,13 @@ static bool is_write(int32_t op)
     }
 }
 
+/* One that cannot be read has its place among the writes like one that fails: it uses up a zxid. */
+static bool is_malformed_write(const struct jute_request *decoded)
+{
+    return decoded->malformed && is_write(decoded->op) && decoded->op != JUTE_SYNC &&
+           decoded->op != JUTE_CALL;
+}
+
 static void update_pause(struct server *server, struct server_conn *conn)
 {
     bool pause = conn->queued >= server->options.conn_outstanding_max ||
@@ -315,7 +322,8 @@ static bool drain_queued(struct server *server, struct server_conn *conn, struct
     struct jute_request decoded;
     enum mk_status status = jute_request_decode(mk_buf_view(&request->bytes), &decoded);
 
-    MK_ASSERT(status == MK_OK); /* it was checked when it was queued */
+    MK_ASSERT(status == MK_OK ||
+              is_malformed_write(&decoded)); /* it is queued for no other reason */
     status = execute(server, conn, &decoded, request);
     if (status == MK_WOULD_BLOCK) {
         block(server, conn);
@@ -404,7 +412,7 @@ static void prepare_waiting_writes(struct server *server, struct server_conn *co
         }
         struct jute_request decoded;
         enum mk_status status = jute_request_decode(mk_buf_view(&request->bytes), &decoded);
-        MK_ASSERT(status == MK_OK);
+        MK_ASSERT(status == MK_OK || is_malformed_write(&decoded));
         status = write_execute(server, conn, &decoded, request);
         if (status != MK_OK) {
             return; /* in its turn it will be tried, and answered, again */
@@ -604,7 +612,9 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
         receive_ping(server, conn, &decoded);
         return;
     }
-    if (status != MK_OK || decoded.op == JUTE_AUTH) {
+    bool malformed_write = status == MK_MALFORMED && is_malformed_write(&decoded);
+    server->stats.malformed += malformed_write;
+    if ((status != MK_OK && !malformed_write) || decoded.op == JUTE_AUTH) {
         receive_special(server, conn, &decoded, status);
         return;
     }

@@ -372,6 +372,21 @@ def _():
     equal(client.stat(path + "/a"), None)
 
 
+@case("a write that cannot be read uses up a zxid in its turn, as one that fails does; a read does not")
+def _():
+    client, path = room()
+    before = client.ask(raw.SET_DATA, raw.set_data(path)).zxid
+    client.send(raw.SET_DATA, raw.set_data(path))
+    client.send(raw.MULTI, raw.i32(raw.CREATE))
+    client.send(raw.GET_DATA, raw.string(path))
+    client.send(raw.DELETE, raw.string(path))
+    client.send(raw.SET_DATA, raw.set_data(path))
+    replies = [client.receive() for _ in range(5)]
+
+    equal([(reply.error, reply.zxid - before) for reply in replies],
+          [(0, 1), (raw.MARSHALLING, 2), (raw.MARSHALLING, 2), (raw.MARSHALLING, 3), (0, 4)])
+
+
 @case("what follows a record is ignored, and any byte but 0 is true")
 def _():
     client, path = room()

@@ -101,6 +101,7 @@ static void less_than_a_header_is_malformed_and_has_no_op(void **state)
         struct jute_request request;
         struct mk_bytes cut = copy(state, mk_bytes_of(header.data, len));
         assert_int_equal(jute_request_decode(cut, &request), MK_MALFORMED);
+        assert_false(request.malformed);
         assert_int_equal(request.xid, 0);
         assert_int_equal(request.op, JUTE_NOTIFICATION);
     }
@@ -141,6 +142,7 @@ static void every_golden_request_cut_short_is_malformed(void **state)
             struct jute_request request;
             struct mk_bytes cut = copy(state, mk_bytes_of(whole.data, len));
             assert_int_equal(jute_request_decode(cut, &request), MK_MALFORMED);
+            assert_true(request.malformed);
             assert_int_equal(request.xid, golden_requests[i].xid);
             assert_int_equal(request.op, golden_requests[i].op);
             assert_false(request.writes_only);
