@@ -153,7 +153,7 @@ class Moonkeeper:
 ZOOKEEPER_ONLY = {"recipes": None, "extendedTypesEnabled": "zookeeper.extendedTypesEnabled",
                   "DigestAuthenticationProvider.superDigest":
                       "zookeeper.DigestAuthenticationProvider.superDigest",
-                  "jute.maxbuffer": "jute.maxbuffer"}
+                  "jute.maxbuffer": "jute.maxbuffer", "forceSync": "zookeeper.forceSync"}
 
 
 class ZooKeeper(Moonkeeper):
