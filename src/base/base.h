@@ -148,6 +148,23 @@ uint64_t mk_read_u64(struct mk_reader *reader);
 struct mk_bytes mk_read_bytes(struct mk_reader *reader, size_t len); /* exactly `len`, borrowed */
 struct mk_bytes mk_read_field(struct mk_reader *reader); /* i32 length; -1 null; < -1 fails */
 
+/* ---- Properties: the syntax of Java's properties files. A cursor over text; nothing is read. ---- */
+
+struct mk_properties {
+    struct mk_reader text;
+    unsigned line; /* of the entry last returned; from 1 */
+    unsigned next_line;
+};
+struct mk_property {
+    struct mk_buf key;   /* unescaped; NUL-terminated behind `len` */
+    struct mk_buf value; /* likewise, and trimmed, as ZooKeeper does it */
+};
+struct mk_properties mk_properties_of(struct mk_bytes text);
+/* The next entry, into buffers that are reused and that mk_property_free() frees. MK_END: no more.
+ * MK_MALFORMED: an escape is broken, or something stands for NUL; properties->line says where. */
+enum mk_status mk_properties_next(struct mk_properties *properties, struct mk_property *out);
+void mk_property_free(struct mk_property *property);
+
 /* ---- Arena: scraps of one step, all freed at once. ---- */
 
 struct mk_arena {

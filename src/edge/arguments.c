@@ -1,7 +1,6 @@
 /* The command line, and the file that it names. The file comes first, wherever --config stands: what
  * is given by hand overrides what is written down. */
 #include "edge/options.h"
-#include "edge/properties.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -63,16 +62,16 @@ static enum mk_status config_apply(struct edge_options *options, const char *pat
                                    struct mk_error *error)
 {
     struct mk_buf text = {0};
-    struct property property = {{0}, {0}};
+    struct mk_property property = {{0}, {0}};
     struct mk_error reason = {""};
     enum mk_status status = file_read(path, &text, error);
     if (status != MK_OK) {
         goto done;
     }
 
-    struct properties properties = properties_of(mk_buf_view(&text));
+    struct mk_properties properties = mk_properties_of(mk_buf_view(&text));
     while (status == MK_OK) {
-        status = properties_next(&properties, &property);
+        status = mk_properties_next(&properties, &property);
         if (status == MK_MALFORMED) {
             mk_error_set(&reason, "a broken escape, or a NUL byte");
         } else if (status == MK_OK) {
@@ -87,7 +86,7 @@ static enum mk_status config_apply(struct edge_options *options, const char *pat
     }
 
 done:
-    property_free(&property);
+    mk_property_free(&property);
     mk_buf_free(&text);
     return status;
 }

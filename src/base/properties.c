@@ -2,14 +2,14 @@
  * backslash at the end continues the line; \t \n \r \f \uXXXX are what they say and any other
  * backslash is dropped. Source: java.util.Properties.load. Bytes above 0x7f are passed on as they are,
  * so that a file in UTF-8 means what it shows. */
-#include "edge/properties.h"
+#include "base/base.h"
 
-struct properties properties_of(struct mk_bytes text)
+struct mk_properties mk_properties_of(struct mk_bytes text)
 {
-    return (struct properties){.text = mk_reader_of(text), .line = 0, .next_line = 1};
+    return (struct mk_properties){.text = mk_reader_of(text), .line = 0, .next_line = 1};
 }
 
-void property_free(struct property *property)
+void mk_property_free(struct mk_property *property)
 {
     mk_buf_free(&property->key);
     mk_buf_free(&property->value);
@@ -26,7 +26,7 @@ static bool is_newline(uint8_t byte)
 }
 
 /* Past one "\n", "\r" or "\r\n". */
-static void newline_skip(struct properties *properties)
+static void newline_skip(struct mk_properties *properties)
 {
     struct mk_reader *text = &properties->text;
 
@@ -37,14 +37,14 @@ static void newline_skip(struct properties *properties)
     properties->next_line++;
 }
 
-static void blanks_skip(struct properties *properties)
+static void blanks_skip(struct mk_properties *properties)
 {
     while (mk_reader_left(&properties->text) > 0 && is_blank(*properties->text.at)) {
         (void)mk_read_u8(&properties->text);
     }
 }
 
-static void comment_skip(struct properties *properties)
+static void comment_skip(struct mk_properties *properties)
 {
     struct mk_reader *text = &properties->text;
 
@@ -54,7 +54,7 @@ static void comment_skip(struct properties *properties)
 }
 
 /* To the first byte of an entry, past blank lines and comments. False: there is none. */
-static bool entry_find(struct properties *properties)
+static bool entry_find(struct mk_properties *properties)
 {
     struct mk_reader *text = &properties->text;
 
@@ -117,7 +117,7 @@ static bool unicode_append(struct mk_reader *text, struct mk_buf *out)
 }
 
 /* What follows a backslash. */
-static bool escape_append(struct properties *properties, struct mk_buf *out)
+static bool escape_append(struct mk_properties *properties, struct mk_buf *out)
 {
     struct mk_reader *text = &properties->text;
 
@@ -142,7 +142,7 @@ static bool escape_append(struct properties *properties, struct mk_buf *out)
 }
 
 /* Up to the end of the line; of a key also up to what separates it from its value. */
-static bool part_read(struct properties *properties, bool is_key, struct mk_buf *out)
+static bool part_read(struct mk_properties *properties, bool is_key, struct mk_buf *out)
 {
     struct mk_reader *text = &properties->text;
     bool valid = true;
@@ -163,7 +163,7 @@ static bool part_read(struct properties *properties, bool is_key, struct mk_buf 
     return valid;
 }
 
-static void separator_skip(struct properties *properties)
+static void separator_skip(struct mk_properties *properties)
 {
     struct mk_reader *text = &properties->text;
 
@@ -192,7 +192,7 @@ static void part_finish(struct mk_buf *part)
     part->len--;
 }
 
-enum mk_status properties_next(struct properties *properties, struct property *out)
+enum mk_status mk_properties_next(struct mk_properties *properties, struct mk_property *out)
 {
     out->key.len = 0;
     out->value.len = 0;

@@ -1,15 +1,15 @@
-#include "edge/properties.h"
+#include "base/base.h"
 #include "unit/cmocka.h"
 
 /* All entries of `text` as "key=value|key=value", or "MALFORMED:<line>". */
 static void assert_entries(struct mk_bytes text, const char *expected)
 {
-    struct properties properties = properties_of(text);
-    struct property property = {{0}, {0}};
+    struct mk_properties properties = mk_properties_of(text);
+    struct mk_property property = {{0}, {0}};
     struct mk_buf all = {0};
 
-    enum mk_status status = properties_next(&properties, &property);
-    for (; status == MK_OK; status = properties_next(&properties, &property)) {
+    enum mk_status status = mk_properties_next(&properties, &property);
+    for (; status == MK_OK; status = mk_properties_next(&properties, &property)) {
         mk_buf_printf(&all, "%s%s=%s", all.len > 0 ? "|" : "", (const char *)property.key.data,
                       (const char *)property.value.data);
     }
@@ -18,7 +18,7 @@ static void assert_entries(struct mk_bytes text, const char *expected)
     }
     mk_buf_put_u8(&all, '\0');
     assert_string_equal((const char *)all.data, expected);
-    property_free(&property);
+    mk_property_free(&property);
     mk_buf_free(&all);
 }
 
@@ -99,7 +99,7 @@ static void nothing_is_no_entry(void **state)
 static void any_bytes_give_entries_or_an_error(void **state)
 {
     static const char alphabet[] = "ab=: \\u0\n\r\t#!\0\xff";
-    struct property property = {{0}, {0}};
+    struct mk_property property = {{0}, {0}};
     struct mk_random random;
 
     mk_random_seed(&random, 1);
@@ -109,15 +109,15 @@ static void any_bytes_give_entries_or_an_error(void **state)
         for (size_t i = 0; i < len; i++) {
             bytes[i] = (uint8_t)alphabet[mk_random_below(&random, sizeof(alphabet) - 1)];
         }
-        struct properties properties = properties_of(mk_bytes_of(bytes, len));
+        struct mk_properties properties = mk_properties_of(mk_bytes_of(bytes, len));
         size_t entries = 0;
-        while (properties_next(&properties, &property) == MK_OK) {
+        while (mk_properties_next(&properties, &property) == MK_OK) {
             entries++;
             assert_true(properties.line <= len + 1);
         }
         assert_true(entries <= len);
     }
-    property_free(&property);
+    mk_property_free(&property);
 }
 
 int main(void)
