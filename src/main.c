@@ -78,7 +78,7 @@ static enum edge_exit options_read(struct process *process, int argc, char *cons
         fprintf(stderr, "moonkeeperd: %s\n", error.text);
         return EDGE_EXIT_USAGE;
     }
-    if (process->options.action != EDGE_SERVE) {
+    if (process->options.action != EDGE_SERVE && process->options.action != EDGE_CHECK) {
         return EDGE_EXIT_OK;
     }
     process->lines = edge_lines_new((enum mk_log_level)process->options.log_level, STDERR_FILENO);
@@ -444,6 +444,7 @@ int main(int argc, char **argv)
     enum edge_exit code = options_read(&process, argc, argv);
     if (code == EDGE_EXIT_OK) {
         switch (process.options.action) {
+        case EDGE_CHECK: code = recipes_check(&process); break;
         case EDGE_SHOW_HELP: (void)fputs(edge_help, stdout); break;
         case EDGE_SHOW_VERSION: printf("moonkeeperd %s\n", EDGE_VERSION); break;
         case EDGE_SERVE: code = process_run(&process); break;

@@ -38,6 +38,12 @@ int cli_exists(struct cli *cli, int argc, char **argv);
 int cli_sync(struct cli *cli, int argc, char **argv);
 int cli_call(struct cli *cli, int argc, char **argv);
 int cli_word(struct cli *cli, int argc, char **argv);
+int cli_start(struct cli *cli, int argc, char **argv);
+int cli_start_foreground(struct cli *cli, int argc, char **argv);
+int cli_stop(struct cli *cli, int argc, char **argv);
+int cli_restart(struct cli *cli, int argc, char **argv);
+int cli_status(struct cli *cli, int argc, char **argv);
+int cli_print_cmd(struct cli *cli, int argc, char **argv);
 
 /* ---- What commands share ---- */
 

@@ -1,6 +1,7 @@
 /* moonkeeper: the options that come before the command, and which function a command is. */
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/help.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -9,42 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] =
-    "Example: moonkeeper call lock.acquire path=/locks/a timeout=5s\n"
-    "\n"
-    "usage: moonkeeper [-s HOST:PORT[,HOST:PORT]] [--timeout 10s] [--json] COMMAND ...\n"
-    "\n"
-    "  create [-e] [-s] [-c] [--hold[=TIME]] PATH [DATA]\n"
-    "                           -e ephemeral, -s sequential, -c container; prints the path\n"
-    "  get PATH                 the data\n"
-    "  set [-v VERSION] PATH DATA\n"
-    "  delete [-v VERSION] PATH\n"
-    "  ls PATH                  the names of the children, sorted\n"
-    "  stat PATH\n"
-    "  exists PATH              true, or false and exit code 1\n"
-    "  sync [PATH]              wait until the server has caught up with its leader\n"
-    "  call [--hold[=TIME]] RECIPE.OPERATION [KEY=TEXT | KEY:=JSON]...\n"
-    "                           wait for the result; Ctrl-C cancels\n"
-    "  word WORD                a four-letter word: ruok srvr stat mntr isro conf\n"
-    "  version, help\n"
-    "\n"
-    "Ephemerals, and locks that were granted, end with the session, so with this command: --hold\n"
-    "keeps it for TIME (30s, 5m), or until Ctrl-C or the end of standard input.\n"
-    "-s is " CLI_SERVERS_DEFAULT ", or $" CLI_SERVERS_ENVIRONMENT
-    "; --timeout is the session's, too. --json: results\n"
-    "and errors as JSON, the latter on standard error.\n"
-    "\n"
-    "Exit codes: 0 done; 1 the server answered with an error, the call failed; 2 usage;\n"
-    "3 cannot connect; 4 connection or session lost: what became of it is unknown;\n"
-    "128 + signal, 130 after Ctrl-C: the call was cancelled.\n";
-
 static const struct command {
     const char *name;
     int (*run)(struct cli *cli, int argc, char **argv);
 } commands[] = {
-    {"create", cli_create}, {"get", cli_get},   {"set", cli_set},       {"delete", cli_delete},
-    {"ls", cli_ls},         {"stat", cli_stat}, {"exists", cli_exists}, {"sync", cli_sync},
+    {"create", cli_create}, {"get", cli_get},
+    {"set", cli_set},       {"delete", cli_delete},
+    {"ls", cli_ls},         {"stat", cli_stat},
+    {"exists", cli_exists}, {"sync", cli_sync},
     {"call", cli_call},     {"word", cli_word},
+    {"start", cli_start},   {"start-foreground", cli_start_foreground},
+    {"stop", cli_stop},     {"restart", cli_restart},
+    {"status", cli_status}, {"print-cmd", cli_print_cmd},
 };
 
 int cli_usage(const char *command, const char *format, ...)
@@ -122,7 +99,7 @@ static int options_read(struct cli *cli, int argc, char **argv, int *code)
         case 's': cli->servers = optarg; break;
         case 'j': cli->json = true; break;
         case 't': *code = timeout_read(cli, optarg); break;
-        case 'h': fputs(help, stdout); return -1;
+        case 'h': help_print(); return -1;
         case 'V': printf("moonkeeper " CLI_VERSION "\n"); return -1;
         default:
             *code = cli_usage("", "%s is not an option, or lacks its value", argv[optind - 1]);
@@ -158,7 +135,10 @@ int main(int argc, char **argv)
     }
     const char *name = argv[at];
     if (strcmp(name, "help") == 0) {
-        fputs(help, stdout);
+        if (at + 1 < argc) {
+            return help_topic_print(argv[at + 1]);
+        }
+        help_print();
         return CLI_OK;
     }
     if (strcmp(name, "version") == 0) {

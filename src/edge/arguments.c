@@ -22,6 +22,7 @@ const char edge_help[] =
     "  --port N            listen on this port; 0: one that is free         [2181]\n"
     "  --address A         listen on this address only                      [all]\n"
     "  --option KEY=VALUE  any option of the file, for example --option cacheSize=1G\n"
+    "  --check             say whether options and recipes are valid, and end\n"
     "  --version           print the version\n"
     "  --help              print this\n"
     "\n"
@@ -157,6 +158,10 @@ static enum mk_status argument_apply(struct edge_options *options, int argc, cha
     const char *argument = argv[*at];
     const char *value = NULL;
 
+    if (strcmp(argument, "--check") == 0) {
+        options->action = EDGE_CHECK;
+        return MK_OK;
+    }
     const char *name = argument_find(argc, argv, at, &value);
     if (name == NULL) {
         mk_error_set(error, "unknown argument %.200s: moonkeeperd --help lists those there are",

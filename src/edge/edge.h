@@ -26,7 +26,7 @@ enum edge_exit {
 
 /* ---- Options: conf/moonkeeper.cfg is their manual ---- */
 
-enum edge_action { EDGE_SERVE, EDGE_SHOW_HELP, EDGE_SHOW_VERSION };
+enum edge_action { EDGE_SERVE, EDGE_CHECK, EDGE_SHOW_HELP, EDGE_SHOW_VERSION };
 
 struct edge_options {
     enum edge_action action;

@@ -1,0 +1,98 @@
+/* What the program says about itself: one screen about all commands, one paragraph about each. */
+#include "cli/help.h"
+
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char overview[] =
+    "Example: moonkeeper call lock.acquire path=/locks/a timeout=5s\n"
+    "\n"
+    "usage: moonkeeper [-s HOST:PORT[,HOST:PORT]] [--timeout 10s] [--json] COMMAND ...\n"
+    "\n"
+    "A server of this machine, by its configuration\n"
+    "  start stop restart status CONFIG         also start-foreground, print-cmd\n"
+    "Znodes\n"
+    "  create [-e] [-s] [-c] [--hold[=TIME]] PATH [DATA]\n"
+    "  get PATH            set [-v VERSION] PATH DATA       delete [-v VERSION] PATH\n"
+    "  ls PATH             stat PATH       exists PATH      sync [PATH]\n"
+    "Recipes\n"
+    "  call [--hold[=TIME]] RECIPE.OPERATION [KEY=TEXT | KEY:=JSON]...\n"
+    "Others\n"
+    "  word WORD           a four-letter word: ruok srvr stat mntr isro conf\n"
+    "  version             help [COMMAND]\n"
+    "\n"
+    "Ephemerals, and locks that were granted, end with the session, so with this command: --hold\n"
+    "keeps it for TIME (30s, 5m), or until Ctrl-C or the end of standard input.\n"
+    "-s, --servers is " CLI_SERVERS_DEFAULT ", or $" CLI_SERVERS_ENVIRONMENT
+    "; --timeout is the session's, too.\n"
+    "--json: results and errors as JSON, the latter on standard error.\n"
+    "\n"
+    "Exit codes: 0 done; 1 the server answered with an error, the call failed; 2 usage;\n"
+    "3 cannot connect; 4 connection or session lost: what became of it is unknown;\n"
+    "128 + signal, 130 after Ctrl-C: the call was cancelled.\n";
+
+static const struct topic {
+    const char *name;
+    const char *synopsis;
+    const char *text;
+} topics[] = {
+    {"create", "create [-e] [-s] [-c] [--hold[=TIME]] PATH [DATA]",
+     "Make a znode and print its path. -e: it ends with the session; -s: a number that grows is\n"
+     "appended; -c: a container, which goes when its last child has gone.\n"
+     "--hold keeps the session for TIME, or until Ctrl-C or the end of standard input.\n"},
+    {"get", "get PATH", "Print the data of a znode.\n"},
+    {"set", "set [-v VERSION] PATH DATA",
+     "Replace the data of a znode, if its version is VERSION, and print the new version.\n"},
+    {"delete", "delete [-v VERSION] PATH",
+     "Delete a znode without children, if its version is VERSION.\n"},
+    {"ls", "ls PATH", "Print the names of the children, sorted, one a line.\n"},
+    {"stat", "stat PATH", "Print what is known about a znode besides its data.\n"},
+    {"exists", "exists PATH", "Print true; or false, and end with exit code 1.\n"},
+    {"sync", "sync [PATH]", "Wait until the server has caught up with its leader.\n"},
+    {"call", "call [--hold[=TIME]] RECIPE.OPERATION [KEY=TEXT | KEY:=JSON]...",
+     "Call an operation of a recipe, wait for its result and print it. Ctrl-C cancels.\n"
+     "What was granted ends with the session: --hold keeps it for TIME, or until Ctrl-C or the\n"
+     "end of standard input.\n"},
+    {"word", "word WORD",
+     "Send a four-letter word to the first server that accepts a connection: ruok srvr stat mntr\n"
+     "isro conf, and what else it allows.\n"},
+    {"start", "start [--wait TIME] CONFIG",
+     "Start moonkeeperd in the background, and wait until it answers, at most TIME (60s).\n"
+     "moonkeeperd is looked for beside this program, in the sbin of the installation, in PATH.\n"
+     "Its output is appended to moonkeeper_server.out, its number written to\n"
+     "zookeeper_server.pid, both in dataDir.\n"
+     "Exit codes: 0 it answers; 1 it runs already, or has failed, and why; 2 CONFIG cannot be\n"
+     "read; 4 no answer in time: it is left to go on.\n"},
+    {"start-foreground", "start-foreground CONFIG",
+     "Become moonkeeperd: its output comes here, and Ctrl-C stops it.\n"},
+    {"stop", "stop [--wait TIME] CONFIG",
+     "Stop the server that start has started, and wait for its orderly end, at most TIME (60s).\n"
+     "Exit codes: 0 it has ended, or there was none; 1 it has not, or was started otherwise.\n"},
+    {"restart", "restart [--wait TIME] CONFIG",
+     "stop, then start; but a configuration that the server would refuse is told first, with\n"
+     "exit code 2, and the server that runs is left alone.\n"},
+    {"status", "status CONFIG",
+     "Find the client port in CONFIG, as zkServer.sh does, ask there, and print the mode.\n"
+     "Exit codes: 0 it answers; 1 it does not.\n"},
+    {"print-cmd", "print-cmd CONFIG", "Print the command that start runs.\n"},
+    {"version", "version", "Print the version.\n"},
+    {"help", "help [COMMAND]", "Print one screen about all commands, or more about one.\n"},
+};
+
+void help_print(void)
+{
+    (void)fputs(overview, stdout);
+}
+
+int help_topic_print(const char *name)
+{
+    for (size_t i = 0; i < MK_COUNT(topics); i++) {
+        if (strcmp(name, topics[i].name) == 0) {
+            printf("usage: moonkeeper %s\n\n%s", topics[i].synopsis, topics[i].text);
+            return CLI_OK;
+        }
+    }
+    return cli_usage("help", "%s: no such command", name);
+}

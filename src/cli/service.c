@@ -1,0 +1,376 @@
+/* start, start-foreground, stop, restart, status, print-cmd: a server of this machine by its
+ * configuration, as zkServer.sh does it, with its words and exit codes where scripts look at them.
+ *
+ *   start    refuse if the data directory is in use ─▶ fork ─▶ pid file ─▶ ask until it answers
+ *                                                                 │ it ended: its last words, 1
+ *                                                                 │ too slow: it is left alone, 4
+ *   stop     the pid file names who holds the data directory ─▶ SIGTERM ─▶ wait for its end
+ *            it names nobody, or somebody else: the file is stale and goes
+ *
+ * What would make the server refuse its configuration, it says itself; restart asks it before it stops
+ * the one that works. */
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Recovery reads at most checkpointLogBytes of log; a slow disk does that within this time. */
+#define START_WAIT_MS_DEFAULT ((mk_ms)60 * 1000)
+/* The orderly end is bounded by the server itself, to less than the TimeoutStopSec of its unit. */
+#define STOP_WAIT_MS_DEFAULT ((mk_ms)60 * 1000)
+#define ASK_EVERY_MS 50
+#define ANSWER_MS_MAX 2000
+#define LAST_WORDS_BYTES_MAX 4096 /* of the log, when a start fails */
+#define ENOUGH_BYTES 4096         /* of an answer to srvr */
+
+struct order {
+    struct service service;
+    char program[SERVICE_PATH_BYTES];
+    mk_ms wait_ms;
+};
+
+/* ---- The command line ---- */
+
+/* CLI_OK, or an exit code, said. */
+static int order_read(struct order *order, int argc, char **argv, mk_ms wait_ms)
+{
+    static const struct option options[] = {{"wait", required_argument, NULL, 'w'},
+                                            {NULL, 0, NULL, 0}};
+    struct mk_error error;
+    int option;
+
+    order->wait_ms = wait_ms;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option != 'w' || !cli_duration_parse(optarg, &order->wait_ms)) {
+            return cli_usage(argv[0], "usage: moonkeeper %s [--wait TIME] CONFIG", argv[0]);
+        }
+    }
+    if (optind + 1 != argc) {
+        return cli_usage(argv[0], "usage: moonkeeper %s [--wait TIME] CONFIG", argv[0]);
+    }
+    if (!service_config_read(&order->service, argv[optind], &error)) {
+        fprintf(stderr, "moonkeeper: %s: %s\n", argv[0], error.text);
+        return CLI_USAGE;
+    }
+    fprintf(stderr, "Using config: %s\n", argv[optind]);
+    return CLI_OK;
+}
+
+static int program_find(struct order *order, const char *command)
+{
+    if (service_program_find(order->program)) {
+        return CLI_OK;
+    }
+    fprintf(stderr,
+            "moonkeeper: %s: moonkeeperd is neither beside this program, nor in the sbin of its "
+            "installation, nor in PATH\n",
+            command);
+    return CLI_FAILED;
+}
+
+/* ---- Questions to a server ---- */
+
+/* Its answer to srvr, with a NUL behind it; false: nobody answered. A server that must not say is one. */
+static bool server_ask(const struct service *service, char answer[ENOUGH_BYTES])
+{
+    struct server_name name;
+    struct mk_error error;
+    size_t len = 0;
+    mk_ms until_ms = client_now() + ANSWER_MS_MAX;
+
+    (void)snprintf(name.host, sizeof(name.host), "%s", service->address);
+    (void)snprintf(name.port, sizeof(name.port), "%s", service->port);
+    int fd = socket_connect(&name, until_ms, &error);
+    bool waits = fd >= 0 && send(fd, "srvr", 4, MSG_NOSIGNAL) == 4;
+    while (waits && len < ENOUGH_BYTES - 1) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        mk_ms left_ms = until_ms - client_now();
+        ssize_t count = 0;
+        if (left_ms > 0 && poll(&wait, 1, (int)left_ms) > 0) {
+            count = recv(fd, answer + len, ENOUGH_BYTES - 1 - len, 0);
+        }
+        len += count > 0 ? (size_t)count : 0;
+        waits = count > 0;
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    answer[len] = '\0';
+    return len > 0;
+}
+
+/* ---- start ---- */
+
+/* What the server wrote, from `begin` on, at most its last few lines. */
+static void last_words_print(const struct service *service, off_t begin)
+{
+    char text[LAST_WORDS_BYTES_MAX];
+    int log = open(service->log_file, O_RDONLY | O_CLOEXEC);
+    off_t end = log >= 0 ? lseek(log, 0, SEEK_END) : 0;
+    ssize_t len = 0;
+
+    if (end - begin > (off_t)sizeof(text)) {
+        begin = end - (off_t)sizeof(text);
+    }
+    if (log >= 0) {
+        len = pread(log, text, sizeof(text), begin);
+        (void)close(log);
+    }
+    (void)fwrite(text, 1, len > 0 ? (size_t)len : 0, stderr);
+}
+
+static void ending_print(int status)
+{
+    if (WIFEXITED(status)) {
+        fprintf(stderr, "moonkeeper: start: moonkeeperd has ended with exit code %d\n",
+                WEXITSTATUS(status));
+    } else {
+        fprintf(stderr, "moonkeeper: start: moonkeeperd was ended by signal %d\n",
+                WTERMSIG(status));
+    }
+}
+
+/* Until the server in process `pid` answers. The address alone would not do: another program may sit
+ * there, and answer in its stead, while ours finds it occupied. */
+static int answer_await(const struct order *order, pid_t pid, off_t log_begin)
+{
+    mk_ms until_ms = client_now() + order->wait_ms;
+    char answer[ENOUGH_BYTES];
+    struct mk_error error;
+    int status = 0;
+
+    for (;;) {
+        if (waitpid(pid, &status, WNOHANG) == pid) {
+            puts("FAILED TO START");
+            last_words_print(&order->service, log_begin);
+            ending_print(status);
+            (void)unlink(order->service.pid_file);
+            return CLI_FAILED;
+        }
+        if (service_holder(&order->service, &error) == pid && server_ask(&order->service, answer) &&
+            waitpid(pid, &status, WNOHANG) == 0) {
+            puts("STARTED");
+            return CLI_OK;
+        }
+        if (client_now() >= until_ms) {
+            puts("NOT ANSWERING YET");
+            fprintf(stderr,
+                    "moonkeeper: start: process %d does not answer on port %s after %lld s, and "
+                    "goes on starting: %s tells more\n",
+                    (int)pid, order->service.port, (long long)(order->wait_ms / 1000),
+                    order->service.log_file);
+            return CLI_LOST;
+        }
+        (void)poll(NULL, 0, ASK_EVERY_MS);
+    }
+}
+
+static int start_failed(const struct mk_error *error)
+{
+    puts("FAILED TO START");
+    fprintf(stderr, "moonkeeper: start: %s\n", error->text);
+    return CLI_FAILED;
+}
+
+static int start(const struct order *order)
+{
+    struct mk_error error;
+    off_t log_begin = 0;
+
+    printf("Starting moonkeeper ... ");
+    (void)fflush(stdout);
+    if (order->service.secure || strcmp(order->service.port, "0") == 0) {
+        mk_error_set(&error, "%s",
+                     order->service.secure
+                         ? "the configuration has a port for TLS only"
+                         : "clientPort=0 is a port that nobody could be told: name "
+                           "one, or use start-foreground");
+        return start_failed(&error);
+    }
+    pid_t holder = service_holder(&order->service, &error);
+    if (holder < 0) {
+        return start_failed(&error);
+    }
+    if (holder > 0) {
+        printf("already running as process %d.\n", (int)holder);
+        return CLI_FAILED;
+    }
+    pid_t pid = service_spawn(&order->service, order->program, &log_begin, &error);
+    if (pid < 0) {
+        return start_failed(&error);
+    }
+    if (!service_pid_write(&order->service, pid, &error)) {
+        struct mk_error ignored;
+        (void)service_end(pid, order->wait_ms, &ignored);
+        return start_failed(&error);
+    }
+    return answer_await(order, pid, log_begin);
+}
+
+int cli_start(struct cli *cli, int argc, char **argv)
+{
+    struct order order;
+    int code = order_read(&order, argc, argv, START_WAIT_MS_DEFAULT);
+
+    (void)cli;
+    if (code == CLI_OK) {
+        code = program_find(&order, argv[0]);
+    }
+    return code == CLI_OK ? start(&order) : code;
+}
+
+int cli_start_foreground(struct cli *cli, int argc, char **argv)
+{
+    struct order order;
+    int code = order_read(&order, argc, argv, 0);
+
+    (void)cli;
+    if (code == CLI_OK) {
+        code = program_find(&order, argv[0]);
+    }
+    if (code == CLI_OK) {
+        (void)execl(order.program, order.program, "--config", order.service.config, (char *)NULL);
+        fprintf(stderr, "moonkeeper: %s: %s: %s\n", argv[0], order.program, strerror(errno));
+        code = CLI_FAILED;
+    }
+    return code;
+}
+
+/* ---- stop ---- */
+
+/* Nobody is to be stopped: say why, and forget a pid that means nothing any more. */
+static int stop_nobody(const struct service *service, pid_t written, pid_t holder)
+{
+    if (holder > 0) {
+        printf("FAILED\n");
+        fprintf(stderr,
+                "moonkeeper: stop: process %d runs on %s and was not started by moonkeeper start: "
+                "stop it with what started it (systemctl, or SIGTERM)\n",
+                (int)holder, service->data_dir);
+        return CLI_FAILED;
+    }
+    if (written > 0) {
+        printf("no moonkeeper to stop (process %d of %s is not a server of this directory)\n",
+               (int)written, service->pid_file);
+        (void)unlink(service->pid_file);
+    } else {
+        printf("no moonkeeper to stop (could not find file %s)\n", service->pid_file);
+    }
+    return CLI_OK;
+}
+
+static int stop(const struct order *order)
+{
+    struct mk_error error;
+
+    printf("Stopping moonkeeper ... ");
+    (void)fflush(stdout);
+    pid_t written = service_pid_read(&order->service);
+    pid_t holder = service_holder(&order->service, &error);
+    if (holder >= 0 && (holder == 0 || holder != written)) {
+        return stop_nobody(&order->service, written, holder);
+    }
+    if (holder < 0 || !service_end(holder, order->wait_ms, &error)) {
+        puts("FAILED");
+        fprintf(stderr, "moonkeeper: stop: %s\n", error.text);
+        return CLI_FAILED;
+    }
+    (void)unlink(order->service.pid_file);
+    puts("STOPPED");
+    return CLI_OK;
+}
+
+int cli_stop(struct cli *cli, int argc, char **argv)
+{
+    struct order order;
+    int code = order_read(&order, argc, argv, STOP_WAIT_MS_DEFAULT);
+
+    (void)cli;
+    return code == CLI_OK ? stop(&order) : code;
+}
+
+/* ---- restart ---- */
+
+/* Whether the server would accept its configuration; what it says goes to standard error. */
+static bool config_accepted(const struct order *order)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        (void)execl(order->program, order->program, "--check", "--config", order->service.config,
+                    (char *)NULL);
+        _exit(127);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
+int cli_restart(struct cli *cli, int argc, char **argv)
+{
+    struct order order;
+    int code = order_read(&order, argc, argv, START_WAIT_MS_DEFAULT);
+
+    (void)cli;
+    if (code == CLI_OK) {
+        code = program_find(&order, argv[0]);
+    }
+    if (code == CLI_OK && !config_accepted(&order)) {
+        fprintf(stderr, "moonkeeper: restart: the server that runs, if any, was left alone\n");
+        code = CLI_USAGE;
+    }
+    if (code == CLI_OK) {
+        code = stop(&order);
+    }
+    return code == CLI_OK ? start(&order) : code;
+}
+
+/* ---- status, print-cmd ---- */
+
+int cli_status(struct cli *cli, int argc, char **argv)
+{
+    struct order order;
+    char answer[ENOUGH_BYTES];
+    int code = order_read(&order, argc, argv, 0);
+
+    (void)cli;
+    if (code != CLI_OK) {
+        return code;
+    }
+    printf("Client port found: %s. Client address: %s. Client SSL: %s.\n", order.service.port,
+           order.service.address, order.service.secure ? "true" : "false");
+    const char *mode = server_ask(&order.service, answer) ? strstr(answer, "Mode: ") : NULL;
+    if (mode == NULL) {
+        puts("Error contacting service. It is probably not running.");
+        return CLI_FAILED;
+    }
+    printf("%.*s\n", (int)strcspn(mode, "\n"), mode);
+    return CLI_OK;
+}
+
+int cli_print_cmd(struct cli *cli, int argc, char **argv)
+{
+    struct order order;
+    int code = order_read(&order, argc, argv, 0);
+
+    (void)cli;
+    if (code == CLI_OK) {
+        code = program_find(&order, argv[0]);
+    }
+    if (code == CLI_OK) {
+        printf("\"%s\" --config \"%s\" >> \"%s\" 2>&1 < /dev/null\n", order.program,
+               order.service.config, order.service.log_file);
+    }
+    return code;
+}
