@@ -47,6 +47,9 @@ struct edge_options {
     mk_ms sync_warning_ms;
     uint32_t words; /* bit set over words.c's table */
     char *super_digest;
+    uint32_t digest_hash; /* enum tree_digest */
+    bool auth_enforced;
+    char *auth_schemes;    /* enforce.auth.schemes; NULL: none */
     char *recipe_dir;      /* NULL: where an installation or a checkout has it */
     uint32_t log_level;    /* enum mk_log_level */
     char *server_line;     /* the name of zoo.cfg's server.N, when it has one */

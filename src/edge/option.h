@@ -23,6 +23,7 @@ enum option_kind {
     OPTION_ON_OFF,     /* bool */
     OPTION_LEVEL,      /* uint32_t: enum mk_log_level */
     OPTION_WORDS,      /* uint32_t: set of four-letter words */
+    OPTION_HASH,       /* uint32_t: enum tree_digest, by Java's names */
 };
 struct option {
     const char *name;

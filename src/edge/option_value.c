@@ -13,6 +13,17 @@
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
+/* The first name of each is the one that is written back. */
+static const struct hash_name {
+    const char *name;
+    enum tree_digest hash;
+} hash_names[] = {
+    {"SHA1", TREE_DIGEST_SHA1},      {"SHA-1", TREE_DIGEST_SHA1},
+    {"SHA", TREE_DIGEST_SHA1},       {"SHA-224", TREE_DIGEST_SHA224},
+    {"SHA-256", TREE_DIGEST_SHA256}, {"SHA-384", TREE_DIGEST_SHA384},
+    {"SHA-512", TREE_DIGEST_SHA512},
+};
+
 static bool factor_parse(const char *suffix, int64_t *factor)
 {
     if (suffix[0] != '\0' && suffix[1] != '\0') {
@@ -103,6 +114,30 @@ static enum mk_status level_set(const struct option *option, void *field, const 
     return MK_BAD_ARGUMENTS;
 }
 
+static enum mk_status hash_set(const struct option *option, void *field, const char *value,
+                               struct mk_error *error)
+{
+    for (size_t i = 0; i < MK_COUNT(hash_names); i++) {
+        if (strcasecmp(value, hash_names[i].name) == 0) {
+            *(uint32_t *)field = (uint32_t)hash_names[i].hash;
+            return MK_OK;
+        }
+    }
+    mk_error_set(error, "%s=%s: give SHA1, SHA-224, SHA-256, SHA-384 or SHA-512", option->name,
+                 value);
+    return MK_BAD_ARGUMENTS;
+}
+
+static const char *hash_name_of(uint32_t hash)
+{
+    size_t i = 0;
+    while ((uint32_t)hash_names[i].hash != hash) {
+        i++;
+        MK_ASSERT(i < MK_COUNT(hash_names));
+    }
+    return hash_names[i].name;
+}
+
 static enum mk_status words_set(struct edge_options *options, const struct option *option,
                                 void *field, const char *value, struct mk_error *error)
 {
@@ -133,6 +168,7 @@ enum mk_status option_value_set(struct edge_options *options, const struct optio
     case OPTION_ON_OFF: return choice_set(option, field, value, "on", "off", error);
     case OPTION_LEVEL: return level_set(option, field, value, error);
     case OPTION_WORDS: return words_set(options, option, field, value, error);
+    case OPTION_HASH: return hash_set(option, field, value, error);
     case OPTION_MS:
     case OPTION_SECONDS:
     case OPTION_INTEGER:
@@ -192,6 +228,7 @@ void option_value_append(const struct edge_options *options, const struct option
     case OPTION_ON_OFF: text = *(const bool *)field ? "on" : "off"; break;
     case OPTION_LEVEL: text = level_names[*(const uint32_t *)field]; break;
     case OPTION_WORDS: words_append(*(const uint32_t *)field, out); return;
+    case OPTION_HASH: text = hash_name_of(*(const uint32_t *)field); break;
     }
     mk_buf_printf(out, "%s", text);
 }

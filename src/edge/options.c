@@ -39,8 +39,12 @@ static const struct option options_table[] = {
     {"connectionWatchesMax", OPTION_COUNT, AT(server.conn_watches_max), 1, 100000000},
 
     {"extendedTypesEnabled", OPTION_TRUE_FALSE, AT(server.extended_types)},
-    {"skipACL", OPTION_YES_NO, AT(server.skip_acl)},
+    {"skipACL", OPTION_YES_NO, AT(server.acl.skip)},
+    {"DigestAuthenticationProvider.enabled", OPTION_TRUE_FALSE, AT(server.acl.digest)},
     {"DigestAuthenticationProvider.superDigest", OPTION_TEXT, AT(super_digest)},
+    {"DigestAuthenticationProvider.digestAlg", OPTION_HASH, AT(digest_hash)},
+    {"enforce.auth.enabled", OPTION_TRUE_FALSE, AT(auth_enforced)},
+    {"enforce.auth.schemes", OPTION_TEXT, AT(auth_schemes)},
 
     {"forceSync", OPTION_YES_NO, AT(sync)},
     {"fsync.warningthresholdms", OPTION_MS, AT(sync_warning_ms), 1, DAY_MS},
@@ -276,10 +280,8 @@ enum mk_status options_check(struct edge_options *options, struct mk_error *erro
                      server->session_timeout_min_ms, server->session_timeout_max_ms);
         return MK_BAD_ARGUMENTS;
     }
-    server->super_digest =
-        options->super_digest != NULL ? mk_bytes_text(options->super_digest) : MK_BYTES_NULL;
     server->elapsed_ms = edge_elapsed_ms;
-    return MK_OK;
+    return options_auth_check(options, error);
 }
 
 void option_value(const struct edge_options *options, size_t index, struct mk_buf *out)

@@ -16,6 +16,9 @@ const char *option_name(size_t index);
 /* The value that option has now, as it would be written; for tests of the manual. */
 void option_value(const struct edge_options *options, size_t index, struct mk_buf *out);
 
+/* ... those of authentication: option_auth.c. */
+enum mk_status options_auth_check(struct edge_options *options, struct mk_error *error);
+
 char *options_text(struct edge_options *options, const char *text); /* a copy that lives as long */
 /* Append `key` to the ignored ones, once. */
 void options_ignore(struct edge_options *options, const char *key);

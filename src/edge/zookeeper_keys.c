@@ -24,10 +24,7 @@ static const struct key {
     {"secureClientPortAddress", ZOOKEEPER_KEY_TLS, NULL},
     {"client.portUnification", ZOOKEEPER_KEY_TLS, "false"},
 
-    {"enforce.auth.enabled", ZOOKEEPER_KEY_AUTH, "false"},
     {"sessionRequireClientSASLAuth", ZOOKEEPER_KEY_AUTH, "false"},
-    {"DigestAuthenticationProvider.enabled", ZOOKEEPER_KEY_AUTH, "true"},
-    {"DigestAuthenticationProvider.digestAlg", ZOOKEEPER_KEY_AUTH, "SHA1"},
 
     {"initLimit", ZOOKEEPER_KEY_IGNORED, NULL},
     {"syncLimit", ZOOKEEPER_KEY_IGNORED, NULL},
@@ -104,7 +101,6 @@ static const struct key {
     {"superUser.", ZOOKEEPER_KEY_IGNORED, NULL},
     {"letAnySaslUserDoX", ZOOKEEPER_KEY_IGNORED, NULL},
     {"enableEagerACLCheck", ZOOKEEPER_KEY_IGNORED, NULL},
-    {"enforce.auth.schemes", ZOOKEEPER_KEY_IGNORED, NULL},
     {"allowSaslFailedClients", ZOOKEEPER_KEY_IGNORED, NULL},
     {"ensembleAuthName", ZOOKEEPER_KEY_IGNORED, NULL},
     {"kerberos.", ZOOKEEPER_KEY_IGNORED, NULL},

@@ -7,10 +7,7 @@
 enum mk_status prepare_may(const struct prepare *prepare, const struct changer *changer,
                            struct mk_bytes acl, int permission)
 {
-    if (prepare->options.skip_acl || acl.data == NULL) {
-        return MK_OK;
-    }
-    return tree_acl_check(acl, permission, changer->identities);
+    return tree_acl_check(&prepare->options.acl, acl, permission, changer->identities);
 }
 
 static bool has(struct mk_bytes bytes, uint8_t byte)
@@ -169,7 +166,8 @@ static enum mk_status fixed_acl(struct prepare *prepare, const struct changer *c
 {
     struct mk_buf buf = {0};
     bool open = false;
-    enum mk_status status = tree_acl_fix(acl, changer->identities, &buf, &open);
+    enum mk_status status =
+        tree_acl_fix(&prepare->options.acl, acl, changer->identities, &buf, &open);
 
     *fixed = status == MK_OK && !open ? mk_arena_copy(&prepare->scraps, mk_buf_view(&buf))
                                       : MK_BYTES_NULL;

@@ -15,7 +15,7 @@
 
 struct prepare_options {
     bool extended_types; /* TTL znodes */
-    bool skip_acl;
+    struct tree_acl_rules acl;
     bool recipes;
     uint32_t transaction_bytes_max; /* half of jute.maxbuffer */
     uint32_t calls_max;             /* parked or kept, all sessions */

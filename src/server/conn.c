@@ -40,7 +40,28 @@ static struct identities *identities_with(const struct identities *base, struct 
     return identities;
 }
 
-static bool identity_add(struct server_conn *conn, struct mk_bytes scheme, struct mk_bytes id)
+/* Does an identity of `scheme` let its connection make requests? */
+static bool scheme_admits(const struct server *server, struct mk_bytes scheme)
+{
+    struct mk_bytes rest = server->options.enforced_schemes;
+
+    if (rest.data == NULL) {
+        return true;
+    }
+    while (rest.len > 0) {
+        const uint8_t *comma = memchr(rest.data, ',', rest.len);
+        size_t len = comma == NULL ? rest.len : (size_t)(comma - rest.data);
+        if (mk_bytes_equal(scheme, mk_bytes_of(rest.data, len))) {
+            return true;
+        }
+        len += comma != NULL;
+        rest = mk_bytes_of(rest.data + len, rest.len - len);
+    }
+    return false;
+}
+
+static bool identity_add(const struct server *server, struct server_conn *conn,
+                         struct mk_bytes scheme, struct mk_bytes id)
 {
     bool added;
     struct identities *wider = identities_with(conn->identities, scheme, id, &added);
@@ -49,6 +70,7 @@ static bool identity_add(struct server_conn *conn, struct mk_bytes scheme, struc
         server_identities_unref(conn->identities);
     }
     conn->identities = wider;
+    conn->admitted = conn->admitted || (added && scheme_admits(server, scheme));
     return added;
 }
 
@@ -72,7 +94,7 @@ struct server_conn *server_conn_open(struct server *server, struct mk_bytes addr
     tree_watcher_init(&conn->watcher);
     mk_list_append(&server->conns, &conn->all);
     server->conns_count++;
-    (void)identity_add(conn, MK_BYTES("ip"), conn->address);
+    (void)identity_add(server, conn, MK_BYTES("ip"), conn->address);
     mk_timers_set(&server->timers, &conn->timer,
                   server->now.monotonic_ms + server->options.sessionless_timeout_ms);
     return conn;
@@ -250,16 +272,16 @@ static bool auth_digest(struct server *server, struct server_conn *conn,
     struct mk_buf id = {0};
     bool added;
 
-    if (credentials.data == NULL) {
+    if (!server->options.acl.digest || credentials.data == NULL) {
         return false;
     }
-    tree_digest_id(credentials, &id);
+    tree_digest_id(server->options.digest_hash, credentials, &id);
     added = true;
     if (server->options.super_digest.data != NULL &&
         mk_bytes_equal(mk_buf_view(&id), server->options.super_digest)) {
-        added = identity_add(conn, MK_BYTES("super"), MK_BYTES(""));
+        added = identity_add(server, conn, MK_BYTES("super"), MK_BYTES(""));
     }
-    added = added && identity_add(conn, MK_BYTES("digest"), mk_buf_view(&id));
+    added = added && identity_add(server, conn, MK_BYTES("digest"), mk_buf_view(&id));
     mk_buf_free(&id);
     return added;
 }

@@ -35,6 +35,8 @@ struct server_conn {
     bool blocked;  /* the queue's first waits for the disk or a checkpoint */
     bool draining; /* its queue is being walked */
     bool read_only_present;
+    bool admitted; /* has an identity of a scheme that is demanded, or none is */
+    bool refused;  /* the reply that ends it is on its way: what still arrives is not executed */
     bool connect_pending;   /* its createSession is among the commits */
     struct mk_link all;     /* server.conns */
     struct mk_link dirties; /* server.dirty */

@@ -44,9 +44,8 @@ static enum mk_status read_znode(struct server *server, struct server_conn *conn
     if (status == MK_OK) {
         status = may_see(conn, path, znode, identities);
     }
-    if (status == MK_OK && permission != 0 && znode->acl.data != NULL &&
-        !server->options.skip_acl) {
-        status = tree_acl_check(znode->acl, permission, identities);
+    if (status == MK_OK && znode->acl.data != NULL) {
+        status = tree_acl_check(&server->options.acl, znode->acl, permission, identities);
     }
     return status;
 }
@@ -116,7 +115,7 @@ static enum mk_status read_acl(struct server *server, struct server_conn *conn,
         return status;
     }
     size_t frame = answer_begin(server, conn, request->xid);
-    tree_acl_serve(znode.acl, identities, &conn->out);
+    tree_acl_serve(&server->options.acl, znode.acl, identities, &conn->out);
     put_stat(server, &conn->out, &znode);
     server_reply_end(server, conn, frame);
     return MK_OK;

@@ -552,6 +552,7 @@ static void enqueue_reply(struct server *server, struct server_conn *conn,
     request->state = REQUEST_DONE;
     request->bytes = *reply;
     request->close_after = close_after;
+    conn->refused = conn->refused || close_after;
     *reply = (struct mk_buf){0};
     server_requests_drain(server, conn);
 }
@@ -581,6 +582,19 @@ static void receive_special(struct server *server, struct server_conn *conn,
     enqueue_reply(server, conn, decoded, &reply, close_after);
 }
 
+/* A server that demands authentication takes nothing else from who has not shown any: not even a ping,
+ * nor the end of the session. */
+static void receive_unadmitted(struct server *server, struct server_conn *conn,
+                               const struct jute_request *decoded)
+{
+    struct mk_buf reply = {0};
+    size_t frame = jute_reply_begin(&reply, decoded->xid, 0, jute_error_code(MK_AUTH_REQUIRED));
+
+    jute_reply_end(&reply, frame);
+    server->stats.auth_failed++;
+    enqueue_reply(server, conn, decoded, &reply, true);
+}
+
 /* Never behind a slow write: the client would think that the server is gone. But behind the answer to
  * the ConnectRequest, as everything is that was sent without waiting for it. */
 static void receive_ping(struct server *server, struct server_conn *conn,
@@ -602,12 +616,19 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
     struct jute_request decoded;
     enum mk_status status = jute_request_decode(frame, &decoded);
 
+    if (conn->refused) {
+        return;
+    }
     if (status == MK_MALFORMED && decoded.op == JUTE_NOTIFICATION && frame.len < 8) {
         server->stats.malformed++;
         server_conn_end(server, conn);
         return;
     }
     server_conn_touch(server, conn);
+    if (!conn->admitted && decoded.op != JUTE_AUTH && decoded.op != JUTE_SASL) {
+        receive_unadmitted(server, conn, &decoded);
+        return;
+    }
     if (status == MK_OK && decoded.op == JUTE_PING) {
         receive_ping(server, conn, &decoded);
         return;

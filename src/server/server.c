@@ -14,6 +14,7 @@ void server_options_default(struct server_options *options)
         .sessionless_timeout_ms = 10000,
         .log_bytes_checkpoint = 64 * 1024 * 1024,
         .checkpoint_ms = 60000,
+        .acl = {.digest = true},
         .recipes = true,
         .calls_max = 100000,
         .session_calls_max = 1000,
@@ -50,7 +51,7 @@ static void make_recipes(struct server *server)
     };
     struct prepare_options prepare_options = {
         .extended_types = server->options.extended_types,
-        .skip_acl = server->options.skip_acl,
+        .acl = server->options.acl,
         .recipes = server->options.recipes,
         .transaction_bytes_max = server->options.frame_bytes_max / 2,
         .calls_max = server->options.calls_max,

@@ -22,8 +22,12 @@ struct server_options {
     mk_ms session_timeout_max_ms; /* 0: 20 ticks */
     uint32_t frame_bytes_max;     /* jute.maxbuffer */
     bool extended_types;          /* extendedTypesEnabled: TTL znodes */
-    bool skip_acl;                /* skipACL=yes */
+    struct tree_acl_rules acl;    /* skipACL, and which schemes there are */
     struct mk_bytes super_digest; /* DigestAuthenticationProvider.superDigest; or null */
+    enum tree_digest digest_hash; /* DigestAuthenticationProvider.digestAlg */
+    /* enforce.auth.schemes, "digest,sasl": requests are taken only from who has an identity of one of
+     * these; or null. */
+    struct mk_bytes enforced_schemes;
     uint32_t outstanding_max; /* globalOutstandingLimit: requests not answered yet, all sessions */
     uint32_t conn_outstanding_max; /* ... of one connection; beyond it reading pauses */
     uint32_t conn_watches_max;     /* beyond it the connection is closed */

@@ -24,8 +24,8 @@ void server_watches_tell(void *context, struct tree_watcher *watcher, mk_zxid zx
     struct server *server = context;
     struct server_conn *conn = MK_CONTAINER(watcher, struct server_conn, watcher);
 
-    if (acl.data != NULL && !server->options.skip_acl &&
-        tree_acl_check(acl, TREE_READ, mk_buf_view(&conn->identities->set.bytes)) != MK_OK) {
+    if (tree_acl_check(&server->options.acl, acl, TREE_READ,
+                       mk_buf_view(&conn->identities->set.bytes)) != MK_OK) {
         return; /* silently; a one-shot watch is spent all the same */
     }
     jute_notification(&conn->out, zxid, (enum jute_event)event, path);

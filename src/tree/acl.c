@@ -55,16 +55,22 @@ static bool acl_walk_whole(const struct acl_walk *walk)
     return !walk->reader.failed && walk->left == 0 && mk_reader_left(&walk->reader) == 0;
 }
 
-/* ---- Schemes that are loaded. world, auth and super have no provider: they are told apart below.
- * sasl and x509 are not loaded, so their entries are refused, and those that another server let in
- * match nobody. ---- */
+/* ---- Schemes. world, auth and super have no provider: they are told apart below. Those that are
+ * not loaded are refused, and entries with them that another server let in match nobody. ---- */
 
 struct scheme {
     const char *name;
     bool authenticates; /* its identities are what `auth` stands for */
+    bool (*loaded)(const struct tree_acl_rules *rules);
     bool (*valid)(struct mk_bytes id);
-    bool (*matches)(struct mk_bytes identity, struct mk_bytes id);
+    bool (*matches)(const struct tree_acl_rules *rules, struct mk_bytes identity,
+                    struct mk_bytes id);
 };
+
+static bool digest_loaded(const struct tree_acl_rules *rules)
+{
+    return rules->digest;
+}
 
 /* As Java's split(":") finds exactly two parts: it drops empty ones at the end, nowhere else. */
 static bool digest_valid(struct mk_bytes id)
@@ -80,21 +86,61 @@ static bool digest_valid(struct mk_bytes id)
     return colons == 1;
 }
 
-static bool digest_matches(struct mk_bytes identity, struct mk_bytes id)
+static bool digest_matches(const struct tree_acl_rules *rules, struct mk_bytes identity,
+                           struct mk_bytes id)
 {
+    (void)rules;
     return mk_bytes_equal(identity, id);
 }
 
+static bool sasl_loaded(const struct tree_acl_rules *rules)
+{
+    return rules->sasl;
+}
+
+/* The syntax of Kerberos names, as far as ZooKeeper looks at it: user, or user@realm. */
+static bool sasl_valid(struct mk_bytes id)
+{
+    size_t ats = 0;
+    for (size_t i = 0; i < id.len; i++) {
+        ats += id.data[i] == '@';
+    }
+    return id.data != NULL && ats <= 1;
+}
+
+/* The user "super" is everybody whom SASL knows: SASLAuthenticationProvider.matches. */
+static bool sasl_matches(const struct tree_acl_rules *rules, struct mk_bytes identity,
+                         struct mk_bytes id)
+{
+    return mk_bytes_equal(identity, id) || mk_bytes_equal(identity, MK_BYTES("super")) ||
+           (rules->sasl_any.data != NULL && mk_bytes_equal(id, rules->sasl_any));
+}
+
+static bool ip_loaded(const struct tree_acl_rules *rules)
+{
+    (void)rules;
+    return true;
+}
+
+static bool ip_matches(const struct tree_acl_rules *rules, struct mk_bytes identity,
+                       struct mk_bytes id)
+{
+    (void)rules;
+    return tree_address_range_has(identity, id);
+}
+
 static const struct scheme schemes[] = {
-    {"digest", true, digest_valid, digest_matches},
-    {"ip", false, tree_address_range_valid, tree_address_range_has},
+    {"digest", true, digest_loaded, digest_valid, digest_matches},
+    {"sasl", true, sasl_loaded, sasl_valid, sasl_matches},
+    {"ip", false, ip_loaded, tree_address_range_valid, ip_matches},
 };
 
-static const struct scheme *scheme_find(struct mk_bytes name)
+/* NULL: unknown, or not loaded. */
+static const struct scheme *scheme_find(const struct tree_acl_rules *rules, struct mk_bytes name)
 {
     for (size_t i = 0; i < MK_COUNT(schemes); i++) {
         if (mk_bytes_equal(name, mk_bytes_text(schemes[i].name))) {
-            return &schemes[i];
+            return schemes[i].loaded(rules) ? &schemes[i] : NULL;
         }
     }
     return NULL;
@@ -115,9 +161,10 @@ static bool acl_empty(struct mk_bytes acl)
     return !walk.reader.failed && (walk.count == 0 || walk.count == -1);
 }
 
-static bool entry_matches(const struct acl_entry *entry, struct mk_bytes identities)
+static bool entry_matches(const struct tree_acl_rules *rules, const struct acl_entry *entry,
+                          struct mk_bytes identities)
 {
-    const struct scheme *scheme = scheme_find(entry->scheme);
+    const struct scheme *scheme = scheme_find(rules, entry->scheme);
     if (scheme == NULL) {
         return false;
     }
@@ -125,18 +172,19 @@ static bool entry_matches(const struct acl_entry *entry, struct mk_bytes identit
     struct tree_identity identity;
     while (tree_identities_walk_next(&walk, &identity)) {
         if (mk_bytes_equal(identity.scheme, entry->scheme) &&
-            scheme->matches(identity.id, entry->id)) {
+            scheme->matches(rules, identity.id, entry->id)) {
             return true;
         }
     }
     return false;
 }
 
-enum mk_status tree_acl_check(struct mk_bytes acl, int permission, struct mk_bytes identities)
+enum mk_status tree_acl_check(const struct tree_acl_rules *rules, struct mk_bytes acl,
+                              int permission, struct mk_bytes identities)
 {
     MK_ASSERT(permission != 0);
     MK_ASSERT((permission & ~TREE_ALL) == 0);
-    if (acl.data == NULL || acl_empty(acl) || tree_identities_super(identities)) {
+    if (rules->skip || acl.data == NULL || acl_empty(acl) || tree_identities_super(identities)) {
         return MK_OK;
     }
 
@@ -146,7 +194,7 @@ enum mk_status tree_acl_check(struct mk_bytes acl, int permission, struct mk_byt
         if ((entry.perms & permission) == 0) {
             continue;
         }
-        if (entry_world(&entry) || entry_matches(&entry, identities)) {
+        if (entry_world(&entry) || entry_matches(rules, &entry, identities)) {
             return MK_OK;
         }
     }
@@ -214,14 +262,14 @@ static bool fixed_write(struct acl_writer *fixed, int32_t perms, struct mk_bytes
 
 /* `auth` is whoever sends it: one entry for each identity that was proved. An ip is not proved, and
  * super is nobody in particular. */
-static bool entry_fix_auth(const struct acl_entry *entry, struct mk_bytes identities,
-                           struct acl_writer *fixed)
+static bool entry_fix_auth(const struct tree_acl_rules *rules, const struct acl_entry *entry,
+                           struct mk_bytes identities, struct acl_writer *fixed)
 {
     struct tree_identities_walk walk = tree_identities_walk_start(identities);
     struct tree_identity identity;
     bool found = false;
     while (tree_identities_walk_next(&walk, &identity)) {
-        const struct scheme *scheme = scheme_find(identity.scheme);
+        const struct scheme *scheme = scheme_find(rules, identity.scheme);
         if (scheme == NULL || !scheme->authenticates) {
             continue;
         }
@@ -233,15 +281,15 @@ static bool entry_fix_auth(const struct acl_entry *entry, struct mk_bytes identi
     return found;
 }
 
-static bool entry_fix(const struct acl_entry *entry, struct mk_bytes identities,
-                      struct acl_writer *fixed)
+static bool entry_fix(const struct tree_acl_rules *rules, const struct acl_entry *entry,
+                      struct mk_bytes identities, struct acl_writer *fixed)
 {
     if (mk_bytes_equal(entry->scheme, MK_BYTES("auth"))) {
-        return entry_fix_auth(entry, identities,
-                              fixed); /* Its id, kazoo's null too, says nothing. */
+        /* Its id, kazoo's null too, says nothing. */
+        return entry_fix_auth(rules, entry, identities, fixed);
     }
     if (!entry_world(entry)) {
-        const struct scheme *scheme = scheme_find(entry->scheme);
+        const struct scheme *scheme = scheme_find(rules, entry->scheme);
         if (scheme == NULL || !scheme->valid(entry->id)) {
             return false;
         }
@@ -261,8 +309,8 @@ struct mk_bytes tree_acl_kept(struct mk_bytes acl)
     return mk_bytes_equal(acl, tree_acl_sent(MK_BYTES_NULL)) ? MK_BYTES_NULL : acl;
 }
 
-enum mk_status tree_acl_fix(struct mk_bytes acl, struct mk_bytes identities, struct mk_buf *out,
-                            bool *open)
+enum mk_status tree_acl_fix(const struct tree_acl_rules *rules, struct mk_bytes acl,
+                            struct mk_bytes identities, struct mk_buf *out, bool *open)
 {
     *open = false;
     struct acl_walk walk = acl_walk_start(acl);
@@ -274,7 +322,7 @@ enum mk_status tree_acl_fix(struct mk_bytes acl, struct mk_bytes identities, str
     struct acl_entry entry;
     bool good = true;
     while (good && acl_walk_next(&walk, &entry)) {
-        good = entry_repeated(acl, &entry) || entry_fix(&entry, identities, &fixed);
+        good = entry_repeated(acl, &entry) || entry_fix(rules, &entry, identities, &fixed);
     }
     if (!good || !acl_walk_whole(&walk)) {
         out->len = fixed.start;
@@ -308,7 +356,8 @@ static void acl_write_redacted(struct acl_writer *served, const struct acl_entry
     served->count++;
 }
 
-void tree_acl_serve(struct mk_bytes acl, struct mk_bytes identities, struct mk_buf *out)
+void tree_acl_serve(const struct tree_acl_rules *rules, struct mk_bytes acl,
+                    struct mk_bytes identities, struct mk_buf *out)
 {
     struct acl_writer served = acl_writer_start(out);
     if (acl.data == NULL) {
@@ -317,7 +366,7 @@ void tree_acl_serve(struct mk_bytes acl, struct mk_bytes identities, struct mk_b
         return;
     }
 
-    bool whole = tree_acl_check(acl, TREE_ADMIN, identities) == MK_OK;
+    bool whole = tree_acl_check(rules, acl, TREE_ADMIN, identities) == MK_OK;
     struct acl_walk walk = acl_walk_start(acl);
     struct acl_entry entry;
     while (acl_walk_next(&walk, &entry)) {

@@ -66,9 +66,20 @@ bool tree_identities_add(struct tree_identities *identities, struct mk_bytes sch
                          struct mk_bytes id);
 bool tree_identities_super(struct mk_bytes identities);
 
+/* What an operator may decide about ACLs. A scheme that is not loaded is refused in new lists and
+ * matches nobody in old ones; world and ip are always there. */
+struct tree_acl_rules {
+    bool skip;   /* everybody may do everything; lists must be valid all the same */
+    bool digest; /* the scheme is loaded */
+    bool sasl;   /* ... likewise */
+    struct mk_bytes
+        sasl_any; /* sasl entries with this id match whoever has a sasl identity; or null */
+};
+
 /* May somebody with `identities` (vector<Id> bytes) do what `permission` asks on a znode with `acl`?
- * MK_OK or MK_NO_AUTH. Rules: protocol reference, section 7.1. */
-enum mk_status tree_acl_check(struct mk_bytes acl, int permission, struct mk_bytes identities);
+ * MK_OK or MK_NO_AUTH. Source: protocol reference, section 7.1. */
+enum mk_status tree_acl_check(const struct tree_acl_rules *rules, struct mk_bytes acl,
+                              int permission, struct mk_bytes identities);
 
 /* What tree_acl_fix() lets through. ZooKeeper has no such limits; its cost is quadratic too. */
 #define TREE_ACL_ENTRIES_MAX 1024
@@ -77,8 +88,8 @@ enum mk_status tree_acl_check(struct mk_bytes acl, int permission, struct mk_byt
 /* The ACL as it will be stored: duplicates dropped, `auth` expanded, ids checked (section 7.4);
  * appended to `out` as vector<ACL> bytes. The open ACL leaves `out` empty and *open true.
  * MK_OK or MK_INVALID_ACL. */
-enum mk_status tree_acl_fix(struct mk_bytes acl, struct mk_bytes identities, struct mk_buf *out,
-                            bool *open);
+enum mk_status tree_acl_fix(const struct tree_acl_rules *rules, struct mk_bytes acl,
+                            struct mk_bytes identities, struct mk_buf *out, bool *open);
 
 /* Kept as none, sent spelled out: the open ACL in its two forms. Any other stays as it is. */
 struct mk_bytes tree_acl_kept(struct mk_bytes acl);
@@ -86,10 +97,18 @@ struct mk_bytes tree_acl_sent(struct mk_bytes acl);
 
 /* The ACL as served to somebody with `identities`: digest ids redacted unless they hold ADMIN
  * (section 7.5). `acl` null: the open one, written out. */
-void tree_acl_serve(struct mk_bytes acl, struct mk_bytes identities, struct mk_buf *out);
+void tree_acl_serve(const struct tree_acl_rules *rules, struct mk_bytes acl,
+                    struct mk_bytes identities, struct mk_buf *out);
 
-/* digest: append "user:base64(SHA1(credentials))". Source: DigestAuthenticationProvider. */
-void tree_digest_id(struct mk_bytes credentials, struct mk_buf *out);
+/* digest: append "user:base64(hash(credentials))". Source: DigestAuthenticationProvider. */
+enum tree_digest {
+    TREE_DIGEST_SHA1, /* what clients compute when they write ACLs, unless they are told */
+    TREE_DIGEST_SHA224,
+    TREE_DIGEST_SHA256,
+    TREE_DIGEST_SHA384,
+    TREE_DIGEST_SHA512,
+};
+void tree_digest_id(enum tree_digest hash, struct mk_bytes credentials, struct mk_buf *out);
 
 /* whoAmI's display name of an identity: digest ids up to the colon. */
 struct mk_bytes tree_identity_display(struct mk_bytes scheme, struct mk_bytes id);

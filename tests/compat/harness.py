@@ -73,17 +73,18 @@ def grants_sessions(port):
 class Moonkeeper:
     """A moonkeeperd. `probe`: whether to use up a session, and so zxids, to see that it serves."""
 
-    def __init__(self, *options, port=None, data=None):
+    def __init__(self, *options, port=None, data=None, address="127.0.0.1"):
         self.options = options
         self.data = data or os.path.abspath(f"data-{next(numbers)}")
         self.port = port
+        self.listens = address
         self.log = self.data + ".log"
         self.process = None
         self.start()
 
     def command(self):
         command = [needed("MOONKEEPERD"), "--data", self.data, "--port", str(self.port or 0),
-                   "--address", "127.0.0.1"]
+                   "--address", self.listens]
         for option in self.options:
             command += ["--option", option]
         return command

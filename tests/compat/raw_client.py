@@ -194,8 +194,8 @@ class Client:
     """With connect=False nothing is sent at first. read_only=None leaves that byte out."""
 
     def __init__(self, port, timeout_ms=30000, session=0, password=bytes(16), zxid_seen=0,
-                 read_only=False, connect=True):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+                 read_only=False, connect=True, host="127.0.0.1"):
+        self.socket = socket.create_connection((host, port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
         self.port = port

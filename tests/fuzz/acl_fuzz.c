@@ -4,6 +4,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const struct tree_acl_rules rules = {
+    .digest = true, .sasl = true, .sasl_any = {(const uint8_t *)"any", 3}};
+
 /* A vector<ACL> with nothing missing and nothing behind it. */
 static void assert_whole(struct mk_bytes acl)
 {
@@ -27,20 +30,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mk_bytes identities = mk_read_bytes(&reader, mk_reader_left(&reader));
 
     struct mk_buf served = {0};
-    enum mk_status before = tree_acl_check(acl, permission, identities);
+    enum mk_status before = tree_acl_check(&rules, acl, permission, identities);
     MK_ASSERT(before == MK_OK || before == MK_NO_AUTH);
-    tree_acl_serve(acl, identities, &served);
+    tree_acl_serve(&rules, acl, identities, &served);
     assert_whole(mk_buf_view(&served));
 
     struct mk_buf fixed = {0};
     bool open;
-    if (tree_acl_fix(acl, identities, &fixed, &open) == MK_OK) {
+    if (tree_acl_fix(&rules, acl, identities, &fixed, &open) == MK_OK) {
         struct mk_bytes kept = open ? MK_BYTES_NULL : mk_buf_view(&fixed);
         if (!open) {
             assert_whole(kept);
         }
         /* What is stored permits no less than what was sent: `auth` became the sender. */
-        enum mk_status after = tree_acl_check(kept, permission, identities);
+        enum mk_status after = tree_acl_check(&rules, kept, permission, identities);
         MK_ASSERT(before != MK_OK || after == MK_OK);
     } else {
         MK_ASSERT(fixed.len == 0);

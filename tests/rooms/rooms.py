@@ -51,7 +51,7 @@ CORE_SYMBOLS_OF = {
     # The heap, formatted text, and an assertion's last words. No other room touches either.
     "base": """malloc calloc realloc free vsnprintf snprintf __vsnprintf_chk __snprintf_chk
         fprintf __fprintf_chk fputs fwrite stderr abort""".split(),
-    "tree": ["SHA1", "SHA256"],
+    "tree": ["SHA1", "SHA224", "SHA256", "SHA384", "SHA512"],
     "recipe": """SHA1 SHA256 lua_* luaL_* luaJIT_setmode json_* msgpack_*
         luaopen_base luaopen_math luaopen_string luaopen_table luaopen_bit""".split(),
     "prepare": ["SHA1", "SHA256"],

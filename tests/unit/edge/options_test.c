@@ -95,7 +95,7 @@ static void choices_are_as_zookeeper_spells_them(void **state)
     assert_accepts(&options, "logLevel", "debug");
 
     assert_true(options.server.extended_types);
-    assert_true(options.server.skip_acl);
+    assert_true(options.server.acl.skip);
     assert_false(options.sync);
     assert_false(options.server.recipes);
     assert_int_equal(options.log_level, MK_LOG_DEBUG);
@@ -144,7 +144,7 @@ static void a_key_may_be_written_as_the_system_property_that_it_is(void **state)
     assert_accepts(&options, "zookeeper.snapCount", "1000");
     assert_accepts(&options, "zookeeper.some.plugin.of.mine", "1");
 
-    assert_true(options.server.skip_acl);
+    assert_true(options.server.acl.skip);
     assert_ignored(&options, "zookeeper.snapCount, zookeeper.some.plugin.of.mine");
     edge_options_free(&options);
 }
@@ -170,7 +170,75 @@ static void what_would_be_unsafe_to_ignore_is_refused(void **state)
     assert_refuses("standaloneEnabled", "false", "ensembles are not available yet");
     assert_refuses("peerType", "observer", "ensembles are not available yet");
     assert_refuses("secureClientPort", "2281", "TLS is not available yet");
-    assert_refuses("enforce.auth.enabled", "true", "let in whom it is meant to keep out");
+    assert_refuses("sessionRequireClientSASLAuth", "true", "let in whom it is meant to keep out");
+}
+
+/* ---- Authentication ---- */
+
+static enum mk_status checked(struct edge_options *options, struct mk_error *error,
+                              const char *schemes)
+{
+    edge_options_default(options);
+    assert_accepts(options, "enforce.auth.enabled", "true");
+    assert_accepts(options, "enforce.auth.schemes", schemes);
+    return options_check(options, error);
+}
+
+static void demanded_schemes_are_handed_to_the_core_without_blanks(void **state)
+{
+    struct edge_options options;
+    struct mk_error error;
+
+    assert_int_equal(checked(&options, &error, "digest, ip"), MK_OK);
+    assert_true(mk_bytes_equal(options.server.enforced_schemes, MK_BYTES("digest,ip")));
+    edge_options_free(&options);
+}
+
+static void schemes_without_enforcement_demand_nothing(void **state)
+{
+    struct edge_options options;
+    struct mk_error error;
+
+    edge_options_default(&options);
+    assert_accepts(&options, "enforce.auth.schemes", "digest");
+    assert_int_equal(options_check(&options, &error), MK_OK);
+    assert_null(options.server.enforced_schemes.data);
+    edge_options_free(&options);
+}
+
+static void a_demanded_scheme_by_which_nobody_can_come_in_is_refused(void **state)
+{
+    static const char *const schemes[] = {"", "nosuch", "world", "x509", "digest,", "digest,,ip"};
+    struct edge_options options;
+    struct mk_error error;
+
+    for (size_t i = 0; i < MK_COUNT(schemes); i++) {
+        enum mk_status expected = strcmp(schemes[i], "digest,") == 0 ? MK_OK : MK_BAD_ARGUMENTS;
+        assert_int_equal(checked(&options, &error, schemes[i]), expected);
+        edge_options_free(&options);
+    }
+    edge_options_default(&options);
+    assert_accepts(&options, "enforce.auth.enabled", "true");
+    assert_accepts(&options, "enforce.auth.schemes", "digest");
+    assert_accepts(&options, "DigestAuthenticationProvider.enabled", "false");
+    assert_int_equal(options_check(&options, &error), MK_BAD_ARGUMENTS);
+    assert_non_null(strstr(error.text, "the scheme \"digest\" is not there"));
+    edge_options_free(&options);
+}
+
+static void the_hash_of_digests_is_called_as_java_calls_it(void **state)
+{
+    struct edge_options options;
+    struct mk_error error;
+
+    edge_options_default(&options);
+    assert_accepts(&options, "DigestAuthenticationProvider.digestAlg", "SHA-256");
+    assert_int_equal(options_check(&options, &error), MK_OK);
+    assert_int_equal(options.server.digest_hash, TREE_DIGEST_SHA256);
+    assert_accepts(&options, "DigestAuthenticationProvider.digestAlg", "SHA-1");
+    assert_int_equal(options.digest_hash, TREE_DIGEST_SHA1);
+    edge_options_free(&options);
+    assert_refuses("DigestAuthenticationProvider.digestAlg", "MD5", "give SHA1, SHA-224");
 }
 
 static void session_timeouts_must_fit_together(void **state)
@@ -340,6 +408,10 @@ int main(void)
         cmocka_unit_test(a_key_may_be_written_as_the_system_property_that_it_is),
         cmocka_unit_test(one_server_line_is_a_standalone_server_and_two_are_refused),
         cmocka_unit_test(what_would_be_unsafe_to_ignore_is_refused),
+        cmocka_unit_test(demanded_schemes_are_handed_to_the_core_without_blanks),
+        cmocka_unit_test(schemes_without_enforcement_demand_nothing),
+        cmocka_unit_test(a_demanded_scheme_by_which_nobody_can_come_in_is_refused),
+        cmocka_unit_test(the_hash_of_digests_is_called_as_java_calls_it),
         cmocka_unit_test(session_timeouts_must_fit_together),
         cmocka_unit_test(words_are_named_with_commas_or_a_star),
         cmocka_unit_test_setup_teardown(the_command_line_overrides_the_file_wherever_it_stands,

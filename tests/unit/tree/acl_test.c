@@ -4,9 +4,11 @@
 
 #include <stdio.h>
 
+static const struct tree_acl_rules rules = {.digest = true};
+
 static bool may(const char *acl, int permission, const char *identities)
 {
-    return tree_acl_check(acl_of(acl), permission, identities_of(identities)) == MK_OK;
+    return tree_acl_check(&rules, acl_of(acl), permission, identities_of(identities)) == MK_OK;
 }
 
 /* The list that is stored, "open", or "invalid". */
@@ -15,7 +17,8 @@ static const char *fixed(const char *acl, const char *identities)
     struct mk_buf out = {0};
     mk_buf_append_bytes(&out, MK_BYTES("before"));
     bool open;
-    enum mk_status status = tree_acl_fix(acl_of(acl), identities_of(identities), &out, &open);
+    enum mk_status status =
+        tree_acl_fix(&rules, acl_of(acl), identities_of(identities), &out, &open);
     const char *text = "open";
     assert_memory_equal(out.data, "before", 6);
     if (status != MK_OK) {
@@ -34,7 +37,7 @@ static const char *fixed(const char *acl, const char *identities)
 static const char *served(struct mk_bytes acl, const char *identities)
 {
     struct mk_buf out = {0};
-    tree_acl_serve(acl, identities_of(identities), &out);
+    tree_acl_serve(&rules, acl, identities_of(identities), &out);
     const char *text = acl_text(mk_buf_view(&out));
     mk_buf_free(&out);
     return text;
@@ -60,9 +63,9 @@ static bool ip_has(const char *id, const char *peer)
 
 static void a_null_or_empty_list_permits_everything(void **state)
 {
-    assert_int_equal(tree_acl_check(MK_BYTES_NULL, TREE_ADMIN, MK_BYTES_NULL), MK_OK);
-    assert_int_equal(tree_acl_check(MK_BYTES("\xff\xff\xff\xff"), TREE_ADMIN, MK_BYTES_NULL),
-                     MK_OK);
+    assert_int_equal(tree_acl_check(&rules, MK_BYTES_NULL, TREE_ADMIN, MK_BYTES_NULL), MK_OK);
+    assert_int_equal(
+        tree_acl_check(&rules, MK_BYTES("\xff\xff\xff\xff"), TREE_ADMIN, MK_BYTES_NULL), MK_OK);
     assert_true(may("", TREE_ADMIN, ""));
 }
 
@@ -114,10 +117,11 @@ static void a_damaged_list_permits_nothing_that_it_does_not_show(void **state)
 {
     struct mk_bytes whole = acl_of("31 world:anyone");
     for (size_t len = 0; len < whole.len; len++) {
-        assert_int_equal(tree_acl_check(mk_bytes_of(whole.data, len), TREE_READ, MK_BYTES_NULL),
-                         MK_NO_AUTH);
+        assert_int_equal(
+            tree_acl_check(&rules, mk_bytes_of(whole.data, len), TREE_READ, MK_BYTES_NULL),
+            MK_NO_AUTH);
     }
-    assert_int_equal(tree_acl_check(MK_BYTES("\xff\xff\xff\xfe"), TREE_READ, MK_BYTES_NULL),
+    assert_int_equal(tree_acl_check(&rules, MK_BYTES("\xff\xff\xff\xfe"), TREE_READ, MK_BYTES_NULL),
                      MK_NO_AUTH);
 }
 
@@ -223,14 +227,16 @@ static void a_null_empty_or_damaged_list_is_invalid(void **state)
     struct mk_buf out = {0};
     bool open;
     assert_string_equal(fixed("", ""), "invalid");
-    assert_int_equal(tree_acl_fix(MK_BYTES_NULL, MK_BYTES_NULL, &out, &open), MK_INVALID_ACL);
-    assert_int_equal(tree_acl_fix(MK_BYTES("\xff\xff\xff\xff"), MK_BYTES_NULL, &out, &open),
+    assert_int_equal(tree_acl_fix(&rules, MK_BYTES_NULL, MK_BYTES_NULL, &out, &open),
+                     MK_INVALID_ACL);
+    assert_int_equal(tree_acl_fix(&rules, MK_BYTES("\xff\xff\xff\xff"), MK_BYTES_NULL, &out, &open),
                      MK_INVALID_ACL);
 
     struct mk_bytes whole = acl_of("31 world:anyone, 1 digest:bob:h");
     for (size_t len = 0; len < whole.len; len++) {
-        assert_int_equal(tree_acl_fix(mk_bytes_of(whole.data, len), MK_BYTES_NULL, &out, &open),
-                         MK_INVALID_ACL);
+        assert_int_equal(
+            tree_acl_fix(&rules, mk_bytes_of(whole.data, len), MK_BYTES_NULL, &out, &open),
+            MK_INVALID_ACL);
     }
     assert_int_equal(out.len, 0);
     mk_buf_free(&out);
@@ -305,6 +311,74 @@ static void schemes_without_a_provider_are_invalid(void **state)
     assert_string_equal(fixed("31 :x", ""), "invalid");
 }
 
+/* ---- What an operator may decide ---- */
+
+static const struct tree_acl_rules with_sasl = {
+    .digest = true, .sasl = true, .sasl_any = {(const uint8_t *)"anybody", 7}};
+
+static bool may_by(const struct tree_acl_rules *by, const char *acl, const char *identities)
+{
+    return tree_acl_check(by, acl_of(acl), TREE_READ, identities_of(identities)) == MK_OK;
+}
+
+static bool fixes_by(const struct tree_acl_rules *by, const char *acl, const char *identities)
+{
+    struct mk_buf out = {0};
+    bool open;
+    enum mk_status status = tree_acl_fix(by, acl_of(acl), identities_of(identities), &out, &open);
+    mk_buf_free(&out);
+    return status == MK_OK;
+}
+
+static void skipping_acls_lets_everybody_do_everything_but_not_write_invalid_ones(void **state)
+{
+    static const struct tree_acl_rules skip = {.skip = true, .digest = true};
+    struct mk_buf out = {0};
+
+    assert_true(may_by(&skip, "16 digest:bob:h", ""));
+    assert_false(fixes_by(&skip, "31 nosuch:x", ""));
+    tree_acl_serve(&skip, acl_of("31 digest:bob:h"), MK_BYTES_NULL, &out);
+    assert_string_equal(acl_text(mk_buf_view(&out)), "31 digest:bob:h");
+    mk_buf_free(&out);
+}
+
+static void without_the_digest_scheme_its_entries_match_nobody_and_are_refused(void **state)
+{
+    static const struct tree_acl_rules no_digest = {0};
+
+    assert_false(may_by(&no_digest, "1 digest:bob:h", "digest:bob:h"));
+    assert_false(fixes_by(&no_digest, "31 digest:bob:h", ""));
+    assert_false(fixes_by(&no_digest, "31 auth:", "digest:bob:h"));
+    assert_true(may_by(&no_digest, "1 world:anyone", ""));
+    assert_true(may_by(&no_digest, "1 ip:10.0.0.1", "ip:10.0.0.1"));
+}
+
+static void a_sasl_identity_matches_its_own_entry_and_super_every_one(void **state)
+{
+    assert_true(may_by(&with_sasl, "1 sasl:bob", "sasl:bob"));
+    assert_false(may_by(&with_sasl, "1 sasl:bob", "sasl:eve"));
+    assert_false(may_by(&with_sasl, "1 sasl:bob", "digest:bob:h"));
+    assert_true(may_by(&with_sasl, "1 sasl:bob", "sasl:super"));
+    assert_false(may_by(&with_sasl, "1 digest:bob:h", "sasl:super"));
+    assert_false(may_by(&rules, "1 sasl:bob", "sasl:bob"));
+}
+
+static void an_entry_may_stand_for_all_sasl_users(void **state)
+{
+    assert_true(may_by(&with_sasl, "1 sasl:anybody", "sasl:eve"));
+    assert_false(may_by(&with_sasl, "1 sasl:anybody", "digest:eve:h"));
+    assert_false(may_by(&with_sasl, "2 sasl:anybody", "sasl:eve"));
+}
+
+static void a_sasl_id_has_at_most_one_at_sign(void **state)
+{
+    assert_true(fixes_by(&with_sasl, "31 sasl:bob", ""));
+    assert_true(fixes_by(&with_sasl, "31 sasl:bob/host@REALM", ""));
+    assert_true(fixes_by(&with_sasl, "31 sasl:", ""));
+    assert_false(fixes_by(&with_sasl, "31 sasl:a@b@c", ""));
+    assert_true(fixes_by(&with_sasl, "31 auth:", "sasl:bob"));
+}
+
 static void a_null_scheme_is_invalid(void **state)
 {
     struct mk_buf acl = {0};
@@ -315,7 +389,8 @@ static void a_null_scheme_is_invalid(void **state)
     mk_buf_put_field(&acl, MK_BYTES_NULL);
     mk_buf_put_field(&acl, MK_BYTES("anyone"));
 
-    assert_int_equal(tree_acl_fix(mk_buf_view(&acl), MK_BYTES_NULL, &out, &open), MK_INVALID_ACL);
+    assert_int_equal(tree_acl_fix(&rules, mk_buf_view(&acl), MK_BYTES_NULL, &out, &open),
+                     MK_INVALID_ACL);
     mk_buf_free(&acl);
     mk_buf_free(&out);
 }
@@ -332,12 +407,13 @@ static void a_list_has_a_limited_number_of_entries(void **state)
         mk_buf_put_field(&acl, MK_BYTES("::1"));
     }
 
-    assert_int_equal(tree_acl_fix(mk_buf_view(&acl), MK_BYTES_NULL, &out, &open), MK_OK);
+    assert_int_equal(tree_acl_fix(&rules, mk_buf_view(&acl), MK_BYTES_NULL, &out, &open), MK_OK);
     assert_int_equal(out.len, acl.len);
 
     mk_store_u32(acl.data, TREE_ACL_ENTRIES_MAX + 1);
     mk_buf_append_bytes(&acl, MK_BYTES("\0\0\x10\0\0\0\0\2ip\0\0\0\3::1"));
-    assert_int_equal(tree_acl_fix(mk_buf_view(&acl), MK_BYTES_NULL, &out, &open), MK_INVALID_ACL);
+    assert_int_equal(tree_acl_fix(&rules, mk_buf_view(&acl), MK_BYTES_NULL, &out, &open),
+                     MK_INVALID_ACL);
     mk_buf_free(&acl);
     mk_buf_free(&out);
 }
@@ -357,12 +433,14 @@ static void auth_cannot_make_a_list_of_any_size(void **state)
         mk_buf_put_field(&acl, MK_BYTES(""));
     }
 
-    assert_int_equal(tree_acl_fix(mk_buf_view(&acl), mk_buf_view(&identities.bytes), &out, &open),
-                     MK_INVALID_ACL);
+    assert_int_equal(
+        tree_acl_fix(&rules, mk_buf_view(&acl), mk_buf_view(&identities.bytes), &out, &open),
+        MK_INVALID_ACL);
     mk_store_u32(acl.data, 17);
     acl.len -= 16;
-    assert_int_equal(tree_acl_fix(mk_buf_view(&acl), mk_buf_view(&identities.bytes), &out, &open),
-                     MK_OK);
+    assert_int_equal(
+        tree_acl_fix(&rules, mk_buf_view(&acl), mk_buf_view(&identities.bytes), &out, &open),
+        MK_OK);
     mk_free(name);
     mk_buf_free(&identities.bytes);
     mk_buf_free(&acl);
@@ -424,6 +502,11 @@ int main(void)
         cmocka_unit_test(auth_of_nobody_is_invalid),
         cmocka_unit_test(a_digest_id_has_exactly_two_parts_as_java_counts_them),
         cmocka_unit_test(schemes_without_a_provider_are_invalid),
+        cmocka_unit_test(skipping_acls_lets_everybody_do_everything_but_not_write_invalid_ones),
+        cmocka_unit_test(without_the_digest_scheme_its_entries_match_nobody_and_are_refused),
+        cmocka_unit_test(a_sasl_identity_matches_its_own_entry_and_super_every_one),
+        cmocka_unit_test(an_entry_may_stand_for_all_sasl_users),
+        cmocka_unit_test(a_sasl_id_has_at_most_one_at_sign),
         cmocka_unit_test(a_null_scheme_is_invalid),
         cmocka_unit_test(a_list_has_a_limited_number_of_entries),
         cmocka_unit_test(auth_cannot_make_a_list_of_any_size),
