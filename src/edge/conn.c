@@ -316,6 +316,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
             conn_close(conn);
         }
     } else if (conn->state == CONN_NEW || conn->state == CONN_OPEN) {
+        conn_heard(conn);
         conn_feed(conn, mk_bytes_of(buf->base, (size_t)count));
     }
 }

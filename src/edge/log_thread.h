@@ -19,6 +19,10 @@ struct log_thread_options {
 struct log_thread *log_thread_start(const struct log_thread_options *options);
 /* Take the batch and make it durable. Only when idle. */
 void log_thread_append(struct log_thread *thread, const struct server_batch *batch);
+/* Make the batch durable on the caller's own thread, the loop's; it stays the caller's. Only when idle.
+ * False, and nothing was done: syncs have been slow lately, and the loop should not wait for one. */
+bool log_thread_append_now(struct log_thread *thread, const struct server_batch *batch,
+                           mk_ms now_ms);
 bool log_thread_idle(const struct log_thread *thread);
 /* Ends the thread, which must be idle; its memory goes when the loop has closed its handle. */
 void log_thread_stop(struct log_thread *thread);

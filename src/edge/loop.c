@@ -25,6 +25,7 @@
 #define DRAIN_MS_MAX 5000       /* a client that waits longer will have to ask again anyway */
 #define CHECKPOINT_MS_MAX 30000 /* systemd kills after 60 s; the log is replayed at the start */
 #define TIMER_MS_MAX 1000
+#define ALONE_MS 3 /* Requests of several clients come closer together than this, if it matters. */
 
 struct server_time edge_now(void)
 {
@@ -140,26 +141,78 @@ static void on_signal(uv_signal_t *signal, int number)
 
 /* ---- Turns ---- */
 
+/* How long polling may wait, at most. */
+static mk_ms timer_ms_max(const struct edge *edge)
+{
+    mk_ms half_tick_ms = edge->options->server.tick_ms / 2;
+
+    return half_tick_ms < TIMER_MS_MAX ? half_tick_ms : TIMER_MS_MAX;
+}
+
+/* The core's time is the time in which we could listen. If the last turn is longer ago than polling
+ * waits, then the process was stopped, the machine was suspended, or a turn took very long. What clients
+ * sent meanwhile is still in their sockets and will be read after the core has heard the time: if it
+ * heard all of the gap at once, it would expire sessions that are not silent. */
+static void time_lost(struct edge *edge, mk_ms now_ms)
+{
+    mk_ms gap_ms = now_ms - edge->now_ms;
+    mk_ms gap_ms_max = timer_ms_max(edge) + edge->options->server.tick_ms / 2; /* < any timeout */
+
+    if (edge->now_ms == 0 || gap_ms <= gap_ms_max) {
+        return;
+    }
+    edge->lost_ms += gap_ms - gap_ms_max;
+    mk_log(edge->log, MK_LOG_WARN,
+           "the server could not listen for %lld ms, and no session expires for it: was it"
+           " stopped, or is the machine overloaded?",
+           (long long)gap_ms);
+}
+
 void turn_begin(struct edge *edge)
 {
     if (edge->turn_open) {
         return;
     }
     struct server_time now = edge_now();
+    time_lost(edge, now.monotonic_ms);
     edge->turn_open = true;
     edge->now_ms = now.monotonic_ms;
+    now.monotonic_ms -= edge->lost_ms;
     if (edge->phase < EDGE_DRAINING) {
         edge->now = now;
     }
     server_tick(edge->core.server, edge->now);
 }
 
+/* One connection has been the only one to ask for anything, for a while: nobody else is kept waiting
+ * by a sync on this thread, and nothing more could join the batch. */
+static bool client_alone(const struct edge *edge)
+{
+    return edge->now_ms - edge->alone_since_ms >= ALONE_MS;
+}
+
+void conn_heard(struct conn *conn)
+{
+    struct edge *edge = conn->edge;
+
+    if (edge->alone != conn) {
+        edge->alone = conn;
+        edge->alone_since_ms = edge->now_ms;
+    }
+}
+
 static void batch_hand_over(struct edge *edge)
 {
     struct server_batch batch = {0};
 
-    if (log_thread_idle(edge->log_thread) && server_batch_take(edge->core.server, &batch)) {
-        disk_logged(edge->disk, batch.bytes.len);
+    if (!log_thread_idle(edge->log_thread) || !server_batch_take(edge->core.server, &batch)) {
+        return;
+    }
+    disk_logged(edge->disk, batch.bytes.len);
+    if (batch.count == 1 && client_alone(edge) &&
+        log_thread_append_now(edge->log_thread, &batch, edge->now_ms)) {
+        server_batch_synced(edge->core.server, &batch);
+    } else {
         log_thread_append(edge->log_thread, &batch);
     }
 }
@@ -187,11 +240,10 @@ static void on_timer(uv_timer_t *timer);
 
 static void timer_set(struct edge *edge)
 {
-    mk_ms due_ms = edge->now_ms + TIMER_MS_MAX;
-    mk_ms tick_due_ms = edge->now_ms + edge->options->server.tick_ms / 2;
+    mk_ms due_ms = edge->now_ms + timer_ms_max(edge);
     mk_ms core_due_ms = server_next_tick(edge->core.server);
+    core_due_ms += core_due_ms < INT64_MAX - edge->lost_ms ? edge->lost_ms : 0;
 
-    due_ms = tick_due_ms < due_ms ? tick_due_ms : due_ms;
     if (edge->phase < EDGE_DRAINING) {
         due_ms = core_due_ms < due_ms ? core_due_ms : due_ms;
     } else {

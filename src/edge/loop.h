@@ -42,8 +42,11 @@ struct edge {
     bool turn_open;
     struct server_time now; /* of this turn, for the core: stands still from DRAINING on */
     mk_ms now_ms;           /* of this turn, monotonic */
+    mk_ms lost_ms;          /* the core's time is that far behind `now_ms` */
     mk_ms started_ms;
-    mk_ms phase_due_ms; /* when DRAINING and CHECKPOINTING end at the latest */
+    const struct conn *alone; /* who sent the last bytes, only compared with */
+    mk_ms alone_since_ms;     /* ... and since when nobody else has sent any */
+    mk_ms phase_due_ms;       /* when DRAINING and CHECKPOINTING end at the latest */
 
     struct mk_link conns;
     size_t conns_count;
@@ -84,6 +87,7 @@ struct conn {
 
 /* loop.c: the turn. Every callback that brings the core an event calls turn_begin() first. */
 void turn_begin(struct edge *edge);
+void conn_heard(struct conn *conn); /* it has sent something */
 void resume_soon(struct edge *edge);
 
 /* listener.c */

@@ -148,10 +148,10 @@ def _():
     with harness.server("tickTime=200") as server:
         client = Client(server.port, timeout_ms=400)
         watcher = Client(server.port)
+        started = time.monotonic()  # what it sends next is the last that is heard of it
         client.create("/mine", flags=raw.EPHEMERAL)
         watcher.stat("/mine", watch=True)
         watcher.children("/", watch=True)
-        started = time.monotonic()
         client.abandon()
 
         event = watcher.receive_any(20)
