@@ -213,8 +213,7 @@ static enum edge_exit store_start(struct process *process)
                                       .open_files_max = STATE_FILES_MAX};
     struct store_options rows = {.cache_bytes = options->cache_bytes / 2,
                                  .overlay_bytes = options->overlay_bytes,
-                                 .overlay_bytes_max = options->overlay_bytes * OVERLAY_FACTOR,
-                                 .extended_types = options->server.extended_types};
+                                 .overlay_bytes_max = options->overlay_bytes * OVERLAY_FACTOR};
 
     if (getrandom(&rows.hash_seed, sizeof(rows.hash_seed), 0) != sizeof(rows.hash_seed)) {
         rows.hash_seed = 0; /* only the order of buckets depends on it */

@@ -38,13 +38,19 @@ static const struct option options_table[] = {
     {"connectionOutputBytesMax", OPTION_BYTES, AT(conn_output_bytes_max), MIB, 16 * GIB},
     {"connectionWatchesMax", OPTION_COUNT, AT(server.conn_watches_max), 1, 100000000},
 
-    {"extendedTypesEnabled", OPTION_TRUE_FALSE, AT(server.extended_types)},
     {"skipACL", OPTION_YES_NO, AT(server.acl.skip)},
     {"DigestAuthenticationProvider.enabled", OPTION_TRUE_FALSE, AT(server.acl.digest)},
     {"DigestAuthenticationProvider.superDigest", OPTION_TEXT, AT(super_digest)},
     {"DigestAuthenticationProvider.digestAlg", OPTION_HASH, AT(digest_hash)},
     {"enforce.auth.enabled", OPTION_TRUE_FALSE, AT(auth_enforced)},
     {"enforce.auth.schemes", OPTION_TEXT, AT(auth_schemes)},
+
+    {"extendedTypesEnabled", OPTION_TRUE_FALSE, AT(server.extended_types)},
+    {"znode.container.checkIntervalMs", OPTION_MS, AT(server.reap_interval_ms), 1, DAY_MS},
+    {"znode.container.maxPerMinute", OPTION_COUNT, AT(server.reaps_per_minute_max), 1, 1000000},
+    {"znode.container.maxNeverUsedIntervalMs", OPTION_MS, AT(server.container_unused_ms), 0,
+     INT64_MAX},
+    {"enforceQuota", OPTION_TRUE_FALSE, AT(server.enforce_quota)},
 
     {"forceSync", OPTION_YES_NO, AT(sync)},
     {"fsync.warningthresholdms", OPTION_MS, AT(sync_warning_ms), 1, DAY_MS},

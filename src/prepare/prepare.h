@@ -66,6 +66,20 @@ enum mk_status prepare_close_session(struct prepare *prepare, const struct prepa
 /* A call of `session` that ends with it: MK_OK, or MK_END when there is none (left). */
 enum mk_status prepare_session_call(struct prepare *prepare, mk_session session, mk_zxid *call);
 
+/* ---- The reaper ---- */
+
+/* What one round of the reaper may take. What becomes due meanwhile waits for the next, so that a
+ * round ends, and none of the three kinds can keep the others waiting for ever. */
+struct prepare_round {
+    mk_zxid emptied_through; /* containers that lost their last child by then */
+    mk_ms time_ms;           /* log time: TTL znodes that were due before */
+    mk_ms unused_ms;         /* containers that never had a child, that old; 0: none of them */
+};
+/* Delete one container or TTL znode that has no children, as it will be: one transaction. MK_END: the
+ * round is over. */
+enum mk_status prepare_reap(struct prepare *prepare, const struct prepare_at *at,
+                            const struct prepare_round *round, struct mk_buf *out);
+
 /* ---- Parked calls ---- */
 
 enum prepare_why {

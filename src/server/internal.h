@@ -114,6 +114,15 @@ struct load_wait { /* asked for, not done yet */
 #define LOADS_IN_VAIN_MAX 4
 #define LOADS_MAX 64 /* in flight; more would only queue in the disk */
 
+struct reaper {
+    mk_ms round_at_ms; /* monotonic: when the next round is to begin */
+    bool running;      /* a round is */
+    struct prepare_round round;
+    mk_ms next_ms;  /* monotonic: its next deletion, not before */
+    uint32_t loads; /* made in vain for it */
+    bool blocked;   /* it waits for the disk */
+};
+
 struct server {
     struct server_options options;
     struct session_limits limits;
@@ -161,6 +170,8 @@ struct server {
     uint32_t calls_loads;   /* made in vain for it */
     uint32_t expired_loads; /* ... for the next expired session */
     mk_ms calls_due_ms;     /* monotonic, when to look again */
+
+    struct reaper reaper;
 
     struct server_stats stats;
 };
@@ -220,6 +231,11 @@ void server_watches_tell(void *context, struct tree_watcher *watcher, mk_zxid zx
 /* server.c */
 void server_expire_sessions(struct server *server);
 
+/* reaper.c */
+void server_reaper_tick(struct server *server); /* begins a round when it is time */
+void server_reaper_run(struct server *server);  /* deletes, as fast as it may */
+mk_ms server_reaper_due(const struct server *server);
+
 /* pipeline.c */
 enum mk_status server_propose_request(struct server *server, struct server_conn *conn,
                                       const struct jute_request *request,
@@ -228,6 +244,8 @@ void server_propose_session(struct server *server, struct server_conn *conn, int
 /* Ends the session: its calls first, then itself. MK_WOULD_BLOCK: ask again. */
 enum mk_status server_propose_close(struct server *server, mk_session id, int32_t cxid,
                                     mk_zxid *zxid);
+/* One deletion of the reaper's round. MK_END: the round is over. */
+enum mk_status server_propose_reap(struct server *server);
 void server_pipeline_sync(struct server *server, struct request *request);
 void server_commit_forget_conn(struct server *server, const struct server_conn *conn);
 struct commit *server_commit_push(struct server *server, enum commit_kind kind, mk_zxid zxid);

@@ -227,6 +227,23 @@ enum mk_status server_propose_close(struct server *server, mk_session id, int32_
     return MK_OK;
 }
 
+enum mk_status server_propose_reap(struct server *server)
+{
+    struct prepare_at at;
+    size_t entry;
+
+    if (!propose_begin(server, &at, &entry)) {
+        return MK_WOULD_BLOCK;
+    }
+    enum mk_status status =
+        prepare_reap(server->prepare, &at, &server->reaper.round, &server->batch.bytes);
+    if (status != MK_OK) {
+        return propose_cancel(server, entry, status);
+    }
+    propose_end(server, &at, entry);
+    return MK_OK;
+}
+
 void server_pipeline_sync(struct server *server, struct request *request)
 {
     request->state = REQUEST_PROPOSED;
@@ -303,6 +320,7 @@ bool server_batch_take(struct server *server, struct server_batch *batch)
         return false;
     }
     calls_run(server); /* behind the transactions that woke them, and with them in one sync */
+    server_reaper_run(server);
     if (server->batch.count == 0) {
         return false;
     }
@@ -488,6 +506,7 @@ void server_load_done(struct server *server, struct server_load *load)
     }
     mk_buf_free(&load->rows.key);
     server->calls_blocked = false;
+    server->reaper.blocked = false;
     server_expire_sessions(server);
     server_requests_resume(server);
 }

@@ -15,6 +15,8 @@ void server_options_default(struct server_options *options)
         .log_bytes_checkpoint = 64 * 1024 * 1024,
         .checkpoint_ms = 60000,
         .acl = {.digest = true},
+        .reap_interval_ms = 60000,
+        .reaps_per_minute_max = 10000,
         .recipes = true,
         .calls_max = 100000,
         .session_calls_max = 1000,
@@ -226,6 +228,8 @@ enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_la
     }
     server->calls_alive = store_totals(server->store)->calls > 0;
     server->calls_due_ms = now.monotonic_ms;
+    server->reaper =
+        (struct reaper){.round_at_ms = now.monotonic_ms + server->options.reap_interval_ms};
     store_view_blocking(store_speculative(server->store), false);
     server->serving = status == MK_OK;
     return status;
@@ -300,6 +304,7 @@ void server_tick(struct server *server, struct server_time now)
     }
     server->log_time_ms = zab_time(&server->zab, now.monotonic_ms, now.wall_ms);
     server_expire_sessions(server);
+    server_reaper_tick(server);
     if (server->calls_alive && server->calls_due_ms <= now.monotonic_ms &&
         server->outstanding == 0 && store_totals(server->store)->calls == 0 &&
         server->zab.proposed == store_applied(server->store)) {
@@ -319,6 +324,10 @@ mk_ms server_next_tick(const struct server *server)
     if (server->calls_alive && !server->calls_blocked && !server->batch_out &&
         server->calls_due_ms < due_ms) {
         due_ms = server->calls_due_ms;
+    }
+    mk_ms reap_ms = server_reaper_due(server);
+    if (reap_ms < due_ms) {
+        due_ms = reap_ms;
     }
     if (server->checkpoint == NULL && store_changed(server->store) &&
         server->checkpoint_at_ms + server->options.checkpoint_ms < due_ms) {

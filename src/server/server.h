@@ -23,6 +23,7 @@ struct server_options {
     uint32_t frame_bytes_max;     /* jute.maxbuffer */
     bool extended_types;          /* extendedTypesEnabled: TTL znodes */
     struct tree_acl_rules acl;    /* skipACL, and which schemes there are */
+    bool enforce_quota;           /* enforceQuota: hard limits refuse */
     struct mk_bytes super_digest; /* DigestAuthenticationProvider.superDigest; or null */
     enum tree_digest digest_hash; /* DigestAuthenticationProvider.digestAlg */
     /* enforce.auth.schemes, "digest,sasl": requests are taken only from who has an identity of one of
@@ -34,6 +35,10 @@ struct server_options {
     mk_ms sessionless_timeout_ms;  /* a connection without ConnectRequest */
     uint64_t log_bytes_checkpoint; /* checkpoint after that much log: 64 MB */
     mk_ms checkpoint_ms;           /* ... or that long after the last change: 60 s */
+    /* The reaper of containers and TTL znodes: znode.container.*. */
+    mk_ms reap_interval_ms;        /* checkIntervalMs: between the beginnings of two rounds */
+    uint32_t reaps_per_minute_max; /* maxPerMinute */
+    mk_ms container_unused_ms;     /* maxNeverUsedIntervalMs; 0: never */
     /* Recipes. */
     bool recipes; /* calls and the catalogue */
     const struct server_recipe *catalogue;
@@ -143,6 +148,7 @@ struct server_stats {
     uint64_t memory_bytes; /* store, sessions, watches, buffers: what the budget counts */
     uint64_t response_bytes_last, response_bytes_min, response_bytes_max;
     uint64_t malformed, auth_failed, sessions_expired, proposals, commits;
+    uint64_t reaped; /* containers and TTL znodes */
     uint64_t calls_made, calls_parked, calls_woken, checkpoints;
     uint64_t batches, loads;
 };

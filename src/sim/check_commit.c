@@ -251,10 +251,35 @@ static void commit_op(struct sim_check *check, const struct jute_txn *txn, struc
     sim_op_unref(op);
 }
 
+/* The reaper takes what has no children and is due, and writes no more than that. */
+static void commit_reap(struct sim_check *check, const struct jute_txn *txn, struct mk_bytes entry)
+{
+    const struct sim_znode *znode = sim_model_find(&check->model, txn->path);
+    struct jute_txn expected = {.zxid = txn->zxid,
+                                .time_ms = txn->time_ms,
+                                .type = JUTE_DELETE_CONTAINER,
+                                .path = txn->path};
+    mk_ms due_ms;
+
+    if (znode == NULL ||
+        !sim_model_reapable(&check->model, znode, check->options->container_unused_ms, &due_ms)) {
+        fail_txn(check, txn, "it reaps what is no empty container and has no TTL");
+        return;
+    }
+    if (txn->time_ms < due_ms) {
+        fail_txn(check, txn, "it is reaped before its time");
+        return;
+    }
+    jute_txn_encode(&check->txn, &expected);
+    if (!mk_bytes_equal(entry, mk_buf_view(&check->txn))) {
+        fail_txn(check, txn, "the reaper's transaction says more than the path");
+    }
+    check->stats.reaped++;
+    sim_model_delete(&check->model, txn->path);
+}
+
 static void commit_own(struct sim_check *check, const struct jute_txn *txn, struct mk_bytes entry)
 {
-    const struct sim_znode *znode;
-
     switch (txn->type) {
     case JUTE_CREATE_SESSION: commit_create_session(check, txn); break;
     case JUTE_CLOSE_SESSION: commit_close_session(check, txn, entry, NULL); break;
@@ -264,15 +289,7 @@ static void commit_own(struct sim_check *check, const struct jute_txn *txn, stru
         }
         commit_call(check, txn, NULL);
         break;
-    case JUTE_DELETE_CONTAINER:
-        znode = sim_model_find(&check->model, txn->path);
-        if (znode == NULL || znode->children > 0 || znode->owner == 0 ||
-            sim_owner_session(&check->model, znode->owner) != 0) {
-            fail_txn(check, txn, "that is no empty container");
-            break;
-        }
-        sim_model_delete(&check->model, txn->path);
-        break;
+    case JUTE_DELETE_CONTAINER: commit_reap(check, txn, entry); break;
     default: fail_txn(check, txn, "no such request is open"); break;
     }
 }

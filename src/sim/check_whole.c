@@ -141,10 +141,28 @@ static void sessions_quiet(struct sim_check *check)
     }
 }
 
+/* What has been due and without children for some rounds is reaped. */
+static void reaper_quiet(struct sim_check *check, mk_ms log_time_ms)
+{
+    const struct sim_model *model = &check->model;
+    mk_ms rounds_ms = 3 * check->options->reap_interval_ms;
+
+    for (size_t i = 0; i < model->znodes_count; i++) {
+        const struct sim_znode *znode = model->znodes[i];
+        mk_ms due_ms;
+        if (sim_model_reapable(model, znode, check->options->container_unused_ms, &due_ms) &&
+            due_ms + rounds_ms < log_time_ms && znode->ptime_ms + rounds_ms < log_time_ms) {
+            sim_check_fail(check, "%.*s was due at %lld and has not been reaped",
+                           (int)znode->path.len, (const char *)znode->path.data, (long long)due_ms);
+        }
+    }
+}
+
 void sim_check_quiet(struct sim_check *check, mk_ms log_time_ms)
 {
     ephemerals_quiet(check);
     requests_quiet(check);
     sessions_quiet(check);
     sim_calls_quiet(check, log_time_ms);
+    reaper_quiet(check, log_time_ms);
 }

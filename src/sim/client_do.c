@@ -153,7 +153,7 @@ static struct jute_request some_create(struct sim_client *client, struct argumen
         .flags = kinds[kind].flags,
         .data = choose_data(client, &arguments->data),
         .acl = choose_acl(client, &arguments->acl),
-        .ttl_ms = 1 + (int64_t)sim_below(run, 100000),
+        .ttl_ms = 1 + (int64_t)sim_below(run, sim_one_in(run, 2) ? 100000 : 2000),
     };
     if (request.op == JUTE_CREATE_TTL && sim_one_in(run, 10)) {
         request.ttl_ms = sim_one_in(run, 2) ? 0 : 1LL << 40;

@@ -75,7 +75,6 @@ void sim_machine_init(struct sim_machine *machine, const struct sim_machine_opti
                 .cache_bytes = options->cache_bytes,
                 .overlay_bytes = options->overlay_bytes,
                 .overlay_bytes_max = 4 * options->overlay_bytes,
-                .extended_types = options->server->extended_types,
                 .hash_seed = options->seed,
             },
         .log = options->log,

@@ -229,6 +229,7 @@ const struct sim_znode *sim_model_create(struct sim_model *model, struct mk_byte
     parent->created = (int32_t)((uint32_t)parent->created + 1u);
     parent->children++;
     parent->pzxid = model->zxid;
+    parent->ptime_ms = model->time_ms;
     znode->czxid = znode->mzxid = znode->pzxid = model->zxid;
     znode->ctime_ms = znode->mtime_ms = model->time_ms;
     znode->owner = owner;
@@ -249,6 +250,7 @@ void sim_model_delete(struct sim_model *model, struct mk_bytes path)
     struct sim_znode *parent = znode_copy(parent_before);
     parent->children--;
     parent->pzxid = model->zxid;
+    parent->ptime_ms = model->time_ms;
     change(model, parent_before, parent);
     change(model, znode, NULL);
     note(model, JUTE_EVENT_DELETED, znode, parent);
@@ -337,6 +339,24 @@ mk_session sim_owner_session(const struct sim_model *model, int64_t owner)
         return 0;
     }
     return owner;
+}
+
+bool sim_model_reapable(const struct sim_model *model, const struct sim_znode *znode,
+                        mk_ms unused_ms, mk_ms *due_ms)
+{
+    bool container = znode->owner == INT64_MIN;
+    mk_ms ttl_ms = znode->owner & 0xffffffffff;
+
+    if (znode->children > 0 || znode->owner >= 0 ||
+        (!container && sim_owner_session(model, znode->owner) != 0)) {
+        return false;
+    }
+    if (container && znode->created != 0) {
+        *due_ms = znode->ptime_ms;
+        return true;
+    }
+    *due_ms = znode->mtime_ms + (container ? unused_ms : ttl_ms) + 1;
+    return !container || unused_ms > 0;
 }
 
 void sim_put_stat(const struct sim_model *model, const struct sim_znode *znode, struct mk_buf *out)

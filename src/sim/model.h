@@ -48,6 +48,7 @@ struct sim_znode {                   /* never changed, but replaced */
     struct mk_bytes path, data, acl; /* in `bytes` */
     mk_zxid czxid, mzxid, pzxid;
     mk_ms ctime_ms, mtime_ms;
+    mk_ms ptime_ms; /* of the transaction pzxid */
     int32_t version, aversion;
     int32_t created;  /* children ever */
     int32_t children; /* now */
@@ -125,6 +126,10 @@ bool sim_path_child_of(struct mk_bytes path, struct mk_bytes parent); /* directl
 bool sim_path_below(struct mk_bytes path, struct mk_bytes ancestor);  /* at any depth, not itself */
 struct mk_bytes sim_path_parent(struct mk_bytes path);
 bool sim_path_valid(struct mk_bytes path);
+/* Whether a znode may be reaped: from *due_ms on, in log time. `unused_ms`: as
+ * maxNeverUsedIntervalMs. */
+bool sim_model_reapable(const struct sim_model *model, const struct sim_znode *znode,
+                        mk_ms unused_ms, mk_ms *due_ms);
 mk_session sim_owner_session(const struct sim_model *model, int64_t owner);
 void sim_put_stat(const struct sim_model *model, const struct sim_znode *znode, struct mk_buf *out);
 

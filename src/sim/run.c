@@ -494,6 +494,9 @@ static void init_server_options(struct sim_run *run)
     options->wakes_per_step = 4;
     options->session_calls_max = 20;
     options->call_result_ms = 3000;
+    options->reap_interval_ms = (mk_ms)(20 + sim_below(run, 600));
+    options->reaps_per_minute_max = sim_one_in(run, 3) ? 100000 : 3000;
+    options->container_unused_ms = (mk_ms)(sim_one_in(run, 2) ? 0 : 1 + sim_below(run, 5000));
     mk_buf_append_bytes(&run->recipe_source, run->options.lock_source);
     sim_sabotage_recipe(run, &run->recipe_source);
     run->recipe = (struct server_recipe){.name = MK_BYTES("lock"),
@@ -578,6 +581,7 @@ static void write_report(struct sim_run *run)
     report->timeouts = stats->timeouts;
     report->cancels = stats->cancels;
     report->comparisons = stats->comparisons;
+    report->reaped = stats->reaped;
 }
 
 void sim_run(const struct sim_options *options, struct sim_report *report)

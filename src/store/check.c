@@ -8,6 +8,7 @@
 
 #include "store/calls.h"
 #include "store/keys.h"
+#include "store/reapable.h"
 #include "store/znodes.h"
 
 struct check {
@@ -204,11 +205,14 @@ static void check_child(struct check *check, struct mk_bytes key, struct mk_byte
     }
     enum mk_status status = znode_load_data(check->view, path, &znode);
     MK_ASSERT(status == MK_OK);
-    mk_session session =
-        tree_owner_session(znode.stat.owner, check->view->store->options.extended_types);
+    mk_session session = tree_owner_session(znode.stat.owner, true);
     if (session != 0) {
         check_row(check, key_ephemeral(check->arena, session, path));
         check->totals.ephemerals++;
+    }
+    struct reapable_place place = reapable_place_of(&znode);
+    if (place.why != 0) {
+        check_row(check, key_reapable(check->arena, place.why, place.order, path));
     }
     check->totals.znodes++;
     check->totals.data_bytes += (int64_t)path.len + znode.data_length;
@@ -244,9 +248,19 @@ static void check_ephemeral(struct check *check, struct mk_bytes key)
     MK_ASSERT(key.len > 9);
     struct mk_bytes path = {key.data + 9, key.len - 9};
     struct store_znode znode = check_znode(check, path);
-    mk_session session =
-        tree_owner_session(znode.stat.owner, check->view->store->options.extended_types);
+    mk_session session = tree_owner_session(znode.stat.owner, true);
     MK_ASSERT((uint64_t)session == mk_load_u64(key.data + 1));
+}
+
+static void check_reapable(struct check *check, struct mk_bytes key)
+{
+    check->totals.reapable++;
+    MK_ASSERT(key.len > 10);
+    struct mk_bytes path = {key.data + 10, key.len - 10};
+    struct store_znode znode = check_znode(check, path);
+    struct reapable_place place = reapable_place_of(&znode);
+    MK_ASSERT(place.why == key.data[1]);
+    MK_ASSERT((uint64_t)place.order == mk_load_u64(key.data + 2));
 }
 
 /* ---- The walk ---- */
@@ -261,6 +275,7 @@ static void check_one(struct check *check, struct mk_bytes key, struct mk_bytes 
     case KEY_ORDER: check_order(check, key, value); return;
     case KEY_PARKED: check_parked(check, key); return;
     case KEY_READY: check_ready(check, key); return;
+    case KEY_REAPABLE: check_reapable(check, key); return;
     case KEY_SESSION: check->totals.sessions++; return;
     case KEY_DEADLINE: check_deadline(check, key); return;
     case KEY_WOKEN: check_woken(check, key, value); return;

@@ -10,11 +10,12 @@
 
 #include "store/keys.h"
 
-#define META_VERSION 1
-#define META_BYTES (1 + 8 * 8)
+#define META_VERSION 2
+#define META_TOTALS 8
+#define META_BYTES (1 + 8 + 8 * META_TOTALS)
 
 /* The totals in the order in which the meta row has them. */
-static void totals_list(struct store_totals *totals, int64_t *list[7])
+static void totals_list(struct store_totals *totals, int64_t *list[META_TOTALS])
 {
     list[0] = &totals->znodes;
     list[1] = &totals->ephemerals;
@@ -23,6 +24,7 @@ static void totals_list(struct store_totals *totals, int64_t *list[7])
     list[4] = &totals->calls;
     list[5] = &totals->awaited;
     list[6] = &totals->ready;
+    list[7] = &totals->reapable;
 }
 
 static void meta_put(struct store *store)
@@ -30,7 +32,7 @@ static void meta_put(struct store *store)
     uint8_t value[META_BYTES];
     value[0] = META_VERSION;
     mk_store_u64(value + 1, (uint64_t)store->applied);
-    int64_t *totals[7];
+    int64_t *totals[META_TOTALS];
     totals_list(&store->totals, totals);
     for (size_t i = 0; i < MK_COUNT(totals); i++) {
         mk_store_u64(value + 9 + i * 8, (uint64_t)*totals[i]);
@@ -52,7 +54,7 @@ enum mk_status checkpoint_load(struct store *store)
     if (status == MK_OK) {
         store->applied = (mk_zxid)mk_load_u64(value.data + 1);
         store->durable = store->applied;
-        int64_t *totals[7];
+        int64_t *totals[META_TOTALS];
         totals_list(&store->totals, totals);
         for (size_t i = 0; i < MK_COUNT(totals); i++) {
             *totals[i] = (int64_t)mk_load_u64(value.data + 9 + i * 8);

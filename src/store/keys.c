@@ -155,6 +155,17 @@ struct mk_bytes key_ready(struct mk_arena *arena, mk_zxid zxid, uint32_t positio
     return key;
 }
 
+struct mk_bytes key_reapable(struct mk_arena *arena, uint8_t why, int64_t order,
+                             struct mk_bytes path)
+{
+    struct mk_bytes key;
+    uint8_t *at = key_new(arena, KEY_REAPABLE, 9 + path.len, &key);
+    at[0] = why;
+    mk_store_u64(at + 1, (uint64_t)order);
+    put(at + 9, path);
+    return key;
+}
+
 struct mk_bytes key_after(struct mk_arena *arena, struct mk_bytes key)
 {
     uint8_t *memory = mk_arena_alloc(arena, key.len + 1);

@@ -12,6 +12,7 @@
  *   ready      zxid, position, call                -
  *   woken      call                                zxid, position: where in `ready` it is
  *   deadline   time in ms, call                    -
+ *   reapable   why, zxid or time in ms, path       -
  *   fact       name                                whatever it is
  *   meta       -                                   applied zxid, totals
  *
@@ -37,6 +38,7 @@ enum key_kind {
     KEY_SESSION = 's',
     KEY_DEADLINE = 't',
     KEY_WOKEN = 'w',
+    KEY_REAPABLE = 'x',
 };
 
 /* The child key of `path`. False: no znode can have that path, so there is no row ("" is the
@@ -61,6 +63,8 @@ struct mk_bytes key_u64_u64(struct mk_arena *arena, enum key_kind kind, uint64_t
 struct mk_bytes key_ephemeral(struct mk_arena *arena, mk_session id, struct mk_bytes path);
 struct mk_bytes key_awaited(struct mk_arena *arena, struct mk_bytes path, uint8_t wait,
                             mk_zxid call);
+struct mk_bytes key_reapable(struct mk_arena *arena, uint8_t why, int64_t order,
+                             struct mk_bytes path);
 struct mk_bytes key_ready(struct mk_arena *arena, mk_zxid zxid, uint32_t position, mk_zxid call);
 
 /* The first key after `key`, and the first after all that begin with `key`. */

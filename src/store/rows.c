@@ -11,9 +11,10 @@ void rows_enter(struct store_view *view)
 bool rows_any(const struct store_view *view, enum key_kind kind)
 {
     const struct store_totals *totals = &view->store->totals;
-    int64_t committed = kind == KEY_AWAITED ? totals->awaited
-                        : kind == KEY_READY ? totals->ready
-                                            : totals->calls;
+    int64_t committed = kind == KEY_AWAITED    ? totals->awaited
+                        : kind == KEY_READY    ? totals->ready
+                        : kind == KEY_REAPABLE ? totals->reapable
+                                               : totals->calls;
     return committed > 0 || (view->speculative && view->store->speculative.kinds[kind] > 0);
 }
 

@@ -53,8 +53,8 @@ void rows_enter(struct store_view *view);
  * MK_WOULD_BLOCK, failures. */
 enum mk_status rows_get(struct store_view *view, struct mk_bytes key, struct mk_bytes *value);
 
-/* Whether there can be rows of `kind`: KEY_AWAITED, KEY_READY, KEY_PARKED or KEY_DEADLINE. It costs
- * nothing, and where nobody parks calls the answer is no. */
+/* Whether there can be rows of `kind`: KEY_AWAITED, KEY_READY, KEY_PARKED, KEY_DEADLINE or
+ * KEY_REAPABLE. It costs nothing, and where nobody parks calls or makes containers it says no. */
 bool rows_any(const struct store_view *view, enum key_kind kind);
 
 void rows_write_begin(struct store_view *view);

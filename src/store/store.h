@@ -66,7 +66,6 @@ struct store_options {
     uint64_t cache_bytes;       /* clean rows kept in memory */
     uint64_t overlay_bytes;     /* freeze the active table at this size */
     uint64_t overlay_bytes_max; /* store_full() from this size of active + frozen */
-    bool extended_types;        /* TTL owners are understood */
     uint64_t hash_seed;         /* a secret, so that clients cannot choose paths that collide in
                                   * the hash index; behaviour does not depend on it */
 };
@@ -85,9 +84,10 @@ struct store_totals {
     int64_t
         data_bytes; /* path bytes + data bytes of every znode, as ZooKeeper's approximate size */
     int64_t sessions;
-    int64_t calls;   /* call records */
-    int64_t awaited; /* waits of calls that are parked and not ready */
-    int64_t ready;   /* calls of which a wait no longer holds */
+    int64_t calls;    /* call records */
+    int64_t awaited;  /* waits of calls that are parked and not ready */
+    int64_t ready;    /* calls of which a wait no longer holds */
+    int64_t reapable; /* containers and TTL znodes without children */
 };
 const struct store_totals *store_totals(const struct store *store); /* committed */
 uint64_t store_memory_bytes(const struct store *store);
@@ -202,6 +202,19 @@ enum mk_status store_deadline_first(struct store_view *view, mk_ms *deadline_ms,
 /* Calls of a session, oldest first. */
 enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
                                         store_call_visit *visit, void *context);
+
+/* ---- Containers and TTL znodes without children, in the order in which they are due. Derived from the
+ * znodes in every view alike, so that nobody ever has to look for them. ---- */
+
+enum store_reapable {
+    STORE_REAPABLE_EMPTIED =
+        1,                   /* containers that had children; order: the zxid that took the last */
+    STORE_REAPABLE_UNUSED,   /* containers that never had any; order: their mtime */
+    STORE_REAPABLE_EXPIRING, /* TTL znodes; order: their mtime plus their TTL */
+};
+/* The first that is left. `*path` is valid until the next call. MK_OK, MK_END, MK_WOULD_BLOCK, ... */
+enum mk_status store_reapable_first(struct store_view *view, enum store_reapable why,
+                                    int64_t *order, struct mk_bytes *path);
 
 /* ---- Small facts of the server's own, checkpointed with the rest: name to bytes. ---- */
 

@@ -9,6 +9,7 @@
 
 #include "store/calls.h"
 #include "store/keys.h"
+#include "store/reapable.h"
 
 /* ---- The value of a child row: fixed fields, ACL, small data ---- */
 
@@ -119,6 +120,7 @@ struct spot {
     struct mk_bytes path;
     struct mk_bytes key;
     struct store_znode znode;
+    struct reapable_place reapable; /* of the znode as its rows are */
 };
 
 static enum mk_status spot_find(struct store_view *view, struct mk_bytes path, struct spot *spot)
@@ -132,7 +134,11 @@ static enum mk_status spot_find(struct store_view *view, struct mk_bytes path, s
     if (status != MK_OK) {
         return status;
     }
-    return znode_decode(value, &spot->znode) ? MK_OK : MK_CORRUPT;
+    if (!znode_decode(value, &spot->znode)) {
+        return MK_CORRUPT;
+    }
+    spot->reapable = reapable_place_of(&spot->znode);
+    return MK_OK;
 }
 
 enum mk_status znode_find(struct store_view *view, struct mk_bytes path, struct store_znode *out)
@@ -194,6 +200,7 @@ static void spot_write(struct store_view *view, struct spot *spot, bool fresh)
     } else {
         rows_put(view, spot->key, mk_buf_view(value));
     }
+    reapable_move(view, spot->path, &spot->reapable, reapable_place_of(&spot->znode));
 }
 
 /* The data has been `before` long (0: there was none). */
@@ -234,9 +241,11 @@ static struct mk_bytes spot_ephemeral_key(struct store_view *view, const struct 
     return key_ephemeral(&view->store->scraps, session, spot->path);
 }
 
-static mk_session spot_session(const struct store_view *view, const struct spot *spot)
+/* Whether clients may make TTL znodes is not asked here: what follows from a znode must not depend on
+ * an option that may be another one tomorrow. No session has such an id: no server is number 255. */
+static mk_session spot_session(const struct spot *spot)
 {
-    return tree_owner_session(spot->znode.stat.owner, view->store->options.extended_types);
+    return tree_owner_session(spot->znode.stat.owner, true);
 }
 
 static void totals_add(struct store_view *view, const struct spot *spot, int sign)
@@ -247,7 +256,7 @@ static void totals_add(struct store_view *view, const struct spot *spot, int sig
     struct store_totals *totals = &view->store->totals;
     totals->znodes += sign;
     totals->data_bytes += sign * ((int64_t)spot->path.len + spot->znode.data_length);
-    totals->ephemerals += spot_session(view, spot) != 0 ? sign : 0;
+    totals->ephemerals += spot_session(spot) != 0 ? sign : 0;
 }
 
 /* ---- Create ---- */
@@ -303,7 +312,7 @@ static void spot_plant(struct store_view *view, struct spot *spot)
     if (!key_path_is_root(spot->path)) {
         rows_put_fresh(view, spot_order_key(view, spot), key_path_name(spot->path));
     }
-    mk_session session = spot_session(view, spot);
+    mk_session session = spot_session(spot);
     if (session != 0) {
         rows_put_fresh(view, spot_ephemeral_key(view, spot, session), MK_BYTES(""));
     }
@@ -380,10 +389,12 @@ static void spot_uproot(struct store_view *view, const struct spot *spot)
         rows_delete(view, key_path(&view->store->scraps, KEY_DATA, spot->path));
     }
     rows_delete(view, spot_order_key(view, spot));
-    mk_session session = spot_session(view, spot);
+    mk_session session = spot_session(spot);
     if (session != 0) {
         rows_delete(view, spot_ephemeral_key(view, spot, session));
     }
+    struct reapable_place gone = spot->reapable;
+    reapable_move(view, spot->path, &gone, (struct reapable_place){0});
     totals_add(view, spot, -1);
 }
 

@@ -49,7 +49,6 @@ static bool boot(struct testkit_world *world, struct mk_error *error)
         .cache_bytes = STORE_BYTES,
         .overlay_bytes = STORE_BYTES,
         .overlay_bytes_max = 4 * STORE_BYTES,
-        .extended_types = true,
     };
     struct server_options options;
 

@@ -15,7 +15,6 @@ static void serve(struct world *world)
         .cache_bytes = 1 << 20,
         .overlay_bytes = 64 << 20,
         .overlay_bytes_max = 128 << 20,
-        .extended_types = true,
     };
     world->store = store_open(world->base, &options, &error);
     assert_non_null(world->store);

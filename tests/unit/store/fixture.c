@@ -13,7 +13,6 @@ static void open_store(struct fixture *fixture)
         .cache_bytes = 1 << 20,
         .overlay_bytes = 1 << 20,
         .overlay_bytes_max = 4 << 20,
-        .extended_types = true,
         .hash_seed = 3,
     };
     struct mk_error error;
