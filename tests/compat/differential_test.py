@@ -21,7 +21,7 @@ from protocol import SUPER
 from side_by_side import Sides
 
 REQUESTS = int(os.environ.get("DIFFERENTIAL_REQUESTS", "4000"))
-ROUND = 4000  # requests of one history: more make listings long, and differences hard to shrink
+ROUND = 2000  # requests of one history: more make listings long, and differences hard to shrink
 FIXED_SEED = 1
 FRESH_SEED = int(os.environ.get("DIFFERENTIAL_SEED", random.SystemRandom().randrange(1, 10**9)))
 REPLAY = os.environ.get("DIFFERENTIAL_REPLAY")

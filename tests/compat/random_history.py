@@ -26,7 +26,7 @@ from raw_client import ALL, OPEN
 
 ROOT = b"/d0000"  # each run of a history puts a root of its own in its place, as long as this
 SESSIONS = 4
-BURST_MAX = 12
+BURST_MAX = 40
 MODES = (None, None, 0, 1)  # of watches: standard, standard, persistent, recursive
 
 # `record` begins with a zxid that lies `seen` behind the last that the session has seen, if there
@@ -73,6 +73,14 @@ class Dice:
         self.random = random.Random(seed)
         self.session = 0
         self.in_multi = False
+        # Histories differ in kind, not only in detail: one is all watches, another all multis.
+        self.kinds = [(weight * self.random.choice((0.3, 1, 3)), kind) for weight, kind in (
+            (34, self.write), (6, self.multi), (3, self.multi_of_a_family), (34, self.read),
+            (8, self.read_more), (4, self.multi_read), (5, self.add_watch),
+            (4, self.remove_watches), (2, self.set_watches))]
+        self.names = self.random.choice(("a", "ab", "aabbc", "aabbc", "abcdefgh"))
+        self.depths = self.random.choice(((1,), (1, 1, 2, 2, 2, 3), (1, 2, 2, 3, 3, 4)))
+        self.burst_mean = self.random.choice((1, 5, 5, 12))
 
     def chance(self, probability):
         return self.random.random() < probability
@@ -85,8 +93,8 @@ class Dice:
     # --- What requests are made of.
 
     def path(self):
-        depth = self.random.choice((1, 1, 2, 2, 2, 3))
-        path = ROOT.decode() + "".join("/" + self.random.choice("aabbc") for _ in range(depth))
+        path = ROOT.decode() + "".join("/" + self.random.choice(self.names)
+                                       for _ in range(self.random.choice(self.depths)))
         if self.chance(0.15):
             path += "-%010d" % int(self.random.expovariate(0.2))
         return path
@@ -272,10 +280,7 @@ class Dice:
     # --- Steps.
 
     def request(self):
-        kinds = ((34, self.write), (6, self.multi), (3, self.multi_of_a_family),
-                 (34, self.read), (8, self.read_more), (4, self.multi_read), (5, self.add_watch),
-                 (4, self.remove_watches), (2, self.set_watches))
-        request = self.choice(*kinds)()
+        request = self.choice(*self.kinds)()
         watches = request.code in (raw.ADD_WATCH, raw.SET_WATCHES, raw.SET_WATCHES2,
                                    raw.REMOVE_WATCHES, raw.CHECK_WATCHES)
         if not watches and self.chance(0.03):
@@ -307,7 +312,7 @@ class Dice:
     def steps(self):
         """What one session does next: a step or two."""
         self.session = self.random.randrange(SESSIONS)
-        size = min(BURST_MAX, 1 + int(self.random.expovariate(0.2)))
+        size = min(BURST_MAX, 1 + int(self.random.expovariate(1 / self.burst_mean)))
         action = self.choice((92, "ask"), (2, "drop"), (1, "steal"), (1.2, "close"), (1, "fatal"),
                              (0.5, "refuse"))
         if action == "ask":
