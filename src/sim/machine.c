@@ -125,8 +125,10 @@ static void log_trim(struct sim_machine *machine, mk_zxid through)
     while (store_log_entry_next(bytes, &offset, &entry) && entry_zxid(entry) <= through) {
         cut = offset;
     }
-    memmove(machine->entries.data, machine->entries.data + cut, bytes.len - cut);
-    machine->entries.len -= cut;
+    if (cut > 0) {
+        memmove(machine->entries.data, machine->entries.data + cut, bytes.len - cut);
+        machine->entries.len -= cut;
+    }
     machine->entries_cut = machine->entries_cut > cut ? machine->entries_cut - cut : 0;
 }
 
