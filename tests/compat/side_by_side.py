@@ -22,7 +22,7 @@ from raw_client import Client, Closed, Event, Reader
 ANSWER_SECONDS_MAX = 60
 SHRINK_SECONDS_MAX = 120
 
-Difference = namedtuple("Difference", "step what own theirs")
+Difference = namedtuple("Difference", "number step what own theirs")
 
 
 class Fail(Exception):
@@ -300,21 +300,27 @@ class Sides:
         root = next(self.roots)
         runs = [Run(port, maker, root) for port, maker in zip(self.ports, self.makers)]
         found = None
-        for step in steps:
-            found = self.step_difference(runs, step)
-            if found is not None:
+        for number, step in enumerate(steps):
+            unlike = self.unlike(runs, step)
+            if unlike is not None:
+                found = Difference(number, step, *unlike)
                 break
         for run in runs:
-            run.finish()
+            ended = self.attempt(run, None)
+            if found is None and isinstance(ended, str):
+                raise Fail(f"the sessions of a history did not end: {ended}")
         return found
 
-    def step_difference(self, runs, step):
+    def unlike(self, runs, step):
+        """What, and how it is on both sides; None: they are alike."""
         own = self.attempt(runs[0], step)
-        if not self.same_release and isinstance(own, list):
+        if isinstance(own, str):
+            return "what its session sees", own, "(not asked)"
+        if not self.same_release:
             step = as_3_8_0(step, own)
         theirs = self.attempt(runs[1], step)
-        if isinstance(own, str) or isinstance(theirs, str) or len(own) != len(theirs):
-            return None if own == theirs else Difference(step, "", own, theirs)
+        if isinstance(theirs, str) or len(own) != len(theirs):
+            return "what its session sees", own, theirs
         for who, (one, other) in enumerate(zip(own, theirs)):
             what = "what its session sees" if who == 0 else "what another session sees"
             if not self.same_release and len(one) == len(other):
@@ -322,22 +328,25 @@ class Sides:
             if one != other:
                 at = next((i for i, pair in enumerate(zip(one, other)) if pair[0] != pair[1]),
                           min(len(one), len(other)))
-                return Difference(step, f"{what}, from its number {at} on", one[at:at + 3],
-                                  other[at:at + 3])
+                return f"{what}, from its number {at} on", one[at:at + 3], other[at:at + 3]
         return None
 
     @staticmethod
     def attempt(run, step):
+        """What is seen of a step (None: the end), or what went wrong as a string."""
         try:
-            return run.do(step)
+            return run.do(step) if step else run.finish()
         except (Fail, Closed, OSError, AssertionError) as error:
             return f"{type(error).__name__}: {error}"
 
     # --- A shorter history: delta debugging (Zeller, Hildebrandt, 2002), without complements.
 
     def shrunk(self, steps, found):
-        """With a difference, not always the same; as short as time permits."""
-        steps = steps[:next(i for i, step in enumerate(steps) if self.at(step, found)) + 1]
+        """With a difference, not always the same; as short as time permits. None: there is none
+        when it is played again."""
+        steps = steps[:found.number + 1]
+        if self.difference(steps) is None:
+            return None
         atoms = [(number, step, request) for number, step in enumerate(steps)
                  for request in (step.requests or [None])]
         deadline = time.monotonic() + SHRINK_SECONDS_MAX
@@ -352,13 +361,7 @@ class Sides:
                     begin += size
             if size > 1 or not progress:
                 size //= 2
-        return assembled(atoms)
-
-    @staticmethod
-    def at(step, found):
-        return (step.action, step.session, len(step.requests)) == (
-            found.step.action, found.step.session, len(found.step.requests)) and all(
-                one.record == other.record for one, other in zip(step.requests, found.step.requests))
+        return random_history.without_nothing(assembled(atoms))
 
 
 def assembled(atoms):
