@@ -6,6 +6,7 @@ struct telling { /* the context while one part's watches fire */
     struct apply *apply;
     mk_zxid zxid;
     struct mk_bytes deleted_acl; /* of the znode that was deleted, copied before */
+    int64_t deleted_owner;
 };
 
 static enum mk_status failure_only(enum mk_status status)
@@ -20,14 +21,17 @@ static void tell(void *context, struct tree_watcher *watcher, int event, struct 
     struct telling *telling = context;
     struct apply *apply = telling->apply;
     struct mk_bytes acl = telling->deleted_acl;
+    int64_t owner = telling->deleted_owner;
 
     if (event != JUTE_EVENT_DELETED) {
         struct store_znode znode;
         enum mk_status status =
             store_znode_read(store_committed(apply->store), path, false, &znode);
         acl = status == MK_OK ? znode.acl : MK_BYTES_NULL;
+        owner = status == MK_OK ? znode.stat.owner : 0;
     }
-    apply->tell(apply->context, watcher, telling->zxid, event, path, acl);
+    struct apply_event told = {telling->zxid, event, path, acl, owner};
+    apply->tell(apply->context, watcher, &told);
 }
 
 /* ---- Parts ---- */
@@ -62,8 +66,9 @@ static enum mk_status part_delete(struct apply *apply, const struct jute_txn *tx
     struct store_znode znode;
 
     if (tree_watches_count(apply->watches).watches > 0 &&
-        store_znode_read(view, txn->path, false, &znode) == MK_OK && znode.acl.data != NULL) {
+        store_znode_read(view, txn->path, false, &znode) == MK_OK) {
         telling->deleted_acl = mk_arena_copy(scraps, znode.acl);
+        telling->deleted_owner = znode.stat.owner;
     }
     return store_znode_delete(view, txn->path);
 }

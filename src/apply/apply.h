@@ -10,10 +10,18 @@
 #include "store/store.h"
 #include "tree/tree.h"
 
-/* A watch fires. `acl` is what the watcher must be able to READ (null: open to all): the znode's, its
- * last one if it was deleted, the parent's for children events (protocol reference, section 6.5). */
-typedef void apply_tell(void *context, struct tree_watcher *watcher, mk_zxid zxid, int event,
-                        struct mk_bytes path, struct mk_bytes acl);
+/* What a watch tells. The znode is the one of `path`: as it is, or as it was before it was deleted; the
+ * parent for children events. Whoever is told must be able to READ it (protocol reference, section
+ * 6.5). */
+struct apply_event {
+    mk_zxid zxid;
+    int event; /* enum jute_event */
+    struct mk_bytes path;
+    struct mk_bytes acl; /* the znode's; null: open to all */
+    int64_t owner;       /* ... raw ephemeralOwner */
+};
+typedef void apply_tell(void *context, struct tree_watcher *watcher,
+                        const struct apply_event *event);
 
 struct apply {
     struct store *store;

@@ -38,6 +38,7 @@ static const struct option options_table[] = {
     {"connectionOutputBytesMax", OPTION_BYTES, AT(conn_output_bytes_max), MIB, 16 * GIB},
     {"connectionWatchesMax", OPTION_COUNT, AT(server.conn_watches_max), 1, 100000000},
 
+    {"reconfigEnabled", OPTION_TRUE_FALSE, AT(server.reconfig)},
     {"skipACL", OPTION_YES_NO, AT(server.acl.skip)},
     {"DigestAuthenticationProvider.enabled", OPTION_TRUE_FALSE, AT(server.acl.digest)},
     {"DigestAuthenticationProvider.superDigest", OPTION_TEXT, AT(super_digest)},

@@ -34,7 +34,6 @@ static const struct key {
     {"syncEnabled", ZOOKEEPER_KEY_IGNORED, NULL},
     {"autopurge.snapRetainCount", ZOOKEEPER_KEY_IGNORED, NULL},
     {"autopurge.purgeInterval", ZOOKEEPER_KEY_IGNORED, NULL},
-    {"reconfigEnabled", ZOOKEEPER_KEY_IGNORED, NULL},
     {"localSessionsEnabled", ZOOKEEPER_KEY_IGNORED, NULL},
     {"localSessionsUpgradingEnabled", ZOOKEEPER_KEY_IGNORED, NULL},
     {"sslQuorum", ZOOKEEPER_KEY_IGNORED, NULL},

@@ -334,6 +334,8 @@ enum mk_status prepare_change_request(struct prepare *prepare, const struct chan
                                        request->version, part);
     case JUTE_SET_ACL: return request_set_acl(prepare, changer, request, part);
     case JUTE_CHECK: return request_check(prepare, changer, request, part);
+    case JUTE_RECONFIG: /* one server: there is nothing to reconfigure */
+        return prepare->options.reconfig ? MK_UNIMPLEMENTED : MK_RECONFIG_DISABLED;
     default: return MK_UNIMPLEMENTED;
     }
 }

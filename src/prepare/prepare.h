@@ -16,6 +16,7 @@
 struct prepare_options {
     bool extended_types; /* TTL znodes */
     struct tree_acl_rules acl;
+    bool reconfig; /* reconfigEnabled: it is refused with another error */
     bool recipes;
     uint32_t transaction_bytes_max; /* half of jute.maxbuffer */
     uint32_t calls_max;             /* parked or kept, all sessions */

@@ -216,6 +216,11 @@ void server_reply_error(struct server *server, struct server_conn *conn, int32_t
 enum mk_status server_read_execute(struct server *server, struct server_conn *conn,
                                    const struct jute_request *request, struct mk_bytes identities);
 
+/* Below TREE_CALLS_PATH everybody sees only their own. MK_OK, MK_NO_AUTH, or MK_NO_NODE for what is the
+ * server's own. `owner` is the znode's. */
+enum mk_status server_may_see(const struct server_conn *conn, struct mk_bytes path, int64_t owner,
+                              struct mk_bytes identities);
+
 /* watches.c */
 enum mk_status server_watches_set(struct server *server, struct server_conn *conn,
                                   const struct jute_request *request);
@@ -225,8 +230,8 @@ void server_watches_check(struct server *server, struct server_conn *conn,
                           const struct jute_request *request);
 void server_watch_put(struct server *server, struct server_conn *conn, struct mk_bytes path,
                       enum tree_watch kind);
-void server_watches_tell(void *context, struct tree_watcher *watcher, mk_zxid zxid, int event,
-                         struct mk_bytes path, struct mk_bytes acl);
+void server_watches_tell(void *context, struct tree_watcher *watcher,
+                         const struct apply_event *event);
 
 /* server.c */
 void server_expire_sessions(struct server *server);

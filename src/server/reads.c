@@ -18,8 +18,8 @@ static bool is_calls(struct mk_bytes path)
     return mk_bytes_equal(path, MK_BYTES(TREE_CALLS_PATH));
 }
 
-static enum mk_status may_see(const struct server_conn *conn, struct mk_bytes path,
-                              const struct store_znode *znode, struct mk_bytes identities)
+enum mk_status server_may_see(const struct server_conn *conn, struct mk_bytes path, int64_t owner,
+                              struct mk_bytes identities)
 {
     if (!below_calls(path) || tree_identities_super(identities)) {
         return MK_OK;
@@ -27,7 +27,7 @@ static enum mk_status may_see(const struct server_conn *conn, struct mk_bytes pa
     if (path.data[sizeof(TREE_CALLS_PATH "/") - 1] == '.') {
         return MK_NO_NODE; /* the server's own records */
     }
-    return znode->stat.owner == conn->session_id ? MK_OK : MK_NO_AUTH;
+    return owner == conn->session_id ? MK_OK : MK_NO_AUTH;
 }
 
 /* ---- One znode ---- */
@@ -42,7 +42,7 @@ static enum mk_status read_znode(struct server *server, struct server_conn *conn
     enum mk_status status =
         store_znode_read(store_committed(server->store), path, with_data, znode);
     if (status == MK_OK) {
-        status = may_see(conn, path, znode, identities);
+        status = server_may_see(conn, path, znode->stat.owner, identities);
     }
     if (status == MK_OK && znode->acl.data != NULL) {
         status = tree_acl_check(&server->options.acl, znode->acl, permission, identities);
@@ -370,7 +370,6 @@ enum mk_status server_read_execute(struct server *server, struct server_conn *co
     case JUTE_CHECK_WATCHES:
     case JUTE_REMOVE_WATCHES: server_watches_check(server, conn, request); return MK_OK;
     case JUTE_SASL: answer_sasl(server, conn, request); return MK_OK;
-    case JUTE_RECONFIG: return MK_RECONFIG_DISABLED;
     default: return MK_UNIMPLEMENTED;
     }
 }

@@ -88,6 +88,7 @@ static bool is_write(int32_t op)
     case JUTE_DELETE:
     case JUTE_SET_DATA:
     case JUTE_SET_ACL:
+    case JUTE_RECONFIG:
     case JUTE_MULTI:
     case JUTE_CALL:
     case JUTE_CLOSE_SESSION:

@@ -54,6 +54,7 @@ static void make_recipes(struct server *server)
     struct prepare_options prepare_options = {
         .extended_types = server->options.extended_types,
         .acl = server->options.acl,
+        .reconfig = server->options.reconfig,
         .recipes = server->options.recipes,
         .transaction_bytes_max = server->options.frame_bytes_max / 2,
         .calls_max = server->options.calls_max,

@@ -22,6 +22,7 @@ struct server_options {
     mk_ms session_timeout_max_ms; /* 0: 20 ticks */
     uint32_t frame_bytes_max;     /* jute.maxbuffer */
     bool extended_types;          /* extendedTypesEnabled: TTL znodes */
+    bool reconfig;                /* reconfigEnabled */
     struct tree_acl_rules acl;    /* skipACL, and which schemes there are */
     bool enforce_quota;           /* enforceQuota: hard limits refuse */
     struct mk_bytes super_digest; /* DigestAuthenticationProvider.superDigest; or null */

@@ -18,17 +18,18 @@ void server_watch_put(struct server *server, struct server_conn *conn, struct mk
     tree_watch_add(server->watches, &conn->watcher, path, kind);
 }
 
-void server_watches_tell(void *context, struct tree_watcher *watcher, mk_zxid zxid, int event,
-                         struct mk_bytes path, struct mk_bytes acl)
+void server_watches_tell(void *context, struct tree_watcher *watcher,
+                         const struct apply_event *event)
 {
     struct server *server = context;
     struct server_conn *conn = MK_CONTAINER(watcher, struct server_conn, watcher);
+    struct mk_bytes identities = mk_buf_view(&conn->identities->set.bytes);
 
-    if (tree_acl_check(&server->options.acl, acl, TREE_READ,
-                       mk_buf_view(&conn->identities->set.bytes)) != MK_OK) {
+    if (tree_acl_check(&server->options.acl, event->acl, TREE_READ, identities) != MK_OK ||
+        server_may_see(conn, event->path, event->owner, identities) != MK_OK) {
         return; /* silently; a one-shot watch is spent all the same */
     }
-    jute_notification(&conn->out, zxid, (enum jute_event)event, path);
+    jute_notification(&conn->out, event->zxid, (enum jute_event)event->event, event->path);
     server->stats.packets_sent++;
     conn->sent++;
     server_conn_mark_dirty(server, conn);
@@ -68,9 +69,10 @@ static enum tree_watch kind_of(int list)
 }
 
 /* An event for each path, or 0, in the order of the lists. */
-static enum mk_status find_missed(struct server *server, const struct jute_request *request,
-                                  struct mk_buf *events)
+static enum mk_status find_missed(struct server *server, const struct server_conn *conn,
+                                  const struct jute_request *request, struct mk_buf *events)
 {
+    struct mk_bytes who = mk_buf_view(&conn->identities->set.bytes);
     struct mk_bytes path;
 
     for (int list = 0; list < JUTE_LISTS_MAX; list++) {
@@ -80,6 +82,9 @@ static enum mk_status find_missed(struct server *server, const struct jute_reque
             enum mk_status status = MK_NO_NODE;
             if (list <= LIST_CHILD && path.data != NULL) {
                 status = store_znode_read(store_committed(server->store), path, false, &znode);
+            }
+            if (status == MK_OK && server_may_see(conn, path, znode.stat.owner, who) != MK_OK) {
+                status = MK_NO_NODE; /* as a read would have it, or as good as */
             }
             if (status == MK_WOULD_BLOCK || status >= MK_IO) {
                 return status;
@@ -110,7 +115,7 @@ enum mk_status server_watches_set(struct server *server, struct server_conn *con
     struct mk_buf events = {0};
     struct mk_bytes path;
     size_t at = 0;
-    enum mk_status status = find_missed(server, request, &events);
+    enum mk_status status = find_missed(server, conn, request, &events);
 
     for (int list = 0; status == MK_OK && list < JUTE_LISTS_MAX; list++) {
         struct jute_strings_cursor cursor = jute_strings_begin(request->lists[list]);

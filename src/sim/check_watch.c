@@ -129,8 +129,11 @@ static bool child_table(struct sim_check_conn *conn, struct mk_bytes path)
 static void tell(struct sim_check *check, struct sim_check_conn *conn, enum jute_event event,
                  const struct sim_znode *znode)
 {
+    const struct sim_who who = {.session = conn->session, .identities = &conn->identities};
+
     /* Who may not read it is not told; the watch is spent all the same (section 6.5). */
-    if (sim_acl_permits(znode->acl, SIM_READ, &conn->identities)) {
+    if (sim_acl_permits(znode->acl, SIM_READ, &conn->identities) &&
+        sim_model_may_see(&check->model, &who, znode) == 0) {
         sim_events_push(&conn->events, check->model.zxid, event, znode->path);
     }
 }
@@ -166,9 +169,14 @@ void sim_watches_fire(struct sim_check *check)
 
 /* ---- setWatches (section 6.6) ---- */
 
-static int missed(const struct sim_model *model, int list, struct mk_bytes path, mk_zxid since)
+static int missed(const struct sim_model *model, const struct sim_who *who, int list,
+                  struct mk_bytes path, mk_zxid since)
 {
     const struct sim_znode *znode = sim_model_find(model, path);
+
+    if (znode != NULL && sim_model_may_see(model, who, znode) != 0) {
+        znode = NULL;
+    }
 
     switch (list) {
     case 0:
@@ -205,7 +213,8 @@ static void set_or_expect(struct sim_check *check, struct sim_check_conn *conn, 
 {
     static const int kinds[JUTE_LISTS_MAX] = {SIM_WATCH_DATA, SIM_WATCH_DATA, SIM_WATCH_CHILD,
                                               SIM_WATCH_PERSISTENT, SIM_WATCH_RECURSIVE};
-    int event = missed(&check->model, list, path, since);
+    const struct sim_who who = {.session = conn->session, .identities = &conn->identities};
+    int event = missed(&check->model, &who, list, path, since);
 
     if (event != 0) {
         expect_found(check, conn, event, path);

@@ -150,6 +150,10 @@ int32_t sim_model_write(struct sim_model *model, const struct sim_who *who,
 int32_t sim_model_read(const struct sim_model *model, const struct sim_who *who,
                        const struct jute_request *request, struct mk_buf *body);
 
+/* Below the calls everybody sees only their own: 0, or the code of the error. */
+int32_t sim_model_may_see(const struct sim_model *model, const struct sim_who *who,
+                          const struct sim_znode *znode);
+
 #define SIM_CALLS_PATH "/zookeeper/calls"
 #define SIM_RECIPES_PATH "/zookeeper/recipes"
 bool sim_path_reserved(struct mk_bytes path); /* the server's own: below calls or recipes */

@@ -5,9 +5,8 @@
 
 enum { MARSHALLING = -5, BAD_ARGUMENTS = -8, NO_NODE = -101, NO_AUTH = -102 };
 
-/* Below the calls everybody sees only their own. */
-static int32_t may_see(const struct sim_model *model, const struct sim_who *who,
-                       const struct sim_znode *znode)
+int32_t sim_model_may_see(const struct sim_model *model, const struct sim_who *who,
+                          const struct sim_znode *znode)
 {
     if (!sim_path_below(znode->path, MK_BYTES(SIM_CALLS_PATH))) {
         return 0;
@@ -33,7 +32,7 @@ static int32_t find_for(const struct sim_model *model, const struct sim_who *who
     if (*out == NULL) {
         return NO_NODE;
     }
-    int32_t error = may_see(model, who, *out);
+    int32_t error = sim_model_may_see(model, who, *out);
     if (error == 0 && !sim_acl_permits((*out)->acl, permission, who->identities)) {
         error = NO_AUTH;
     }

@@ -9,8 +9,8 @@ its value where it comes first and must be the same everywhere else:
 
 Where Moonkeeper follows a release after 3.8.0, the frame is that release's, and the line says
 which: notifications carry the zxid of the transaction (3.9.0), and a create2 inside a multi
-answers with a Stat (3.8.2). A reconfig that is refused uses up no zxid. whoAmI lists identities
-in no particular order; here it is that of their arrival.
+answers with a Stat (3.8.2). whoAmI lists identities in no particular order; here it is that of
+their arrival.
 """
 
 import re
@@ -314,11 +314,11 @@ SECOND_RUN_ON = """
     S< 00000010 fffffff8 <z10> 00000000
     C> 00000032 00000014 00000010 ffffffff ffffffff                      # reconfig, switched off
        00000016 7365727665722e313d3132372e302e302e313a313a32 ffffffffffffffff
-    S< 00000010 00000014 <z10> ffffff85                                  # uses up no zxid
+    S< 00000010 00000014 <z11> ffffff85
     C> 00000043 00000015 00000016                                        # multiRead with a write
        00000001 00 ffffffff 00000002 2f6d 00000000 ACL_OPEN 00000000
        ffffffff 01 ffffffff
-    S< 00000019 00000015 <z10> fffffffb ffffffff 01 ffffffff
+    S< 00000019 00000015 <z11> fffffffb ffffffff 01 ffffffff
 """
 
 

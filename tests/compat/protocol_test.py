@@ -450,6 +450,8 @@ def _():
     client = connect()
     record = raw.string(None) + raw.string(None) + raw.string("server.1=a:1:2") + raw.i64(-1)
     expect(client, "reconfig", raw.RECONFIG, record, raw.RECONFIG_DISABLED)
+    with harness.server("reconfigEnabled=true") as server:
+        expect(Client(server.port), "reconfig", raw.RECONFIG, record, raw.UNIMPLEMENTED)
     reply = client.ask(raw.SASL, raw.buffer(b""))
     equal((reply.error, reply.zxid, reply.body), (0, 0, raw.buffer(None)))
 
