@@ -97,14 +97,16 @@ struct jute_request {
     int32_t op;             /* enum jute_op */
     struct mk_bytes path;   /* all with a path; the prefix of GET_EPHEMERALS */
     struct mk_bytes data;   /* create*, SET_DATA; AUTH: credentials; SASL: token; CALL: arguments;
-                             * RECONFIG: new members, the other two strings are only checked */
+                             * RECONFIG: new members */
     struct mk_bytes acl;    /* create*, SET_ACL: the vector<ACL> as sent, shape checked; or null */
     int32_t flags;          /* create*: the mode; ADD_WATCH: mode; CHECK/REMOVE_WATCHES: type */
     int32_t version;        /* DELETE, SET_DATA, SET_ACL, CHECK */
     int64_t ttl_ms;         /* CREATE_TTL */
     bool watch;             /* EXISTS, GET_DATA, GET_CHILDREN* */
     struct mk_bytes scheme; /* AUTH */
-    int64_t relative_zxid;  /* SET_WATCHES*; RECONFIG: curConfigId */
+    struct mk_bytes joining; /* RECONFIG, as is `leaving` */
+    struct mk_bytes leaving;
+    int64_t relative_zxid; /* SET_WATCHES*; RECONFIG: curConfigId */
     /* SET_WATCHES*: data, exist, child, persistent, recursive */
     struct jute_strings lists[JUTE_LISTS_MAX];
     struct mk_bytes operations; /* MULTI, MULTI_READ: walk with jute_multi_next() */

@@ -45,8 +45,8 @@ static void create_read(struct mk_reader *reader, struct jute_request *out)
 
 static void reconfig_read(struct mk_reader *reader, struct jute_request *out)
 {
-    (void)mk_read_field(reader); /* joining servers */
-    (void)mk_read_field(reader); /* leaving servers */
+    out->joining = mk_read_field(reader);
+    out->leaving = mk_read_field(reader);
     out->data = mk_read_field(reader);
     out->relative_zxid = mk_read_i64(reader);
 }

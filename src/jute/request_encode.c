@@ -34,8 +34,8 @@ static void create_put(struct mk_buf *out, const struct jute_request *request)
 
 static void reconfig_put(struct mk_buf *out, const struct jute_request *request)
 {
-    mk_buf_put_field(out, MK_BYTES_NULL); /* joining servers */
-    mk_buf_put_field(out, MK_BYTES_NULL); /* leaving servers */
+    mk_buf_put_field(out, request->joining);
+    mk_buf_put_field(out, request->leaving);
     mk_buf_put_field(out, request->data);
     mk_buf_put_i64(out, request->relative_zxid);
 }
