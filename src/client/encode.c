@@ -193,11 +193,12 @@ static bool multi_may_hold(enum moonkeeper_op multi, enum moonkeeper_op op)
 static bool request_good(const struct moonkeeper_request *request)
 {
     bool mode_good = request->op != MOONKEEPER_CREATE || create_op(request->mode) != 0;
-    bool acls_good = request->acls_count == 0 || request->acls != NULL;
+    bool lists_good = (request->acls_count == 0 || request->acls != NULL) &&
+                      (request->requests_count == 0 || request->requests != NULL);
     bool path_needed = op_has_path(request->op) ||
                        (request->op == MOONKEEPER_GET_EPHEMERALS && request->path != NULL);
 
-    return mode_good && acls_good && (!path_needed || path_good(request->path)) &&
+    return mode_good && lists_good && (!path_needed || path_good(request->path)) &&
            (request->data != NULL || request->data_bytes == 0) &&
            request->acls_count < INT32_MAX / 12;
 }
@@ -210,7 +211,7 @@ static bool multi_good(const struct moonkeeper_request *multi)
             return false;
         }
     }
-    return multi->requests_count == 0 || multi->requests != NULL;
+    return true;
 }
 
 static void multi_encode(const struct moonkeeper_request *multi, struct mk_bytes chroot,

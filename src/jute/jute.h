@@ -93,17 +93,17 @@ void jute_connect_reply(struct mk_buf *out, int32_t timeout_ms, int64_t session_
 
 /* One request, or one operation of a multi. Which fields an operation fills, the comment says. */
 struct jute_request {
-    int32_t xid;            /* not in a multi's operations */
-    int32_t op;             /* enum jute_op */
-    struct mk_bytes path;   /* all with a path; the prefix of GET_EPHEMERALS */
-    struct mk_bytes data;   /* create*, SET_DATA; AUTH: credentials; SASL: token; CALL: arguments;
+    int32_t xid;             /* not in a multi's operations */
+    int32_t op;              /* enum jute_op */
+    struct mk_bytes path;    /* all with a path; the prefix of GET_EPHEMERALS */
+    struct mk_bytes data;    /* create*, SET_DATA; AUTH: credentials; SASL: token; CALL: arguments;
                              * RECONFIG: new members */
-    struct mk_bytes acl;    /* create*, SET_ACL: the vector<ACL> as sent, shape checked; or null */
-    int32_t flags;          /* create*: the mode; ADD_WATCH: mode; CHECK/REMOVE_WATCHES: type */
-    int32_t version;        /* DELETE, SET_DATA, SET_ACL, CHECK */
-    int64_t ttl_ms;         /* CREATE_TTL */
-    bool watch;             /* EXISTS, GET_DATA, GET_CHILDREN* */
-    struct mk_bytes scheme; /* AUTH */
+    struct mk_bytes acl;     /* create*, SET_ACL: the vector<ACL> as sent, shape checked; or null */
+    int32_t flags;           /* create*: the mode; ADD_WATCH: mode; CHECK/REMOVE_WATCHES: type */
+    int32_t version;         /* DELETE, SET_DATA, SET_ACL, CHECK */
+    int64_t ttl_ms;          /* CREATE_TTL */
+    bool watch;              /* EXISTS, GET_DATA, GET_CHILDREN* */
+    struct mk_bytes scheme;  /* AUTH */
     struct mk_bytes joining; /* RECONFIG, as is `leaving` */
     struct mk_bytes leaving;
     int64_t relative_zxid; /* SET_WATCHES*; RECONFIG: curConfigId */

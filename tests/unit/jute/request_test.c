@@ -262,12 +262,14 @@ static void an_auth_has_scheme_and_credentials(void **state)
     assert_text(request.data, "bob:secret");
 }
 
-static void a_reconfig_has_new_members_and_the_expected_config(void **state)
+static void a_reconfig_has_its_three_lists_and_the_expected_config(void **state)
 {
     struct jute_request request = decoded(
         state,
         "00000022 00000014 00000010 00000001 61 00000001 62 00000004 733d613a 0000000100000002");
 
+    assert_text(request.joining, "a");
+    assert_text(request.leaving, "b");
     assert_text(request.data, "s=a:");
     assert_int_equal(request.relative_zxid, 0x100000002);
 }
@@ -508,7 +510,7 @@ int main(void)
         cmocka_unit_test(a_set_data_has_data_and_version),
         cmocka_unit_test(a_set_acl_has_acl_and_version),
         cmocka_unit_test(an_auth_has_scheme_and_credentials),
-        cmocka_unit_test(a_reconfig_has_new_members_and_the_expected_config),
+        cmocka_unit_test(a_reconfig_has_its_three_lists_and_the_expected_config),
         cmocka_unit_test(an_add_watch_has_its_mode_whatever_it_is),
         cmocka_unit_test(set_watches_has_three_lists_and_set_watches2_five),
         cmocka_unit_test(a_list_of_more_watches_than_the_frame_can_hold_is_malformed),
