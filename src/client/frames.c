@@ -237,6 +237,9 @@ static const char *take_answer(struct moonkeeper *handle, const struct jute_repl
     }
     mk_list_remove(&pending->link);
     if (!client_answer(handle, pending, reply)) {
+        /* It ends with the connection; a call, too: the same answer would come again. */
+        pending->refusal = MOONKEEPER_MARSHALLING_ERROR;
+        mk_list_append(conn->sent.next, &pending->link); /* before the first */
         return "the server sent an answer that makes no sense";
     }
     refusals_deliver(handle);

@@ -155,7 +155,7 @@ bool client_sets_watch(const struct client_pending *pending);
 
 /* ---- outcome.c: results, watches, states to those who wait for them ---- */
 
-/* A reply's; false: it makes no sense. The pending is gone in either case. */
+/* A reply's; the pending is gone. False: it makes no sense, and the pending is left alone. */
 bool client_answer(struct moonkeeper *handle, struct client_pending *pending,
                    const struct jute_reply *reply);
 /* Without a reply. The pending is gone. */

@@ -166,15 +166,15 @@ bool client_answer(struct moonkeeper *handle, struct client_pending *pending,
         client_result_decode(&pending->asked, reply, handle->chroot, &handle->scraps, &result);
 
     if (!sense) {
-        result.error = MOONKEEPER_MARSHALLING_ERROR;
-    } else {
-        watch_set(handle, pending, result.error);
-        if (pending->asked.op == MOONKEEPER_REMOVE_WATCHES && result.error == 0) {
-            (void)watches_remove(handle, pending);
-        }
+        scraps_reset(handle, reply->body.len);
+        return false;
+    }
+    watch_set(handle, pending, result.error);
+    if (pending->asked.op == MOONKEEPER_REMOVE_WATCHES && result.error == 0) {
+        (void)watches_remove(handle, pending);
     }
     deliver(handle, pending, &result, reply->body.len);
-    return sense;
+    return true;
 }
 
 void client_refuse(struct moonkeeper *handle, struct client_pending *pending, int error)
@@ -199,12 +199,13 @@ static void list_move(struct mk_link *from, struct mk_link *to)
     }
 }
 
+/* With `error`, or what has been decided already. */
 static void list_refuse(struct moonkeeper *handle, struct mk_link *list, int error)
 {
     while (!mk_list_empty(list)) {
         struct client_pending *pending = MK_CONTAINER(list->next, struct client_pending, link);
         mk_list_remove(&pending->link);
-        client_refuse(handle, pending, error);
+        client_refuse(handle, pending, pending->refusal != 0 ? pending->refusal : error);
     }
 }
 
