@@ -1,12 +1,9 @@
 /* `moonkeeper call`: one call of a recipe's operation, waited for.
  *
- *   asked (opcode 700, call id 1) -- reply -----------------> printed [-- held --] session closed
- *     connection lost: attached again, the same call id asked again: its place in the queue is kept
+ *   asked -- answer --------------------------------------> printed [-- held --] session closed
+ *     connection lost: the library asks again, and the call's place in the queue is kept
  *     Ctrl-C: the call's znode is deleted, which cancels it; one attempt, of CANCEL_MS
- *     session expired: what became of the call is unknown, exit code CLI_LOST
- *
- * The call id makes the second asking safe: the server runs no call twice, and answers with the first
- * result if there was one. */
+ *     session expired: what became of the call is unknown, exit code CLI_LOST */
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -17,17 +14,15 @@
 #include <string.h>
 
 #define CALLS_PATH "/zookeeper/calls"
-#define CALL_ID 1 /* the session makes one call */
 #define CANCEL_MS 2000
 
 struct call {
     struct cli *cli;
-    struct client client;
+    struct session session;
     const char *operation;
     json_t *arguments;
     char *arguments_text;
     mk_ms hold_ms;
-    int32_t xid; /* of the request that is waited for */
 };
 
 /* ---- The command line ---- */
@@ -91,148 +86,113 @@ static int line_read(struct call *call, int argc, char **argv)
 
 /* ---- Asking ---- */
 
-static void ask(struct call *call)
+static int ask(struct call *call)
 {
-    struct jute_request request = {
-        .op = JUTE_CALL,
-        .operation = mk_bytes_text(call->operation),
-        .call_id = CALL_ID,
-        .done_through = CALL_ID - 1,
-        .chroot = MK_BYTES_NULL,
-        .format = JUTE_CALL_JSON,
-        .data = mk_bytes_text(call->arguments_text),
+    struct moonkeeper_request request = {
+        .op = MOONKEEPER_CALL,
+        .operation = call->operation,
+        .data = call->arguments_text,
+        .data_bytes = strlen(call->arguments_text),
     };
 
-    call->xid = client_send(&call->client, &request);
+    return session_begin(&call->session, &request);
 }
 
-/* The connection broke: attach to the session again, and ask for the same call. */
-static enum client_end ask_again(struct call *call)
+static enum session_end wait_answer(struct call *call)
 {
-    fprintf(stderr, "moonkeeper: %s: %s; connecting again\n", call->operation,
-            call->client.error.text);
-    enum client_end end = client_recover(&call->client);
-    if (end == CLIENT_REPLY) {
-        ask(call);
+    char trouble[300];
+    enum session_end end;
+
+    while ((end = session_wait(&call->session, INT64_MAX, false)) == SESSION_BROKEN) {
+        moonkeeper_trouble(call->session.handle, trouble, sizeof(trouble));
+        fprintf(stderr, "moonkeeper: %s: %s; connecting again\n", call->operation, trouble);
     }
-    return end;
-}
-
-static enum client_end wait_answer(struct call *call, struct jute_reply *reply)
-{
-    enum client_end end;
-
-    do {
-        *reply = (struct jute_reply){.xid = 0};
-        end = client_wait(&call->client, INT64_MAX, false, reply);
-        if (end == CLIENT_LOST) {
-            end = ask_again(call);
-        }
-    } while (end == CLIENT_REPLY && reply->xid != call->xid);
     return end;
 }
 
 /* ---- The answer ---- */
 
-static int print_failure(struct call *call, struct mk_bytes error, struct mk_bytes message)
+static const char *text_or(const struct mk_buf *text, const char *otherwise)
 {
-    char name[128];
-    struct mk_error text;
-
-    (void)snprintf(name, sizeof(name), "%.*s", (int)error.len, (const char *)error.data);
-    mk_error_set(&text, "%.*s", (int)message.len,
-                 message.data != NULL ? (const char *)message.data : "");
-    return cli_fail(call->cli, CLI_FAILED, call->operation, name,
-                    text.text[0] != '\0' ? text.text : "the call failed");
+    return text->len > 1 ? (const char *)text->data : otherwise;
 }
 
-static int print_answer(struct call *call, const struct jute_reply *reply)
+static int print_answer(struct call *call)
 {
-    struct mk_reader reader = mk_reader_of(reply->body);
+    const struct session_news *news = &call->session.news;
 
-    if (reply->error != 0) {
-        bool unknown = jute_error_status(reply->error) == MK_UNIMPLEMENTED;
-        return cli_fail(call->cli, CLI_FAILED, call->operation, jute_error_name(reply->error),
-                        unknown ? "this server knows no calls" : "the server refused the request");
-    }
-    struct mk_bytes error = mk_read_field(&reader);
-    struct mk_bytes message = mk_read_field(&reader);
-    struct mk_bytes result = mk_read_field(&reader);
-    if (reader.failed) {
+    switch (news->error) {
+    case MOONKEEPER_OK:
+        printf("%.*s\n", (int)news->data.len,
+               news->data.len > 0 ? (const char *)news->data.data : "");
+        return CLI_OK;
+    case MOONKEEPER_CALL_FAILED:
+        return cli_fail(call->cli, CLI_FAILED, call->operation,
+                        text_or(&news->call_error, "Failed"),
+                        text_or(&news->call_message, "the call failed"));
+    case MOONKEEPER_MARSHALLING_ERROR:
         return cli_fail(call->cli, CLI_LOST, call->operation, NULL,
                         "the server's answer makes no sense");
+    case MOONKEEPER_SESSION_EXPIRED:
+        return cli_fail(call->cli, CLI_LOST, call->operation, "SessionExpired",
+                        "the session was lost: what became of the call is not known");
+    default:
+        return cli_fail(call->cli, CLI_FAILED, call->operation, moonkeeper_error_name(news->error),
+                        news->error == MOONKEEPER_UNIMPLEMENTED ? "this server knows no calls"
+                                                                : "the server refused the request");
     }
-    if (error.data != NULL) {
-        return print_failure(call, error, message);
-    }
-    printf("%.*s\n", (int)result.len, result.len > 0 ? (const char *)result.data : "");
-    return CLI_OK;
 }
 
 /* ---- Ctrl-C ---- */
 
-/* The session's own call node in a listing of CALLS_PATH; null: there is none. */
-static struct mk_bytes own_call(const struct call *call, const struct jute_reply *listing)
+/* The session's own call node in a listing of CALLS_PATH; NULL: there is none. */
+static const char *own_call(const struct call *call, const struct moonkeeper_result *listing)
 {
-    struct mk_reader reader = mk_reader_of(listing->body);
-    int32_t count = mk_read_i32(&reader);
     size_t len = strlen(call->operation);
 
-    while (count-- > 0 && !reader.failed) {
-        struct mk_bytes name = mk_read_field(&reader);
-        if (name.len > len && memcmp(name.data, call->operation, len) == 0 &&
-            name.data[len] == '-') {
+    for (size_t i = 0; i < listing->names_count; i++) {
+        const char *name = listing->names[i];
+        if (strncmp(name, call->operation, len) == 0 && name[len] == '-') {
             return name;
         }
     }
-    return MK_BYTES_NULL;
-}
-
-/* Ask, and wait until `until_ms` for the answer or for the call's own. */
-static bool cancel_ask(struct call *call, struct jute_request *request, mk_ms until_ms,
-                       struct jute_reply *reply)
-{
-    int32_t xid = client_send(&call->client, request);
-    enum client_end end;
-
-    do {
-        end = client_wait(&call->client, until_ms, false, reply);
-    } while (end == CLIENT_REPLY && reply->xid != xid && reply->xid != call->xid);
-    return end == CLIENT_REPLY && reply->xid == xid && reply->error == 0;
+    return NULL;
 }
 
 /* Version 0 is a call that waits: one that has been answered meanwhile is left alone. False: the
  * server could not be told; the session, and the call with it, ends by itself. */
 static bool cancel(struct call *call)
 {
-    struct jute_request list = {.op = JUTE_GET_CHILDREN, .path = MK_BYTES(CALLS_PATH)};
-    struct jute_request delete = {.op = JUTE_DELETE, .version = 0};
-    mk_ms until_ms = client_now() + CANCEL_MS;
-    struct jute_reply reply;
+    struct moonkeeper_request list = {
+        .op = MOONKEEPER_CHILDREN, .path = CALLS_PATH, .wait_ms = CANCEL_MS};
+    struct moonkeeper_request removal = {
+        .op = MOONKEEPER_DELETE, .version = 0, .wait_ms = CANCEL_MS};
+    struct moonkeeper_result listing;
     struct mk_buf path = {0};
 
-    if (call->client.socket < 0) {
+    if (moonkeeper_state(call->session.handle) != MOONKEEPER_CONNECTED) {
         return false;
     }
-    bool listed = cancel_ask(call, &list, until_ms, &reply);
-    struct mk_bytes name = listed ? own_call(call, &reply) : MK_BYTES_NULL;
-    if (name.data != NULL) {
-        mk_buf_append_bytes(&path, MK_BYTES(CALLS_PATH "/"));
-        mk_buf_append_bytes(&path, name);
-        delete.path = mk_buf_view(&path);
-        (void)cancel_ask(call, &delete, until_ms, &reply);
+    int error = moonkeeper_ask(call->session.handle, &list, &listing);
+    const char *name = own_call(call, &listing);
+    if (name != NULL) {
+        mk_buf_printf(&path, "%s/%s", CALLS_PATH, name);
+        mk_buf_put_u8(&path, '\0');
+        removal.path = (const char *)path.data;
+        error = moonkeeper_ask(call->session.handle, &removal, NULL);
         mk_buf_free(&path);
     }
-    return call->client.socket >= 0;
+    moonkeeper_result_free(&listing);
+    return error != MOONKEEPER_CONNECTION_LOSS && error != MOONKEEPER_OPERATION_TIMEOUT;
 }
 
 static int cancelled(struct call *call)
 {
-    int number = call->client.signal;
+    int number = call->session.signal;
 
     if (!cancel(call)) {
-        fprintf(stderr, "moonkeeper: %s: not connected: it ends with its session, within %lld ms\n",
-                call->operation, (long long)call->client.timeout_ms);
+        fprintf(stderr, "moonkeeper: %s: not connected: it ends with its session, within %d ms\n",
+                call->operation, moonkeeper_timeout_ms(call->session.handle));
     }
     return CLI_SIGNALLED + number;
 }
@@ -241,20 +201,23 @@ static int cancelled(struct call *call)
 
 static int run(struct call *call)
 {
-    struct jute_reply reply;
+    int error = ask(call);
 
-    ask(call);
-    enum client_end end = wait_answer(call, &reply);
-    if (end == CLIENT_SIGNALLED) {
+    if (error != MOONKEEPER_OK) {
+        return cli_fail(call->cli, CLI_FAILED, call->operation, moonkeeper_error_name(error),
+                        moonkeeper_error_text(error));
+    }
+    enum session_end end = wait_answer(call);
+    if (end == SESSION_SIGNALLED) {
         return cancelled(call);
     }
-    if (end != CLIENT_REPLY) {
+    if (end != SESSION_ANSWERED) {
         return cli_fail(call->cli, CLI_LOST, call->operation, "SessionExpired",
                         "the session was lost: what became of the call is not known");
     }
-    int code = print_answer(call, &reply);
+    int code = print_answer(call);
     if (code == CLI_OK && call->hold_ms != HOLD_NONE) {
-        code = session_hold(call->cli, &call->client, call->operation, call->hold_ms);
+        code = session_hold(call->cli, &call->session, call->operation, call->hold_ms);
     }
     return code;
 }
@@ -265,12 +228,12 @@ int cli_call(struct cli *cli, int argc, char **argv)
     int code = line_read(&call, argc, argv);
 
     if (code == CLI_OK) {
-        code = session_open(cli, &call.client, argv[0]);
+        code = session_open(cli, &call.session, argv[0]);
         if (code == CLI_OK) {
-            client_signals_catch(&call.client);
+            session_signals_catch(&call.session);
             code = run(&call);
         }
-        client_deinit(&call.client);
+        session_close(&call.session);
     }
     free(call.arguments_text);
     json_decref(call.arguments);

@@ -53,6 +53,8 @@ int cli_usage(const char *command, const char *format, ...) MK_PRINTF(2, 3);
  * name as the protocol has it ("NoNode"), or NULL. */
 int cli_fail(const struct cli *cli, int code, const char *command, const char *error,
              const char *message);
+mk_ms cli_clock_ms(void); /* monotonic */
+
 /* "250ms", "10s", "5m", "1h". False: it is not one, or longer than 24 days. */
 bool cli_duration_parse(const char *text, mk_ms *out);
 

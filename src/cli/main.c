@@ -1,7 +1,7 @@
 /* moonkeeper: the options that come before the command, and which function a command is. */
 #include "cli/cli.h"
-#include "cli/client.h"
 #include "cli/help.h"
+#include "client/client.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -89,7 +89,7 @@ static int options_read(struct cli *cli, int argc, char **argv, int *code)
         {"json", no_argument, NULL, 'j'},          {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0},
     };
-    struct mk_error error;
+    char why[256];
     int option;
 
     opterr = 0;
@@ -109,8 +109,8 @@ static int options_read(struct cli *cli, int argc, char **argv, int *code)
     if (*code != CLI_OK) {
         return -1;
     }
-    if (!servers_valid(cli->servers, &error)) {
-        *code = cli_usage("", "%s", error.text);
+    if (!moonkeeper_servers_check(cli->servers, why, sizeof(why))) {
+        *code = cli_usage("", "%s", why);
         return -1;
     }
     if (optind == argc) {

@@ -15,7 +15,7 @@ static json_t *session_text(int64_t session)
     return session == 0 ? json_null() : json_string(text);
 }
 
-json_t *output_stat(const struct jute_stat *stat)
+json_t *output_stat(const struct moonkeeper_stat *stat)
 {
     json_t *object = json_object();
 
@@ -107,7 +107,7 @@ static void number_line(const char *name, int64_t value)
     printf("%-16s %" PRId64 "\n", name, value);
 }
 
-void output_stat_lines(const struct jute_stat *stat)
+void output_stat_lines(const struct moonkeeper_stat *stat)
 {
     hex_line("czxid", stat->czxid);
     hex_line("mzxid", stat->mzxid);

@@ -3,16 +3,16 @@
 #define CLI_OUTPUT_H
 
 #include "base/base.h"
-#include "jute/jute.h"
+#include "client/client.h"
 
 #include <jansson.h>
 
-json_t *output_stat(const struct jute_stat *stat); /* a new reference, as all of these */
-json_t *output_text(struct mk_bytes text);         /* null is JSON's null; malformed: U+FFFD */
+json_t *output_stat(const struct moonkeeper_stat *stat); /* a new reference, as all of these */
+json_t *output_text(struct mk_bytes text); /* null is JSON's null; malformed: U+FFFD */
 /* {"data": text} or, if it is not UTF-8, {"data_base64": text}; added to `object`. */
 void output_put_data(json_t *object, struct mk_bytes data);
 void output_print(json_t *value); /* one line; takes the reference */
 
-void output_stat_lines(const struct jute_stat *stat);
+void output_stat_lines(const struct moonkeeper_stat *stat);
 
 #endif

@@ -10,8 +10,8 @@
  * What would make the server refuse its configuration, it says itself; restart asks it before it stops
  * the one that works. */
 #include "cli/cli.h"
-#include "cli/client.h"
 #include "cli/service.h"
+#include "client/client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -84,30 +83,17 @@ static int program_find(struct order *order, const char *command)
 /* Its answer to srvr, with a NUL behind it; false: nobody answered. A server that must not say is one. */
 static bool server_ask(const struct service *service, char answer[ENOUGH_BYTES])
 {
-    struct server_name name;
-    struct mk_error error;
-    size_t len = 0;
-    mk_ms until_ms = client_now() + ANSWER_MS_MAX;
+    bool ipv6 = strchr(service->address, ':') != NULL;
+    struct moonkeeper_result result;
+    char server[300];
 
-    (void)snprintf(name.host, sizeof(name.host), "%s", service->address);
-    (void)snprintf(name.port, sizeof(name.port), "%s", service->port);
-    int fd = socket_connect(&name, until_ms, &error);
-    bool waits = fd >= 0 && send(fd, "srvr", 4, MSG_NOSIGNAL) == 4;
-    while (waits && len < ENOUGH_BYTES - 1) {
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        mk_ms left_ms = until_ms - client_now();
-        ssize_t count = 0;
-        if (left_ms > 0 && poll(&wait, 1, (int)left_ms) > 0) {
-            count = recv(fd, answer + len, ENOUGH_BYTES - 1 - len, 0);
-        }
-        len += count > 0 ? (size_t)count : 0;
-        waits = count > 0;
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    answer[len] = '\0';
-    return len > 0;
+    (void)snprintf(server, sizeof(server), ipv6 ? "[%s]:%s" : "%s:%s", service->address,
+                   service->port);
+    (void)moonkeeper_word(server, "srvr", ANSWER_MS_MAX, &result);
+    (void)snprintf(answer, ENOUGH_BYTES, "%s",
+                   result.data != NULL ? (const char *)result.data : "");
+    moonkeeper_result_free(&result);
+    return answer[0] != '\0';
 }
 
 /* ---- start ---- */
@@ -145,7 +131,7 @@ static void ending_print(int status)
  * there, and answer in its stead, while ours finds it occupied. */
 static int answer_await(const struct order *order, pid_t pid, off_t log_begin)
 {
-    mk_ms until_ms = client_now() + order->wait_ms;
+    mk_ms until_ms = cli_clock_ms() + order->wait_ms;
     char answer[ENOUGH_BYTES];
     struct mk_error error;
     int status = 0;
@@ -163,7 +149,7 @@ static int answer_await(const struct order *order, pid_t pid, off_t log_begin)
             puts("STARTED");
             return CLI_OK;
         }
-        if (client_now() >= until_ms) {
+        if (cli_clock_ms() >= until_ms) {
             puts("NOT ANSWERING YET");
             fprintf(stderr,
                     "moonkeeper: start: process %d does not answer on port %s after %lld s, and "

@@ -3,7 +3,6 @@
  * Whether a server runs is told by the lock that it holds on its data directory, and never by a pid
  * alone: a pid that was written down outlives its process, and then belongs to somebody else's. */
 #include "cli/service.h"
-#include "cli/client.h"
 
 #include <errno.h>
 #include <fcntl.h>

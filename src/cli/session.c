@@ -1,73 +1,256 @@
-/* Opening a session, asking one question, holding on. */
+/* Opening a session, asking one question, waiting, holding on. The library's thread reports into `news`,
+ * under its lock; the command's thread sleeps in poll(), where signals and standard input wake it, too. */
 #include "cli/session.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
 
-int session_open(struct cli *cli, struct client *client, const char *command)
+mk_ms cli_clock_ms(void)
 {
-    client_init(client, cli->servers, cli->timeout_ms);
-    if (client_attach(client) != CLIENT_REPLY) {
-        return cli_fail(cli, CLI_UNREACHABLE, command, NULL, client->error.text);
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (mk_ms)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- News, on the library's thread ---- */
+
+static void news_unlock(struct session_news *news)
+{
+    uint64_t one = 1;
+    ssize_t written = write(news->fd, &one, sizeof(one));
+
+    MK_ASSERT(written == (ssize_t)sizeof(one)); /* it never blocks at so small a number */
+    (void)pthread_mutex_unlock(&news->lock);
+}
+
+static void state_came(void *context, struct moonkeeper *handle, enum moonkeeper_state state)
+{
+    struct session_news *news = context;
+
+    (void)handle;
+    (void)pthread_mutex_lock(&news->lock);
+    news->state = state;
+    news_unlock(news);
+}
+
+static void text_copy(struct mk_buf *out, const char *text)
+{
+    if (text != NULL) {
+        mk_buf_append_bytes(out, mk_bytes_text(text));
+        mk_buf_put_u8(out, '\0');
+    }
+}
+
+static void answer_came(void *context, const struct moonkeeper_result *result)
+{
+    struct session_news *news = context;
+
+    (void)pthread_mutex_lock(&news->lock);
+    news->answered = true;
+    news->error = result->error;
+    text_copy(&news->call_error, result->call_error);
+    text_copy(&news->call_message, result->call_message);
+    if (result->data != NULL) {
+        mk_buf_append(&news->data, result->data, result->data_bytes);
+    }
+    news_unlock(news);
+}
+
+/* ---- Opening and closing ---- */
+
+int session_open(struct cli *cli, struct session *session, const char *command)
+{
+    struct moonkeeper_options options = {
+        .servers = cli->servers,
+        .timeout_ms = (int)cli->timeout_ms,
+        .in_order = true,
+        .listener = state_came,
+        .listener_context = &session->news,
+    };
+    char trouble[300];
+
+    /* It will be connected when anybody looks; only a break after that is news. */
+    *session = (struct session){.signals = -1, .news.state = MOONKEEPER_CONNECTED};
+    (void)pthread_mutex_init(&session->news.lock, NULL);
+    session->news.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int error = session->news.fd < 0 ? MOONKEEPER_INVALID_STATE
+                                     : moonkeeper_open(&options, &session->handle);
+    if (error != MOONKEEPER_OK) {
+        return cli_fail(cli, CLI_UNREACHABLE, command, NULL, moonkeeper_error_text(error));
+    }
+    if (moonkeeper_connect_wait(session->handle, options.timeout_ms, 1) != MOONKEEPER_OK) {
+        moonkeeper_trouble(session->handle, trouble, sizeof(trouble));
+        return cli_fail(cli, CLI_UNREACHABLE, command, NULL,
+                        trouble[0] != '\0' ? trouble : "no server granted a session in time");
     }
     return CLI_OK;
 }
 
-static int wait_failed(struct cli *cli, struct client *client, const char *command,
-                       enum client_end end)
+void session_close(struct session *session)
+{
+    (void)moonkeeper_close(session->handle);
+    mk_buf_free(&session->news.call_error);
+    mk_buf_free(&session->news.call_message);
+    mk_buf_free(&session->news.data);
+    if (session->news.fd >= 0) {
+        (void)close(session->news.fd);
+    }
+    if (session->signals >= 0) {
+        (void)close(session->signals);
+    }
+    (void)pthread_mutex_destroy(&session->news.lock);
+}
+
+/* ---- One question ---- */
+
+/* Whether nothing says what became of the request. A server's own errors come with its zxid. */
+static bool outcome_unknown(const struct moonkeeper_result *result)
+{
+    return result->error == MOONKEEPER_OPERATION_TIMEOUT ||
+           result->error == MOONKEEPER_CONNECTION_LOSS ||
+           result->error == MOONKEEPER_SESSION_EXPIRED ||
+           (result->error == MOONKEEPER_MARSHALLING_ERROR && result->zxid < 0);
+}
+
+static int lost_say(struct cli *cli, const char *command, int error)
 {
     struct mk_error text;
 
-    if (end == CLIENT_LATE) {
+    if (error == MOONKEEPER_MARSHALLING_ERROR) {
+        return cli_fail(cli, CLI_LOST, command, NULL, "the server's answer makes no sense");
+    }
+    if (error == MOONKEEPER_OPERATION_TIMEOUT) {
         mk_error_set(&text, "no answer within %lld ms: whether it happened is not known",
                      (long long)cli->timeout_ms);
-    } else {
-        mk_error_set(&text, "%.300s: whether it happened is not known", client->error.text);
+        return cli_fail(cli, CLI_LOST, command, "ConnectionLoss", text.text);
     }
-    return cli_fail(cli, CLI_LOST, command, "ConnectionLoss", text.text);
+    return cli_fail(cli, CLI_LOST, command, moonkeeper_error_name(error),
+                    moonkeeper_error_text(error));
 }
 
-int session_error(struct cli *cli, const char *command, const struct jute_request *request,
-                  int32_t code)
+int session_error(struct cli *cli, const char *command, const struct moonkeeper_request *request,
+                  const struct moonkeeper_result *result)
 {
-    enum mk_status status = jute_error_status(code);
     struct mk_error text;
 
-    if (request->path.data != NULL && status != MK_MALFORMED) {
-        mk_error_set(&text, "%s: %.*s", mk_status_text(status),
-                     (int)(request->path.len < 300 ? request->path.len : 300),
-                     (const char *)request->path.data);
-    } else {
-        mk_error_set(&text, "the server answered with error %d", code);
+    if (outcome_unknown(result)) {
+        return lost_say(cli, command, result->error);
     }
-    return cli_fail(cli, CLI_FAILED, command, jute_error_name(code), text.text);
+    mk_error_set(&text, "%s%s%.300s", moonkeeper_error_text(result->error),
+                 request->path != NULL ? ": " : "", request->path != NULL ? request->path : "");
+    return cli_fail(cli, CLI_FAILED, command, moonkeeper_error_name(result->error), text.text);
 }
 
-int session_answer(struct cli *cli, struct client *client, const char *command,
-                   struct jute_request *request, struct jute_reply *reply)
+int session_ask(struct cli *cli, struct session *session, const char *command,
+                const struct moonkeeper_request *request, struct moonkeeper_result *result)
 {
-    mk_ms until_ms = client_now() + cli->timeout_ms;
-    int32_t xid = client_send(client, request);
-    enum client_end end;
+    int error = moonkeeper_ask(session->handle, request, result);
 
-    do {
-        end = client_wait(client, until_ms, false, reply);
-    } while (end == CLIENT_REPLY && reply->xid != xid);
-    if (end != CLIENT_REPLY) {
-        return wait_failed(cli, client, command, end);
-    }
-    return CLI_OK;
+    return error == MOONKEEPER_OK ? CLI_OK : session_error(cli, command, request, result);
 }
 
-int session_ask(struct cli *cli, struct client *client, const char *command,
-                struct jute_request *request, struct jute_reply *reply)
+/* ---- Waiting ---- */
+
+int session_begin(struct session *session, const struct moonkeeper_request *request)
 {
-    int code = session_answer(cli, client, command, request, reply);
-
-    if (code == CLI_OK && reply->error != 0) {
-        code = session_error(cli, command, request, reply->error);
-    }
-    return code;
+    return moonkeeper_submit(session->handle, request, answer_came, &session->news);
 }
+
+void session_signals_catch(struct session *session)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == 0) {
+        session->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    }
+}
+
+static bool signal_came(struct session *session)
+{
+    struct signalfd_siginfo info;
+
+    if (read(session->signals, &info, sizeof(info)) != (ssize_t)sizeof(info)) {
+        return false;
+    }
+    session->signal = (int)info.ssi_signo;
+    return true;
+}
+
+/* Read and forget what is typed. True: there is no more to come. */
+static bool input_ended(void)
+{
+    uint8_t scraps[4096];
+
+    return read(STDIN_FILENO, scraps, sizeof(scraps)) <= 0;
+}
+
+/* What is new. True: *end says what. */
+static bool news_look(struct session *session, enum session_end *end)
+{
+    struct session_news *news = &session->news;
+    uint64_t count;
+
+    (void)pthread_mutex_lock(&news->lock);
+    (void)!read(news->fd, &count, sizeof(count));
+    bool answered = news->answered;
+    enum moonkeeper_state state = news->state;
+    news->answered = false;
+    (void)pthread_mutex_unlock(&news->lock);
+    bool connected = state == MOONKEEPER_CONNECTED || state == MOONKEEPER_CONNECTED_READ_ONLY;
+    bool broken = state == MOONKEEPER_CONNECTING && session->lost_ms == 0;
+    bool over = !connected && state != MOONKEEPER_CONNECTING;
+    if (connected || broken) {
+        session->lost_ms = broken ? cli_clock_ms() : 0;
+    }
+    *end = answered ? SESSION_ANSWERED : over ? SESSION_LOST : SESSION_BROKEN;
+    return answered || over || broken;
+}
+
+/* Until when the session may live, without anything heard. */
+static mk_ms alive_until_ms(struct session *session)
+{
+    return session->lost_ms == 0 ? INT64_MAX
+                                 : session->lost_ms + moonkeeper_timeout_ms(session->handle);
+}
+
+enum session_end session_wait(struct session *session, mk_ms until_ms, bool watch_input)
+{
+    struct pollfd waits[] = {{.fd = session->news.fd, .events = POLLIN},
+                             {.fd = session->signals, .events = POLLIN},
+                             {.fd = watch_input ? STDIN_FILENO : -1, .events = POLLIN}};
+    enum session_end end;
+
+    while (!news_look(session, &end)) {
+        mk_ms now_ms = cli_clock_ms();
+        mk_ms alive_ms = alive_until_ms(session);
+        mk_ms wake_ms = alive_ms < until_ms ? alive_ms : until_ms;
+        if (now_ms >= wake_ms) {
+            return now_ms >= until_ms ? SESSION_LATE : SESSION_LOST;
+        }
+        mk_ms wait_ms = wake_ms - now_ms < INT32_MAX ? wake_ms - now_ms : INT32_MAX;
+        if (poll(waits, MK_COUNT(waits), (int)wait_ms) <= 0) {
+            continue;
+        }
+        if (waits[1].revents != 0 && signal_came(session)) {
+            return SESSION_SIGNALLED;
+        }
+        if (waits[0].revents == 0 && waits[2].revents != 0 && input_ended()) {
+            return SESSION_INPUT_ENDED;
+        }
+    }
+    return end;
+}
+
+/* ---- Holding on ---- */
 
 bool session_hold_parse(const char *text, mk_ms *hold_ms)
 {
@@ -78,26 +261,21 @@ bool session_hold_parse(const char *text, mk_ms *hold_ms)
     return cli_duration_parse(text, hold_ms);
 }
 
-int session_hold(struct cli *cli, struct client *client, const char *command, mk_ms hold_ms)
+int session_hold(struct cli *cli, struct session *session, const char *command, mk_ms hold_ms)
 {
-    mk_ms until_ms = hold_ms == HOLD_OPEN ? INT64_MAX : client_now() + hold_ms;
-    struct jute_reply reply;
+    mk_ms until_ms = hold_ms == HOLD_OPEN ? INT64_MAX : cli_clock_ms() + hold_ms;
+    enum session_end end;
 
-    if (client->signals < 0) {
-        client_signals_catch(client);
+    if (session->signals < 0) {
+        session_signals_catch(session);
     }
     (void)fflush(stdout); /* whoever reads the result may go on, and end us by a signal */
-    for (;;) {
-        enum client_end end = client_wait(client, until_ms, hold_ms == HOLD_OPEN, &reply);
-        if (end == CLIENT_LOST) {
-            end = client_recover(client);
-        }
-        if (end == CLIENT_EXPIRED || end == CLIENT_UNREACHABLE) {
-            return cli_fail(cli, CLI_LOST, command, "SessionExpired",
-                            "the session has ended, and what was held with it");
-        }
-        if (end != CLIENT_REPLY) {
-            return CLI_OK; /* a signal, the time, the end of the input */
-        }
+    do {
+        end = session_wait(session, until_ms, hold_ms == HOLD_OPEN);
+    } while (end == SESSION_BROKEN);
+    if (end == SESSION_LOST) {
+        return cli_fail(cli, CLI_LOST, command, "SessionExpired",
+                        "the session has ended, and what was held with it");
     }
+    return CLI_OK; /* a signal, the time, the end of the input */
 }

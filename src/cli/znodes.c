@@ -10,7 +10,6 @@
 #include <string.h>
 
 enum { FLAG_EPHEMERAL = 1, FLAG_SEQUENTIAL = 2, FLAG_CONTAINER = 4 };
-#define PERMISSIONS_ALL 31
 
 /* What a command line of these commands may hold. */
 struct line {
@@ -82,40 +81,17 @@ static json_t *path_object(const char *path)
     return object;
 }
 
-/* Say that what a server answered with success cannot be read. */
-static int answer_malformed(struct cli *cli, const char *command)
-{
-    return cli_fail(cli, CLI_LOST, command, NULL, "the server's answer makes no sense");
-}
-
 /* ---- Writes ---- */
 
-/* vector<ACL> of one entry: anyone may do anything. */
-static struct mk_bytes acl_open(struct mk_buf *out)
+static int create_print(struct cli *cli, const char *path, const struct moonkeeper_result *result)
 {
-    mk_buf_put_i32(out, 1);
-    mk_buf_put_i32(out, PERMISSIONS_ALL);
-    mk_buf_put_field(out, MK_BYTES("world"));
-    mk_buf_put_field(out, MK_BYTES("anyone"));
-    return mk_buf_view(out);
-}
-
-static int create_print(struct cli *cli, const struct jute_reply *reply)
-{
-    struct mk_reader reader = mk_reader_of(reply->body);
-    struct mk_bytes path = mk_read_field(&reader);
-    struct jute_stat stat = jute_read_stat(&reader);
-
-    if (reader.failed || path.data == NULL) {
-        return answer_malformed(cli, "create");
-    }
+    (void)path;
     if (cli->json) {
-        json_t *object = json_object();
-        json_object_set_new(object, "path", output_text(path));
-        json_object_set_new(object, "stat", output_stat(&stat));
+        json_t *object = path_object(result->path);
+        json_object_set_new(object, "stat", output_stat(&result->stat));
         output_print(object);
     } else {
-        printf("%.*s\n", (int)path.len, (const char *)path.data);
+        puts(result->path);
     }
     return CLI_OK;
 }
@@ -126,70 +102,65 @@ int cli_create(struct cli *cli, int argc, char **argv)
                         .words_min = 1,
                         .words_max = 2,
                         .usage = "[-e] [-s] [-c] [--hold[=TIME]] PATH [DATA]"};
-    struct mk_buf acl = {0};
-    struct client client;
-    struct jute_reply reply;
+    struct moonkeeper_result result = {.error = 0};
+    struct session session;
     int code = line_read(&line, argc, argv);
 
     if (code != CLI_OK) {
         return code;
     }
-    struct jute_request request = {
-        .op = line.flags == FLAG_CONTAINER ? JUTE_CREATE_CONTAINER : JUTE_CREATE2,
-        .path = mk_bytes_text(line.words[0]),
-        .data = line.words_count > 1 ? mk_bytes_text(line.words[1]) : MK_BYTES_NULL,
-        .acl = acl_open(&acl),
-        .flags = line.flags,
+    struct moonkeeper_request request = {
+        .op = MOONKEEPER_CREATE,
+        .path = line.words[0],
+        .data = line.words_count > 1 ? line.words[1] : NULL,
+        .data_bytes = line.words_count > 1 ? strlen(line.words[1]) : 0,
+        .mode = (enum moonkeeper_mode)line.flags, /* the flags are the modes */
     };
-    code = session_open(cli, &client, argv[0]);
+    code = session_open(cli, &session, argv[0]);
     if (code == CLI_OK) {
-        code = session_ask(cli, &client, argv[0], &request, &reply);
+        code = session_ask(cli, &session, argv[0], &request, &result);
     }
     if (code == CLI_OK) {
-        code = create_print(cli, &reply);
+        code = create_print(cli, line.words[0], &result);
     }
     if (code == CLI_OK && line.hold_ms != HOLD_NONE) {
-        code = session_hold(cli, &client, argv[0], line.hold_ms);
+        code = session_hold(cli, &session, argv[0], line.hold_ms);
     }
-    client_deinit(&client);
-    mk_buf_free(&acl);
+    moonkeeper_result_free(&result);
+    session_close(&session);
     return code;
 }
 
-typedef int print_function(struct cli *cli, const char *path, const struct jute_reply *reply);
+typedef int print_function(struct cli *cli, const char *path,
+                           const struct moonkeeper_result *result);
 
 /* Ask, print, end. */
-static int ask_and_print(struct cli *cli, const char *command, struct jute_request *request,
-                         print_function *print)
+static int ask_and_print(struct cli *cli, const char *command,
+                         const struct moonkeeper_request *request, print_function *print)
 {
-    struct client client;
-    struct jute_reply reply;
-    int code = session_open(cli, &client, command);
+    struct moonkeeper_result result = {.error = 0};
+    struct session session;
+    int code = session_open(cli, &session, command);
 
     if (code == CLI_OK) {
-        code = session_ask(cli, &client, command, request, &reply);
+        code = session_ask(cli, &session, command, request, &result);
     }
     if (code == CLI_OK) {
-        code = print(cli, (const char *)request->path.data, &reply);
+        code = print(cli, request->path, &result);
     }
-    client_deinit(&client);
+    moonkeeper_result_free(&result);
+    session_close(&session);
     return code;
 }
 
-static int set_print(struct cli *cli, const char *path, const struct jute_reply *reply)
+static int set_print(struct cli *cli, const char *path, const struct moonkeeper_result *result)
 {
-    struct mk_reader reader = mk_reader_of(reply->body);
-    struct jute_stat stat = jute_read_stat(&reader);
-
-    if (reader.failed) {
-        return answer_malformed(cli, "set");
-    }
     if (cli->json) {
         json_t *object = path_object(path);
-        json_object_set_new(object, "stat", output_stat(&stat));
+        json_object_set_new(object, "stat", output_stat(&result->stat));
         output_print(object);
     } else {
-        printf("version %" PRId32 "\n", stat.version);
+        printf("version %" PRId32 "\n", result->stat.version);
     }
     return CLI_OK;
 }
@@ -203,18 +174,19 @@ int cli_set(struct cli *cli, int argc, char **argv)
     if (code != CLI_OK) {
         return code;
     }
-    struct jute_request request = {
-        .op = JUTE_SET_DATA,
-        .path = mk_bytes_text(line.words[0]),
-        .data = mk_bytes_text(line.words[1]),
+    struct moonkeeper_request request = {
+        .op = MOONKEEPER_SET,
+        .path = line.words[0],
+        .data = line.words[1],
+        .data_bytes = strlen(line.words[1]),
         .version = line.version,
     };
     return ask_and_print(cli, argv[0], &request, set_print);
 }
 
-static int delete_print(struct cli *cli, const char *path, const struct jute_reply *reply)
+static int delete_print(struct cli *cli, const char *path, const struct moonkeeper_result *result)
 {
-    (void)reply;
+    (void)result;
     if (cli->json) {
         output_print(path_object(path));
     }
@@ -230,15 +202,16 @@ int cli_delete(struct cli *cli, int argc, char **argv)
     if (code != CLI_OK) {
         return code;
     }
-    struct jute_request request = {
-        .op = JUTE_DELETE, .path = mk_bytes_text(line.words[0]), .version = line.version};
+    struct moonkeeper_request request = {
+        .op = MOONKEEPER_DELETE, .path = line.words[0], .version = line.version};
     return ask_and_print(cli, argv[0], &request, delete_print);
 }
 
 /* ---- Reads ---- */
 
 /* The commands with nothing but a path. */
-static int read_path(struct cli *cli, int argc, char **argv, int32_t op, print_function *print)
+static int read_path(struct cli *cli, int argc, char **argv, enum moonkeeper_op op,
+                     print_function *print)
 {
     struct line line = {.options = "", .words_min = 1, .words_max = 1, .usage = "PATH"};
     int code = line_read(&line, argc, argv);
@@ -246,28 +219,22 @@ static int read_path(struct cli *cli, int argc, char **argv, int32_t op, print_f
     if (code != CLI_OK) {
         return code;
     }
-    struct jute_request request = {.op = op, .path = mk_bytes_text(line.words[0])};
+    struct moonkeeper_request request = {.op = op, .path = line.words[0]};
     return ask_and_print(cli, argv[0], &request, print);
 }
 
-static int get_print(struct cli *cli, const char *path, const struct jute_reply *reply)
+static int get_print(struct cli *cli, const char *path, const struct moonkeeper_result *result)
 {
-    struct mk_reader reader = mk_reader_of(reply->body);
-    struct mk_bytes data = mk_read_field(&reader);
-    struct jute_stat stat = jute_read_stat(&reader);
-
-    if (reader.failed) {
-        return answer_malformed(cli, "get");
-    }
     if (cli->json) {
         json_t *object = path_object(path);
-        output_put_data(object, data);
-        json_object_set_new(object, "stat", output_stat(&stat));
+        output_put_data(object, result->data != NULL ? mk_bytes_of(result->data, result->data_bytes)
+                                                     : MK_BYTES_NULL);
+        json_object_set_new(object, "stat", output_stat(&result->stat));
         output_print(object);
         return CLI_OK;
     }
-    if (data.len > 0) {
-        (void)fwrite(data.data, 1, data.len, stdout);
+    if (result->data_bytes > 0) {
+        (void)fwrite(result->data, 1, result->data_bytes, stdout);
     }
     (void)putchar('\n');
     return CLI_OK;
@@ -275,87 +242,68 @@ static int get_print(struct cli *cli, const char *path, const struct jute_reply 
 
 int cli_get(struct cli *cli, int argc, char **argv)
 {
-    return read_path(cli, argc, argv, JUTE_GET_DATA, get_print);
+    return read_path(cli, argc, argv, MOONKEEPER_GET, get_print);
 }
 
 static int compare_names(const void *a, const void *b)
 {
-    return mk_bytes_compare(*(const struct mk_bytes *)a, *(const struct mk_bytes *)b);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int ls_print(struct cli *cli, const char *path, const struct jute_reply *reply)
+static int ls_print(struct cli *cli, const char *path, const struct moonkeeper_result *result)
 {
-    struct mk_reader reader = mk_reader_of(reply->body);
-    int32_t count = mk_read_i32(&reader);
     json_t *list = json_array();
-    int code = CLI_OK;
+    const char **names = mk_alloc_zero(result->names_count + 1, sizeof(*names));
 
     (void)path;
-    if (count < 0 || (size_t)count > mk_reader_left(&reader) / sizeof(int32_t)) {
-        reader.failed = true;
-        count = 0;
+    for (size_t i = 0; i < result->names_count; i++) {
+        names[i] = result->names[i];
     }
-    struct mk_bytes *names = mk_alloc_zero((size_t)count + 1, sizeof(*names));
-    for (int32_t i = 0; i < count; i++) {
-        names[i] = mk_read_field(&reader);
-    }
-    if (reader.failed) {
-        code = answer_malformed(cli, "ls");
-        goto done;
-    }
-    qsort(names, (size_t)count, sizeof(*names), compare_names);
-    for (int32_t i = 0; i < count; i++) {
+    qsort(names, result->names_count, sizeof(*names), compare_names);
+    for (size_t i = 0; i < result->names_count; i++) {
         if (cli->json) {
-            json_array_append_new(list, output_text(names[i]));
+            json_array_append_new(list, output_text(mk_bytes_text(names[i])));
         } else {
-            printf("%.*s\n", (int)names[i].len, (const char *)names[i].data);
+            puts(names[i]);
         }
     }
     if (cli->json) {
         output_print(json_incref(list));
     }
-
-done:
     json_decref(list);
     mk_free(names);
-    return code;
+    return CLI_OK;
 }
 
 int cli_ls(struct cli *cli, int argc, char **argv)
 {
-    return read_path(cli, argc, argv, JUTE_GET_CHILDREN, ls_print);
+    return read_path(cli, argc, argv, MOONKEEPER_CHILDREN, ls_print);
 }
 
-static int stat_print(struct cli *cli, const char *path, const struct jute_reply *reply)
+static int stat_print(struct cli *cli, const char *path, const struct moonkeeper_result *result)
 {
-    struct mk_reader reader = mk_reader_of(reply->body);
-    struct jute_stat stat = jute_read_stat(&reader);
-
     (void)path;
-    if (reader.failed) {
-        return answer_malformed(cli, "stat");
-    }
     if (cli->json) {
-        output_print(output_stat(&stat));
+        output_print(output_stat(&result->stat));
     } else {
-        output_stat_lines(&stat);
+        output_stat_lines(&result->stat);
     }
     return CLI_OK;
 }
 
 int cli_stat(struct cli *cli, int argc, char **argv)
 {
-    return read_path(cli, argc, argv, JUTE_EXISTS, stat_print);
+    return read_path(cli, argc, argv, MOONKEEPER_EXISTS, stat_print);
 }
 
 /* NoNode is a result here, not an error; but one that a shell can test for. */
-static int exists_print(struct cli *cli, const struct jute_request *request,
-                        const struct jute_reply *reply)
+static int exists_print(struct cli *cli, const struct moonkeeper_request *request,
+                        const struct moonkeeper_result *result)
 {
-    bool missing = jute_error_status(reply->error) == MK_NO_NODE;
+    bool missing = result->error == MOONKEEPER_NO_NODE;
 
-    if (reply->error != 0 && !missing) {
-        return session_error(cli, "exists", request, reply->error);
+    if (result->error != MOONKEEPER_OK && !missing) {
+        return session_error(cli, "exists", request, result);
     }
     puts(missing ? "false" : "true");
     return missing ? CLI_FAILED : CLI_OK;
@@ -364,33 +312,32 @@ static int exists_print(struct cli *cli, const struct jute_request *request,
 int cli_exists(struct cli *cli, int argc, char **argv)
 {
     struct line line = {.options = "", .words_min = 1, .words_max = 1, .usage = "PATH"};
-    struct client client;
-    struct jute_reply reply;
+    struct moonkeeper_result result = {.error = 0};
+    struct session session;
     int code = line_read(&line, argc, argv);
 
     if (code != CLI_OK) {
         return code;
     }
-    struct jute_request request = {.op = JUTE_EXISTS, .path = mk_bytes_text(line.words[0])};
-    code = session_open(cli, &client, argv[0]);
+    struct moonkeeper_request request = {.op = MOONKEEPER_EXISTS, .path = line.words[0]};
+    code = session_open(cli, &session, argv[0]);
     if (code == CLI_OK) {
-        code = session_answer(cli, &client, argv[0], &request, &reply);
+        (void)moonkeeper_ask(session.handle, &request, &result);
+        code = exists_print(cli, &request, &result);
     }
-    if (code == CLI_OK) {
-        code = exists_print(cli, &request, &reply);
-    }
-    client_deinit(&client);
+    moonkeeper_result_free(&result);
+    session_close(&session);
     return code;
 }
 
-static int sync_print(struct cli *cli, const char *path, const struct jute_reply *reply)
+static int sync_print(struct cli *cli, const char *path, const struct moonkeeper_result *result)
 {
     if (cli->json) {
         json_t *object = path_object(path);
-        json_object_set_new(object, "zxid", json_integer(reply->zxid));
+        json_object_set_new(object, "zxid", json_integer(result->zxid));
         output_print(object);
     } else {
-        printf("zxid 0x%" PRIx64 "\n", (uint64_t)reply->zxid);
+        printf("zxid 0x%" PRIx64 "\n", (uint64_t)result->zxid);
     }
     return CLI_OK;
 }
@@ -404,6 +351,6 @@ int cli_sync(struct cli *cli, int argc, char **argv)
         return code;
     }
     const char *path = line.words_count > 0 ? line.words[0] : "/";
-    struct jute_request request = {.op = JUTE_SYNC, .path = mk_bytes_text(path)};
+    struct moonkeeper_request request = {.op = MOONKEEPER_SYNC, .path = path};
     return ask_and_print(cli, argv[0], &request, sync_print);
 }

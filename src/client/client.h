@@ -407,8 +407,9 @@ int moonkeeper_call(struct moonkeeper *handle, const char *operation, const char
                     int wait_ms, struct moonkeeper_result *result);
 
 /* A four-letter word ("ruok"), to the first server of the list that accepts a connection, without any
- * handle. Waits at most `wait_ms`. The answer is in result->data. CONNECTION_LOSS: the server cannot
- * be reached, or did not answer to the end; result->call_message says why. */
+ * handle. Waits at most `wait_ms` (-1: for ever). The answer is in result->data.
+ * CONNECTION_LOSS: no server can be reached; OPERATION_TIMEOUT: it did not answer to the end;
+ * result->call_message says why. */
 int moonkeeper_word(const char *servers, const char *word, int wait_ms,
                     struct moonkeeper_result *result);
 

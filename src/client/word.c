@@ -88,8 +88,9 @@ static bool answer_read(int fd, mk_ms until_ms, struct mk_buf *out, struct mk_er
     }
 }
 
-static bool word_ask(const struct client_servers *servers, const char *word, mk_ms until_ms,
-                     struct mk_buf *answer, struct mk_error *error)
+/* MOONKEEPER_OK, or `error` says why not. */
+static int word_ask(const struct client_servers *servers, const char *word, mk_ms until_ms,
+                    struct mk_buf *answer, struct mk_error *error)
 {
     int fd = -1;
 
@@ -97,7 +98,7 @@ static bool word_ask(const struct client_servers *servers, const char *word, mk_
         fd = server_connect(&servers->list[i], until_ms, error);
     }
     if (fd < 0) {
-        return false;
+        return MOONKEEPER_CONNECTION_LOSS;
     }
     bool sent = send(fd, word, WORD_BYTES, MSG_NOSIGNAL) == WORD_BYTES;
     if (!sent) {
@@ -105,7 +106,7 @@ static bool word_ask(const struct client_servers *servers, const char *word, mk_
     }
     bool done = sent && answer_read(fd, until_ms, answer, error);
     (void)close(fd);
-    return done;
+    return done ? MOONKEEPER_OK : MOONKEEPER_OPERATION_TIMEOUT;
 }
 
 /* A copy in the result's own memory, ended by NUL. */
@@ -133,12 +134,11 @@ int moonkeeper_word(const char *servers, const char *word, int wait_ms,
     if (strlen(word) != WORD_BYTES || !client_servers_parse(servers, &parsed, &error)) {
         return result->error;
     }
-    if (word_ask(&parsed, word, until_ms, &answer, &error)) {
-        result->error = MOONKEEPER_OK;
+    result->error = word_ask(&parsed, word, until_ms, &answer, &error);
+    if (result->error == MOONKEEPER_OK) {
         result->data = result_text(&memory, mk_buf_view(&answer));
         result->data_bytes = answer.len;
     } else {
-        result->error = MOONKEEPER_CONNECTION_LOSS;
         result->call_message = result_text(&memory, mk_bytes_text(error.text));
     }
     result->memory = memory.blocks;
