@@ -284,6 +284,14 @@ static void note_time(struct apply *apply, mk_ms time_ms)
     }
 }
 
+/* An error that answers no request is how the leader says that a step is due. */
+static enum mk_status count_quota(struct store_view *view)
+{
+    enum mk_status status = store_quota_count(view);
+
+    return status == MK_END ? MK_OK : status;
+}
+
 enum mk_status apply_txn(struct apply *apply, const struct jute_txn *txn, struct mk_buf *body,
                          struct apply_result *result)
 {
@@ -295,7 +303,10 @@ enum mk_status apply_txn(struct apply *apply, const struct jute_txn *txn, struct
     *result = (struct apply_result){0};
     store_begin(view, txn->zxid, txn->time_ms);
     switch (txn->type) {
-    case JUTE_ERROR: result->error = txn->error; break;
+    case JUTE_ERROR:
+        result->error = txn->error;
+        status = txn->client_id == 0 ? count_quota(view) : MK_OK;
+        break;
     case JUTE_CREATE_SESSION:
         store_session_put(view, txn->client_id, txn->timeout_ms);
         result->session_created = txn->client_id;

@@ -250,6 +250,7 @@ static void mntr_own(const struct words_facts *facts, struct mk_buf *out)
     metric(out, "log_bytes", facts->log_bytes);
     metric(out, "checkpoints", stats->checkpoints);
     metric(out, "disk_loads", stats->loads);
+    metric(out, "quotas", (uint64_t)stats->totals.quotas);
     metric(out, "reapable_znodes", (uint64_t)stats->totals.reapable);
     metric(out, "reaped_znodes", stats->reaped);
     metric(out, "calls_made", stats->calls_made);

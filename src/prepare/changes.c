@@ -125,6 +125,13 @@ enum mk_status prepare_change_create(struct prepare *prepare, const struct chang
     if (tree_owner_session(parent_stat.owner, prepare->options.extended_types) != 0) {
         return MK_NO_CHILDREN_FOR_EPHEMERALS;
     }
+    if (mk_bytes_equal(path, MK_BYTES(TREE_QUOTA_PATH "/" TREE_QUOTA_LIMITS))) {
+        return MK_BAD_ARGUMENTS; /* a quota of the root */
+    }
+    status = prepare_quota_check(prepare, path, 1, (int64_t)create->data.len);
+    if (status != MK_OK) {
+        return status;
+    }
     int32_t parent_cversion = (int32_t)((uint32_t)parent_stat.cversion + 1u);
     return create_in_view(prepare, changer->session, create, path, parent_cversion, part);
 }
@@ -261,10 +268,15 @@ enum mk_status prepare_change_set_data(struct prepare *prepare, const struct cha
     if (status != MK_OK) {
         return status;
     }
-    if (version != -1 && version != znode.stat.version) {
+    int32_t was = znode.stat.version;
+    status = prepare_quota_check(prepare, path, 0, (int64_t)data.len - znode.data_length);
+    if (status != MK_OK) {
+        return status;
+    }
+    if (version != -1 && version != was) {
         return MK_BAD_VERSION;
     }
-    int32_t next = tree_version_next(znode.stat.version);
+    int32_t next = tree_version_next(was);
     *part = (struct jute_txn){.type = JUTE_SET_DATA, .path = path, .data = data, .version = next};
     return store_znode_set_data(prepare->view, path, data, next, &znode);
 }

@@ -22,6 +22,12 @@ struct changer {
 enum mk_status prepare_may(const struct prepare *prepare, const struct changer *changer,
                            struct mk_bytes acl, int permission);
 
+/* ---- quota.c ---- */
+
+/* May there be so many more znodes and bytes at and below `path`? MK_OK, MK_QUOTA_EXCEEDED, ... */
+enum mk_status prepare_quota_check(const struct prepare *prepare, struct mk_bytes path,
+                                   int64_t count, int64_t bytes);
+
 /* ---- changes.c: one operation: checked, done in the speculative view, and written as a part ---- */
 
 /* The operations that a multi may hold, and setACL. `part` borrows from the request and the scraps. */

@@ -16,7 +16,8 @@
 struct prepare_options {
     bool extended_types; /* TTL znodes */
     struct tree_acl_rules acl;
-    bool reconfig; /* reconfigEnabled: it is refused with another error */
+    bool reconfig;      /* reconfigEnabled: it is refused with another error */
+    bool enforce_quota; /* hard limits refuse */
     bool recipes;
     uint32_t transaction_bytes_max; /* half of jute.maxbuffer */
     uint32_t calls_max;             /* parked or kept, all sessions */
@@ -80,6 +81,13 @@ struct prepare_round {
  * round is over. */
 enum mk_status prepare_reap(struct prepare *prepare, const struct prepare_at *at,
                             const struct prepare_round *round, struct mk_buf *out);
+
+/* ---- Quotas ---- */
+
+/* Count on for a new quota: one transaction, which a ZooKeeper takes for a deletion by its reaper that
+ * came too late. MK_END: there is nothing to count. */
+enum mk_status prepare_quota_count(struct prepare *prepare, const struct prepare_at *at,
+                                   struct mk_buf *out);
 
 /* ---- Parked calls ---- */
 

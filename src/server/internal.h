@@ -172,6 +172,8 @@ struct server {
     mk_ms calls_due_ms;     /* monotonic, when to look again */
 
     struct reaper reaper;
+    uint32_t count_loads; /* made in vain for the next step of counting for a quota */
+    bool count_blocked;   /* it waits for the disk */
 
     struct server_stats stats;
 };
@@ -251,6 +253,8 @@ enum mk_status server_propose_close(struct server *server, mk_session id, int32_
                                     mk_zxid *zxid);
 /* One deletion of the reaper's round. MK_END: the round is over. */
 enum mk_status server_propose_reap(struct server *server);
+/* One step of counting for new quotas, if there are any. */
+void server_propose_count(struct server *server);
 void server_pipeline_sync(struct server *server, struct request *request);
 void server_commit_forget_conn(struct server *server, const struct server_conn *conn);
 struct commit *server_commit_push(struct server *server, enum commit_kind kind, mk_zxid zxid);

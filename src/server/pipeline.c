@@ -244,6 +244,26 @@ enum mk_status server_propose_reap(struct server *server)
     return MK_OK;
 }
 
+void server_propose_count(struct server *server)
+{
+    struct prepare_at at;
+    size_t entry;
+
+    if (store_totals(server->store)->counting == 0 || server->count_blocked || !server->serving ||
+        store_full(server->store) || !propose_begin(server, &at, &entry)) {
+        return;
+    }
+    store_view_blocking(store_speculative(server->store), server->count_loads >= LOADS_IN_VAIN_MAX);
+    enum mk_status status = prepare_quota_count(server->prepare, &at, &server->batch.bytes);
+    if (status == MK_OK) {
+        propose_end(server, &at, entry);
+    } else {
+        status = propose_cancel(server, entry, status);
+    }
+    server->count_blocked = status == MK_WOULD_BLOCK;
+    server->count_loads = server->count_blocked ? server->count_loads + 1 : 0;
+}
+
 void server_pipeline_sync(struct server *server, struct request *request)
 {
     request->state = REQUEST_PROPOSED;
@@ -321,6 +341,7 @@ bool server_batch_take(struct server *server, struct server_batch *batch)
     }
     calls_run(server); /* behind the transactions that woke them, and with them in one sync */
     server_reaper_run(server);
+    server_propose_count(server);
     if (server->batch.count == 0) {
         return false;
     }
@@ -507,6 +528,7 @@ void server_load_done(struct server *server, struct server_load *load)
     mk_buf_free(&load->rows.key);
     server->calls_blocked = false;
     server->reaper.blocked = false;
+    server->count_blocked = false;
     server_expire_sessions(server);
     server_requests_resume(server);
 }

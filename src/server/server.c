@@ -55,6 +55,7 @@ static void make_recipes(struct server *server)
         .extended_types = server->options.extended_types,
         .acl = server->options.acl,
         .reconfig = server->options.reconfig,
+        .enforce_quota = server->options.enforce_quota,
         .recipes = server->options.recipes,
         .transaction_bytes_max = server->options.frame_bytes_max / 2,
         .calls_max = server->options.calls_max,

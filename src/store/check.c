@@ -8,6 +8,7 @@
 
 #include "store/calls.h"
 #include "store/keys.h"
+#include "store/quotas.h"
 #include "store/reapable.h"
 #include "store/znodes.h"
 
@@ -161,6 +162,91 @@ static void check_woken(struct check *check, struct mk_bytes key, struct mk_byte
                                mk_load_u32(value.data + 8), (mk_zxid)mk_load_u64(key.data + 1)));
 }
 
+/* ---- Quotas ---- */
+
+static struct mk_bytes quota_part(struct check *check, struct mk_bytes root, const char *name)
+{
+    struct mk_buf path = {0};
+    mk_buf_append_bytes(&path, MK_BYTES(TREE_QUOTA_PATH));
+    mk_buf_append_bytes(&path, root);
+    mk_buf_put_u8(&path, '/');
+    mk_buf_append_bytes(&path, mk_bytes_text(name));
+    struct mk_bytes copy = mk_arena_copy(check->arena, mk_buf_view(&path));
+    mk_buf_free(&path);
+    return copy;
+}
+
+static bool quota_has(struct check *check, struct mk_bytes root, const char *name)
+{
+    struct mk_bytes key;
+    bool possible = key_znode(check->arena, quota_part(check, root, name), &key);
+    return possible && row_exists(check, key);
+}
+
+/* Whether there is a quota with limits below `root`: then what is below that is not counted. */
+static bool quotas_nest(struct check *check, struct mk_bytes root)
+{
+    struct range below = {key_below(check->arena, KEY_QUOTA, root, '/', MK_BYTES("")),
+                          key_below(check->arena, KEY_QUOTA, root, '/' + 1, MK_BYTES("")), false};
+    struct rows_cursor cursor;
+    bool nest = false;
+    enum mk_status status = rows_cursor_open(&cursor, check->view, below);
+    for (; status == MK_OK && !nest; status = rows_cursor_step(&cursor)) {
+        struct quota quota;
+        bool sound = quota_decode(cursor.value, &quota);
+        MK_ASSERT(sound);
+        nest = quota.limits;
+    }
+    rows_cursor_close(&cursor);
+    return nest;
+}
+
+/* The usage of what is below `root` and before the key `next` (null: all of it). */
+static void check_usage(struct check *check, struct mk_bytes root, struct mk_bytes next,
+                        const struct quota *quota)
+{
+    struct quotas_scan all, rest = {0};
+    enum mk_status status = quotas_scan(check->view, root, MK_BYTES_NULL, UINT32_MAX, &all);
+    if (status == MK_OK && next.data != NULL) {
+        status = quotas_scan(check->view, root, next, UINT32_MAX, &rest);
+    }
+    MK_ASSERT(status == MK_OK);
+    if (all.next.data == NULL &&
+        rest.next.data == NULL) { /* else there is more than one step may read */
+        MK_ASSERT(quota->count == all.count - rest.count);
+        MK_ASSERT(quota->bytes == all.bytes - rest.bytes);
+    }
+}
+
+static void check_quota(struct check *check, struct mk_bytes key, struct mk_bytes value)
+{
+    check->totals.quotas++;
+    struct quota quota;
+    bool sound = quota_decode(value, &quota);
+    MK_ASSERT(sound);
+    MK_ASSERT(quota.limits || quota.stats);
+    struct mk_bytes root = mk_arena_copy(check->arena, mk_bytes_of(key.data + 1, key.len - 1));
+    MK_ASSERT(quota_has(check, root, TREE_QUOTA_LIMITS) == quota.limits);
+    MK_ASSERT(quota_has(check, root, TREE_QUOTA_STATS) == quota.stats);
+    struct mk_bytes counting = key_path(check->arena, KEY_COUNTING, root);
+    bool is_counting = row_exists(check, counting);
+    struct mk_bytes next = is_counting ? check_row(check, counting) : MK_BYTES_NULL;
+    next = is_counting ? mk_arena_copy(check->arena, next) : next;
+    if (quota.limits && quota.stats && !quotas_nest(check, root)) {
+        check_usage(check, root, next, &quota);
+    }
+    MK_ASSERT(quota.stats || (quota.count == 0 && quota.bytes == 0));
+}
+
+static void check_counting(struct check *check, struct mk_bytes key)
+{
+    check->totals.counting++;
+    struct mk_bytes root = {key.data + 1, key.len - 1};
+    struct quota quota;
+    bool sound = quota_decode(check_row(check, key_path(check->arena, KEY_QUOTA, root)), &quota);
+    MK_ASSERT(sound && quota.stats);
+}
+
 /* ---- Znodes ---- */
 
 static int32_t children_in_range(struct check *check, struct range range)
@@ -213,6 +299,10 @@ static void check_child(struct check *check, struct mk_bytes key, struct mk_byte
     struct reapable_place place = reapable_place_of(&znode);
     if (place.why != 0) {
         check_row(check, key_reapable(check->arena, place.why, place.order, path));
+    }
+    struct mk_bytes root;
+    if (tree_quota_of_path(path, &root) != TREE_QUOTA_NONE) {
+        check_row(check, key_path(check->arena, KEY_QUOTA, root));
     }
     check->totals.znodes++;
     check->totals.data_bytes += (int64_t)path.len + znode.data_length;
@@ -274,6 +364,8 @@ static void check_one(struct check *check, struct mk_bytes key, struct mk_bytes 
     case KEY_EPHEMERAL: check_ephemeral(check, key); return;
     case KEY_ORDER: check_order(check, key, value); return;
     case KEY_PARKED: check_parked(check, key); return;
+    case KEY_COUNTING: check_counting(check, key); return;
+    case KEY_QUOTA: check_quota(check, key, value); return;
     case KEY_READY: check_ready(check, key); return;
     case KEY_REAPABLE: check_reapable(check, key); return;
     case KEY_SESSION: check->totals.sessions++; return;

@@ -11,7 +11,7 @@
 #include "store/keys.h"
 
 #define META_VERSION 2
-#define META_TOTALS 8
+#define META_TOTALS 10
 #define META_BYTES (1 + 8 + 8 * META_TOTALS)
 
 /* The totals in the order in which the meta row has them. */
@@ -25,6 +25,8 @@ static void totals_list(struct store_totals *totals, int64_t *list[META_TOTALS])
     list[5] = &totals->awaited;
     list[6] = &totals->ready;
     list[7] = &totals->reapable;
+    list[8] = &totals->quotas;
+    list[9] = &totals->counting;
 }
 
 static void meta_put(struct store *store)

@@ -13,6 +13,8 @@
  *   woken      call                                zxid, position: where in `ready` it is
  *   deadline   time in ms, call                    -
  *   reapable   why, zxid or time in ms, path       -
+ *   quota      path                                which znodes it has, usage: quotas.c
+ *   counting   path                                child key: what is before it is counted
  *   fact       name                                whatever it is
  *   meta       -                                   applied zxid, totals
  *
@@ -30,10 +32,12 @@ enum key_kind {
     KEY_DATA = 'd',
     KEY_EPHEMERAL = 'e',
     KEY_FACT = 'f',
+    KEY_COUNTING = 'k',
     KEY_META = 'm',
     KEY_AWAITED_COUNT = 'n',
     KEY_ORDER = 'o',
     KEY_PARKED = 'p',
+    KEY_QUOTA = 'q',
     KEY_READY = 'r',
     KEY_SESSION = 's',
     KEY_DEADLINE = 't',

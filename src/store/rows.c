@@ -14,6 +14,8 @@ bool rows_any(const struct store_view *view, enum key_kind kind)
     int64_t committed = kind == KEY_AWAITED    ? totals->awaited
                         : kind == KEY_READY    ? totals->ready
                         : kind == KEY_REAPABLE ? totals->reapable
+                        : kind == KEY_QUOTA    ? totals->quotas
+                        : kind == KEY_COUNTING ? totals->counting
                                                : totals->calls;
     return committed > 0 || (view->speculative && view->store->speculative.kinds[kind] > 0);
 }

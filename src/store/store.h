@@ -66,7 +66,10 @@ struct store_options {
     uint64_t cache_bytes;       /* clean rows kept in memory */
     uint64_t overlay_bytes;     /* freeze the active table at this size */
     uint64_t overlay_bytes_max; /* store_full() from this size of active + frozen */
-    uint64_t hash_seed;         /* a secret, so that clients cannot choose paths that collide in
+    uint32_t
+        quota_step_rows; /* znodes counted in one step for a new quota; 0: 1024. The same on every
+                               * server: it decides what usage is shown meanwhile */
+    uint64_t hash_seed;  /* a secret, so that clients cannot choose paths that collide in
                                   * the hash index; behaviour does not depend on it */
 };
 struct store;
@@ -88,6 +91,8 @@ struct store_totals {
     int64_t awaited;  /* waits of calls that are parked and not ready */
     int64_t ready;    /* calls of which a wait no longer holds */
     int64_t reapable; /* containers and TTL znodes without children */
+    int64_t quotas;   /* paths that have any of a quota's two znodes */
+    int64_t counting; /* ... of which the usage is still being counted */
 };
 const struct store_totals *store_totals(const struct store *store); /* committed */
 uint64_t store_memory_bytes(const struct store *store);
@@ -202,6 +207,22 @@ enum mk_status store_deadline_first(struct store_view *view, mk_ms *deadline_ms,
 /* Calls of a session, oldest first. */
 enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
                                         store_call_visit *visit, void *context);
+
+/* ---- Quotas: the usage of each, exact with every change, kept as data of its zookeeper_stats. That
+ * data changes without the znode's Stat (but its length), so nothing may be cached by mzxid of it. ---- */
+
+struct store_quota {
+    struct mk_bytes root; /* part of the path asked for */
+    int64_t count, bytes; /* usage; of a new quota, of what is counted yet */
+    struct tree_quota limits;
+};
+/* The quota that a znode at `path`, there or not, is under: the deepest one. MK_OK; MK_NO_NODE: none, or
+ * its usage is not kept, because it has no zookeeper_stats. MK_WOULD_BLOCK, failures. */
+enum mk_status store_quota_find(struct store_view *view, struct mk_bytes path,
+                                struct store_quota *out);
+/* In the transaction begun: go on counting for a new quota, a bounded number of znodes. MK_END: there
+ * is none. */
+enum mk_status store_quota_count(struct store_view *view);
 
 /* ---- Containers and TTL znodes without children, in the order in which they are due. Derived from the
  * znodes in every view alike, so that nobody ever has to look for them. ---- */

@@ -9,6 +9,7 @@
 
 #include "store/calls.h"
 #include "store/keys.h"
+#include "store/quotas.h"
 #include "store/reapable.h"
 
 /* ---- The value of a child row: fixed fields, ACL, small data ---- */
@@ -320,7 +321,7 @@ static void spot_plant(struct store_view *view, struct spot *spot)
 }
 
 static void create_spot(struct store_view *view, const struct store_create *create,
-                        struct spot *spot)
+                        struct mk_bytes data, struct spot *spot)
 {
     spot->znode = (struct store_znode){
         .stat = {.czxid = view->zxid,
@@ -332,7 +333,7 @@ static void create_spot(struct store_view *view, const struct store_create *crea
         .position = view->creations++,
         .acl = create->acl,
     };
-    spot_set_data(spot, create->data);
+    spot_set_data(spot, data);
     spot_plant(view, spot);
 }
 
@@ -357,16 +358,26 @@ enum mk_status store_znode_create(struct store_view *view, const struct store_cr
         return create_existing(view, create, &spot, &parent);
     }
     struct calls_change change = {.path = spot.path, .record_new = create->data};
+    struct quotas_change quota = {
+        .path = spot.path, .count = 1, .bytes = (int64_t)create->data.len};
     status = calls_foresee(view, &change);
+    if (status == MK_OK) {
+        status = quotas_foresee_create(view, &quota);
+    }
     if (status != MK_OK) {
         return status;
     }
 
     rows_write_begin(view);
+    quotas_changed(view, &quota);
     create_in_parent(view, create, &parent);
-    create_spot(view, create, &spot);
+    create_spot(view, create, quota.stats.data != NULL ? quota.stats : create->data, &spot);
     calls_created(view, &change, &spot.znode, &parent.znode);
     *out = spot.znode;
+    if (quota.stats.data != NULL) { /* ZooKeeper tells its maker of what it was made with */
+        spot_set_data(&spot, create->data);
+        *out = spot.znode;
+    }
     return rows_write_end(view);
 }
 
@@ -419,14 +430,20 @@ static enum mk_status delete_found(struct store_view *view, struct spot *spot, s
 {
     struct calls_change change = {.path = spot->path};
     enum mk_status status = calls_record_keep(view, &change, &spot->znode);
+    struct quotas_change quota = {
+        .path = spot->path, .count = -1, .bytes = -(int64_t)spot->znode.data_length};
     if (status == MK_OK) {
         status = calls_foresee(view, &change);
+    }
+    if (status == MK_OK) {
+        status = quotas_foresee_delete(view, &quota);
     }
     if (status != MK_OK) {
         return status;
     }
 
     rows_write_begin(view);
+    quotas_changed(view, &quota);
     delete_in_parent(view, parent);
     MK_ASSERT(parent->znode.children_count > 0);
     parent->znode.children_count--;
@@ -463,11 +480,21 @@ enum mk_status store_znode_delete(struct store_view *view, struct mk_bytes path)
 
 /* ---- Set ---- */
 
+/* With the data that it has now; `before` is how long the old one was. */
+static void spot_rewrite(struct store_view *view, struct spot *spot, int32_t before)
+{
+    spot_write(view, spot, false);
+    spot_write_data(view, spot, before);
+    if (!view->speculative) {
+        view->store->totals.data_bytes += spot->znode.data_length - before;
+    }
+}
+
 enum mk_status store_znode_set_data(struct store_view *view, struct mk_bytes path,
                                     struct mk_bytes data, int32_t version, struct store_znode *out)
 {
     rows_enter(view);
-    struct spot spot;
+    struct spot spot = {0};
     enum mk_status status = spot_find(view, path, &spot);
     struct calls_change change = {.path = spot.path, .record_new = data};
     if (status == MK_OK) {
@@ -476,21 +503,22 @@ enum mk_status store_znode_set_data(struct store_view *view, struct mk_bytes pat
     if (status == MK_OK) {
         status = calls_foresee(view, &change);
     }
+    int32_t before = spot.znode.data_length;
+    struct quotas_change quota = {.path = spot.path, .bytes = (int64_t)data.len - before};
+    if (status == MK_OK) {
+        status = quotas_foresee_set(view, &quota);
+    }
     if (status != MK_OK) {
         return status;
     }
 
-    int32_t before = spot.znode.data_length;
     spot_set_data(&spot, data);
     spot.znode.stat.version = version;
     spot.znode.stat.mzxid = view->zxid;
     spot.znode.stat.mtime_ms = view->time_ms;
     rows_write_begin(view);
-    spot_write(view, &spot, false);
-    spot_write_data(view, &spot, before);
-    if (!view->speculative) {
-        view->store->totals.data_bytes += spot.znode.data_length - before;
-    }
+    quotas_changed(view, &quota);
+    spot_rewrite(view, &spot, before);
     calls_data_changed(view, &change, &spot.znode);
     *out = spot.znode;
     return rows_write_end(view);
@@ -511,6 +539,18 @@ enum mk_status store_znode_set_acl(struct store_view *view, struct mk_bytes path
     spot_write(view, &spot, false);
     *out = spot.znode;
     return rows_write_end(view);
+}
+
+void znode_replace_data(struct store_view *view, struct mk_bytes path, struct mk_bytes data)
+{
+    struct spot spot;
+    enum mk_status status = spot_find(view, path, &spot);
+    rows_write_check(view, status == MK_NO_NODE ? MK_CORRUPT : status);
+    if (status == MK_OK) {
+        int32_t before = spot.znode.data_length;
+        spot_set_data(&spot, data);
+        spot_rewrite(view, &spot, before);
+    }
 }
 
 /* ---- The znodes of a new ensemble ---- */

@@ -18,6 +18,10 @@ enum mk_status znode_find(struct store_view *view, struct mk_bytes path, struct 
 enum mk_status znode_load_data(struct store_view *view, struct mk_bytes path,
                                struct store_znode *znode);
 
+/* In the midst of writing: other data, and nothing else: no field of the stat moves, and nobody who
+ * waits for a change is woken. */
+void znode_replace_data(struct store_view *view, struct mk_bytes path, struct mk_bytes data);
+
 /* The znodes of a new ensemble, at zxid 0. */
 void znodes_plant(struct store_view *view);
 

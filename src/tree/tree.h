@@ -113,6 +113,29 @@ void tree_digest_id(enum tree_digest hash, struct mk_bytes credentials, struct m
 /* whoAmI's display name of an identity: digest ids up to the colon. */
 struct mk_bytes tree_identity_display(struct mk_bytes scheme, struct mk_bytes id);
 
+/* ---- Quotas (protocol reference, section 8.3): two znodes below TREE_QUOTA_PATH for each ---- */
+
+#define TREE_QUOTA_PATH "/zookeeper/quota"
+#define TREE_QUOTA_LIMITS "zookeeper_limits"
+#define TREE_QUOTA_STATS "zookeeper_stats"
+/* Components of a path that a quota is for. Each change of a znode looks at no more of its ancestors,
+ * however deep it lies; who wants a quota further down has none. */
+#define TREE_QUOTA_DEPTH_MAX 64
+
+enum tree_quota_part { TREE_QUOTA_NONE, TREE_QUOTA_IS_LIMITS, TREE_QUOTA_IS_STATS };
+/* What the znode at `path` says of a quota, and of which: *root, a part of `path`. None: of no quota,
+ * or of one that there cannot be: of the root, of what quotas are kept in, or too far down. */
+enum tree_quota_part tree_quota_of_path(struct mk_bytes path, struct mk_bytes *root);
+
+struct tree_quota {                 /* -1: no limit */
+    int64_t count, bytes;           /* soft */
+    int64_t count_hard, bytes_hard; /* instead of the soft ones, if there are any */
+};
+/* "count=5,bytes=-1=;byteHardLimit=100". What cannot be read sets no limit. */
+void tree_quota_parse(struct mk_bytes text, struct tree_quota *out);
+/* Usage, as ZooKeeper writes it: "count=2,bytes=5". */
+void tree_quota_usage(struct mk_buf *out, int64_t count, int64_t bytes);
+
 /* ---- Watches: who wants to know. Two tables as ZooKeeper has them, data and child. ---- */
 
 /* Kinds; a watcher may hold several on one path. */

@@ -6,6 +6,14 @@
 /* Paths that test the order of keys: "!" sorts before "/", and NUL before both. */
 static const char *const parents[] = {"", "/a", "/a!", "/b", "/a/c", "/zookeeper"};
 static const char *const names[] = {"a", "a!", "b", "c", "d", "e", "z\xc3\xa9", "-"};
+static const char *const quotas[] = {
+    "/zookeeper/quota/a",   "/zookeeper/quota/a/zookeeper_limits",
+    "/zookeeper/quota/a",   "/zookeeper/quota/a/zookeeper_stats",
+    "/zookeeper/quota/a/c", "/zookeeper/quota/a/c/zookeeper_limits",
+    "/zookeeper/quota/b",   "/zookeeper/quota/a/c/zookeeper_stats",
+    "/zookeeper/quota/b",   "/zookeeper/quota/b/zookeeper_stats",
+    "/zookeeper/quota/a/c", "/zookeeper/quota/zookeeper/zookeeper_stats",
+};
 #define CALLS 12
 #define SESSIONS 4
 
@@ -97,6 +105,11 @@ static void random_target(struct mk_random *random, struct store_view *view, str
         random_data(random, op);
         return;
     }
+    if (below(random, 2) == 0) {
+        snprintf(op->path, sizeof(op->path), "%s", quotas[below(random, MK_COUNT(quotas))]);
+        random_data(random, op);
+        return;
+    }
     record_path(op->path, (mk_zxid)below(random, CALLS) + 1);
     random_record(random, view, &op->data);
 }
@@ -110,16 +123,17 @@ static void random_create(struct mk_random *random, struct store_view *view, str
     }
     op->owner = below(random, 3) == 0 ? (int64_t)below(random, SESSIONS) + 1 : 0;
     op->owner = below(random, 20) == 0 ? TREE_OWNER_CONTAINER : op->owner;
+    op->owner = below(random, 20) == 0 ? tree_owner_ttl(1 + (mk_ms)below(random, 50)) : op->owner;
     op->number = below(random, 5) == 0 ? (int32_t)below(random, 20) : -1;
     op->keep_parent = below(random, 2) == 0;
 }
 
 static void random_op(struct mk_random *random, struct store_view *view, struct op *op)
 {
-    static const enum op_kind kinds[] = {OP_CREATE,         OP_CREATE,  OP_CREATE, OP_CREATE,
-                                         OP_DELETE,         OP_DELETE,  OP_DELETE, OP_SET_DATA,
-                                         OP_SET_DATA,       OP_SET_ACL, OP_FACT,   OP_SESSION_PUT,
-                                         OP_SESSION_REMOVE, OP_SET_DATA};
+    static const enum op_kind kinds[] = {
+        OP_CREATE, OP_CREATE,      OP_CREATE,         OP_CREATE,   OP_DELETE,
+        OP_DELETE, OP_DELETE,      OP_SET_DATA,       OP_SET_DATA, OP_SET_ACL,
+        OP_FACT,   OP_SESSION_PUT, OP_SESSION_REMOVE, OP_SET_DATA, OP_QUOTA_COUNT};
     op->kind = kinds[below(random, MK_COUNT(kinds))];
     op->acl = below(random, 4) == 0;
     op->number = (int32_t)below(random, 100);
@@ -198,6 +212,7 @@ static enum mk_status op_try(struct store_view *view, const struct op *op, struc
     case OP_SET_ACL: return store_znode_set_acl(view, path, op_acl(op), op->number, out);
     case OP_SESSION_PUT: store_session_put(view, op->session, op->number); return MK_OK;
     case OP_SESSION_REMOVE: store_session_remove(view, op->session); return MK_OK;
+    case OP_QUOTA_COUNT: return store_quota_count(view);
     case OP_FACT:
         store_fact_put(view, MK_BYTES("fact"), mk_bytes_of(&op->number, sizeof(op->number)));
         return MK_OK;
@@ -327,6 +342,40 @@ static enum mk_status show_calls(struct store_view *view, struct mk_buf *out)
     return status;
 }
 
+static enum mk_status show_quotas(struct store_view *view, struct mk_buf *out)
+{
+    static const char *const paths[] = {"/a",  "/a/b", "/a/c",        "/a/c/d",
+                                        "/a!", "/b/-", "/zookeeper/a"};
+    enum mk_status status = MK_OK;
+    for (size_t i = 0; i < MK_COUNT(quotas) && status == MK_OK; i++) {
+        status = show_one(view, mk_bytes_text(quotas[i]), out);
+    }
+    for (size_t i = 0; i < MK_COUNT(paths) && status == MK_OK; i++) {
+        struct store_quota quota = {0};
+        status = store_quota_find(view, mk_bytes_text(paths[i]), &quota);
+        mk_buf_printf(out, "quota of %s: %s %.*s %lld %lld\n", paths[i], mk_status_name(status),
+                      (int)quota.root.len, (const char *)quota.root.data, (long long)quota.count,
+                      (long long)quota.bytes);
+        status = status == MK_NO_NODE ? MK_OK : status;
+    }
+    return status;
+}
+
+static enum mk_status show_reapable(struct store_view *view, struct mk_buf *out)
+{
+    enum mk_status status = MK_OK;
+    for (int why = STORE_REAPABLE_EMPTIED; why <= STORE_REAPABLE_EXPIRING && status == MK_OK;
+         why++) {
+        struct mk_bytes path = MK_BYTES_NULL;
+        int64_t order = 0;
+        status = store_reapable_first(view, (enum store_reapable)why, &order, &path);
+        mk_buf_printf(out, "reapable %d: %s %.*s %lld\n", why, mk_status_name(status),
+                      (int)path.len, (const char *)path.data, (long long)order);
+        status = status == MK_END ? MK_OK : status;
+    }
+    return status;
+}
+
 enum mk_status model_view_show(struct store_view *view, struct mk_buf *out)
 {
     char path[80];
@@ -345,6 +394,12 @@ enum mk_status model_view_show(struct store_view *view, struct mk_buf *out)
     }
     if (status == MK_OK) {
         status = show_session_things(view, out);
+    }
+    if (status == MK_OK) {
+        status = show_quotas(view, out);
+    }
+    if (status == MK_OK) {
+        status = show_reapable(view, out);
     }
     return status == MK_OK ? show_calls(view, out) : status;
 }

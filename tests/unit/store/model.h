@@ -13,6 +13,7 @@ enum op_kind {
     OP_SESSION_PUT,
     OP_SESSION_REMOVE,
     OP_FACT,
+    OP_QUOTA_COUNT,
 };
 
 struct op {

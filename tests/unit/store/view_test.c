@@ -41,10 +41,15 @@ struct trial {
     bool may_block;
 };
 
-static const struct store_options plain = {
-    .cache_bytes = 1 << 20, .overlay_bytes = 1 << 30, .overlay_bytes_max = 1 << 30};
-static const struct store_options narrow = {
-    .cache_bytes = 2000, .overlay_bytes = 10000, .overlay_bytes_max = 1 << 20, .hash_seed = 9};
+static const struct store_options plain = {.cache_bytes = 1 << 20,
+                                           .overlay_bytes = 1 << 30,
+                                           .overlay_bytes_max = 1 << 30,
+                                           .quota_step_rows = 3};
+static const struct store_options narrow = {.cache_bytes = 2000,
+                                            .overlay_bytes = 10000,
+                                            .overlay_bytes_max = 1 << 20,
+                                            .quota_step_rows = 3,
+                                            .hash_seed = 9};
 
 static struct store *open_over(struct store_base *base, const struct store_options *options)
 {
