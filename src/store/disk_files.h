@@ -28,6 +28,12 @@ enum mk_status disk_place_sync(const struct disk_place *place, struct mk_error *
 enum mk_status disk_failure(const struct disk_place *place, const char *verb, const char *name,
                             struct mk_error *error);
 
+/* disk_rocks.c: write the base as it is now, as a database in `directory`, which must not exist. Only
+ * for bases in RocksDB. */
+struct store_base;
+enum mk_status disk_rocks_copy(struct store_base *base, const char *directory,
+                               struct mk_error *error);
+
 /* An open file of a place. `name` is borrowed for messages, or kept inside by the owner. */
 struct disk_file {
     const struct disk_place *place;

@@ -38,6 +38,7 @@
 #include <unistd.h>
 
 #define ZERO_CHUNK_BYTES ((size_t)1 << 20)
+#define COPY_CHUNK_BYTES ((size_t)1 << 20)
 
 void disk_log_segment_name(char name[32], mk_zxid first)
 {
@@ -379,6 +380,62 @@ enum mk_status store_log_replay(struct store_log *log, mk_zxid after, store_log_
         if (status == MK_OK) {
             status = replay_segment(&parts[i], after, visit, context, error);
         }
+        disk_file_close(&parts[i].file);
+    }
+    mk_free(parts);
+    return status;
+}
+
+/* ---- Copying ---- */
+
+static enum mk_status segment_copy(const struct disk_file *from, uint64_t end,
+                                   const struct disk_file *to, struct mk_error *error)
+{
+    uint8_t trailer[SEGMENT_TRAILER_BYTES];
+    uint8_t *chunk = mk_alloc(COPY_CHUNK_BYTES);
+    enum mk_status status = MK_OK;
+
+    for (uint64_t at = 0; at < end && status == MK_OK; at += COPY_CHUNK_BYTES) {
+        size_t len = end - at < COPY_CHUNK_BYTES ? (size_t)(end - at) : COPY_CHUNK_BYTES;
+        size_t got;
+        status = disk_file_read(from, at, chunk, len, &got, error);
+        if (status == MK_OK && got < len) {
+            mk_error_set(error, "%s/%s is shorter than its entries: something has cut it",
+                         from->place->path, from->name);
+            status = MK_CORRUPT;
+        }
+        if (status == MK_OK) {
+            status = disk_file_write(to, at, mk_bytes_of(chunk, len), MK_BYTES_NULL, error);
+        }
+    }
+    mk_free(chunk);
+    segment_trailer_put(trailer, end, end);
+    if (status == MK_OK) {
+        status =
+            disk_file_write(to, end, mk_bytes_of(trailer, sizeof(trailer)), MK_BYTES_NULL, error);
+    }
+    return status == MK_OK ? disk_file_sync(to, error) : status;
+}
+
+enum mk_status disk_log_copy(struct store_log *log, const struct disk_place *place, mk_zxid *last,
+                             uint64_t *bytes, struct mk_error *error)
+{
+    struct replay_part *parts;
+    size_t parts_count;
+    *last = store_log_last(log); /* What is appended meanwhile may come too. */
+    enum mk_status status = replay_open(log, 0, &parts, &parts_count, error);
+
+    for (size_t i = 0; i < parts_count; i++) {
+        struct disk_file copy = {.fd = -1};
+        if (status == MK_OK) {
+            status =
+                disk_file_open(&copy, place, parts[i].file.name, O_RDWR | O_CREAT | O_EXCL, error);
+        }
+        if (status == MK_OK) {
+            status = segment_copy(&parts[i].file, parts[i].end, &copy, error);
+            *bytes += parts[i].end;
+        }
+        disk_file_close(&copy);
         disk_file_close(&parts[i].file);
     }
     mk_free(parts);

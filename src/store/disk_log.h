@@ -56,6 +56,11 @@ void disk_log_segment_name(char name[32], mk_zxid first);
 void disk_log_segments_push(struct store_log *log, struct segment segment);
 void disk_log_facts_update(struct store_log *log);
 
+/* Copy every entry that is durable now into segments of the same names in `place`, each ending in a
+ * trailer which says that all of it counts. `*last` is the last entry's zxid, 0: there is none. */
+enum mk_status disk_log_copy(struct store_log *log, const struct disk_place *place, mk_zxid *last,
+                             uint64_t *bytes, struct mk_error *error);
+
 /* What to say about damage, and what to do. MK_CORRUPT. */
 #define DISK_LOG_DAMAGE_ADVICE                                                                  \
     "nothing was changed; restore a copy of the data directory (`moonkeeper repair --rejoin`, " \

@@ -411,6 +411,22 @@ static const struct store_base_ops rocks_ops = {
     .close = rocks_close,
 };
 
+/* Its files never change, so they are linked. */
+enum mk_status disk_rocks_copy(struct store_base *base, const char *directory,
+                               struct mk_error *error)
+{
+    MK_ASSERT(base->ops == &rocks_ops);
+    struct rocks *rocks = MK_CONTAINER(base, struct rocks, base);
+    char *text = NULL;
+    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(rocks->db, &text);
+
+    if (text == NULL) {
+        rocksdb_checkpoint_create(checkpoint, directory, UINT64_MAX /* no flush */, &text);
+        rocksdb_checkpoint_object_destroy(checkpoint);
+    }
+    return text == NULL ? MK_OK : rocks_failure(rocks, "back up", text, error);
+}
+
 struct store_base *store_base_rocks(const char *directory, const struct store_disk_options *options,
                                     struct mk_error *error)
 {

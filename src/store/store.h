@@ -303,6 +303,20 @@ enum mk_status store_log_truncate(struct store_log *log, mk_zxid zxid, struct mk
 /* Log thread: empty the log (applied exceeds the last entry): it starts afresh after `zxid`. */
 enum mk_status store_log_reset(struct store_log *log, mk_zxid zxid, struct mk_error *error);
 
+/* ==== Backup: a copy from which a server can start ==== */
+
+struct store_backup {
+    mk_zxid zxid;   /* every transaction up to here is in it */
+    uint64_t bytes; /* copied; what RocksDB could link is not counted */
+};
+/* Write `directory`, which must not exist, while state and log are in use. `base` must be RocksDB's.
+ * Files of the state are linked where the file system allows it, the log is copied as far as it was
+ * durable, epoch files too. Durable when it returns, and whole: it appears under its name by a rename.
+ * On a failure nothing is left. The thread that removes segments, so that none goes meanwhile. */
+enum mk_status store_backup_write(struct store_base *base, struct store_log *log,
+                                  const char *directory, struct store_backup *backup,
+                                  struct mk_error *error);
+
 /* Epoch files: decimal text, replaced by rename and synced. MK_NO_NODE: there is none. */
 enum mk_status store_epoch_read(const char *directory, const char *name, int64_t *epoch,
                                 struct mk_error *error);
