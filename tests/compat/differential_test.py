@@ -16,8 +16,10 @@ import random
 
 import harness
 import random_history
-from harness import case, true
+import raw_client as raw
+from harness import case, equal, true
 from protocol import SUPER
+from raw_client import Client
 from side_by_side import Sides
 
 REQUESTS = int(os.environ.get("DIFFERENTIAL_REQUESTS", "4000"))
@@ -29,6 +31,7 @@ REPLAY = os.environ.get("DIFFERENTIAL_REPLAY")
 OPTIONS = ["tickTime=3000", "extendedTypesEnabled=true", "forceSync=no", "maxClientCnxns=0",
            "DigestAuthenticationProvider.superDigest=" + SUPER,
            "znode.container.checkIntervalMs=86400000"]
+
 
 @functools.lru_cache(maxsize=None)
 def both():
@@ -92,6 +95,42 @@ def _():
         true(sum(len(step.requests) for step in shorter) <= 5, f"it is not short: {shorter}")
         random_history.write(shorter, "found.txt")
         true(sides.difference(random_history.load("found.txt")), "what was kept has no difference")
+
+
+def reaped(server):
+    """What is seen of znodes that go by themselves, one after the other."""
+    client, watcher = Client(server.port), Client(server.port)
+    client.create("/r")
+    client.must(raw.CREATE_CONTAINER, raw.create("/r/unused", flags=raw.CONTAINER))
+    client.must(raw.CREATE_CONTAINER, raw.create("/r/c", flags=raw.CONTAINER))
+    client.create("/r/c/x")
+    client.must(raw.CREATE_TTL, raw.create("/r/parent", flags=raw.TTL, ttl=1000))
+    client.create("/r/parent/x")
+    watcher.must(raw.ADD_WATCH, raw.string("/r") + raw.i32(1))
+    seen = []
+    for path, flags, child in (("/r/c", None, "/r/c/x"), ("/r/t", raw.TTL, None),
+                               ("/r/s0000000004", raw.TTL_SEQUENTIAL, None),
+                               ("/r/parent", None, "/r/parent/x")):
+        if flags:
+            client.must(raw.CREATE_TTL, raw.create(path[:4], flags=flags, ttl=400))
+        client.get(path, watch=True)
+        client.children("/r", watch=True)
+        if child:
+            client.delete(child)
+        harness.until(lambda: client.stat(path) is None, f"{path} goes")
+        stat = client.stat("/r")
+        seen += [path, client.take_events(), watcher.take_events(), client.children("/r"),
+                 (stat.version, stat.cversion, stat.children, stat.mzxid == stat.czxid)]
+    return seen
+
+
+@case("empty containers and expired TTL znodes go with the events and Stats of ZooKeeper")
+def _():
+    if not harness.zookeeper_is_there():
+        raise harness.Skip("there is no ZooKeeper, or no java")
+    options = ["extendedTypesEnabled=true", "znode.container.checkIntervalMs=1000"]
+    with harness.Moonkeeper(*options) as own, harness.ZooKeeper(*options) as theirs:
+        equal(reaped(own), reaped(theirs))
 
 
 if REPLAY:
