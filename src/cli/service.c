@@ -128,12 +128,14 @@ static void ending_print(int status)
 }
 
 /* Until the server in process `pid` answers. The address alone would not do: another program may sit
- * there, and answer in its stead, while ours finds it occupied. */
+ * there, and answer in its stead, while ours finds it occupied. So the process must hold the lock, and
+ * must be there still when a second answer is asked for. */
 static int answer_await(const struct order *order, pid_t pid, off_t log_begin)
 {
     mk_ms until_ms = cli_clock_ms() + order->wait_ms;
     char answer[ENOUGH_BYTES];
     struct mk_error error;
+    int answers = 0;
     int status = 0;
 
     for (;;) {
@@ -144,8 +146,10 @@ static int answer_await(const struct order *order, pid_t pid, off_t log_begin)
             (void)unlink(order->service.pid_file);
             return CLI_FAILED;
         }
-        if (service_holder(&order->service, &error) == pid && server_ask(&order->service, answer) &&
-            waitpid(pid, &status, WNOHANG) == 0) {
+        bool answered =
+            service_holder(&order->service, &error) == pid && server_ask(&order->service, answer);
+        answers = answered ? answers + 1 : 0;
+        if (answers == 2) {
             puts("STARTED");
             return CLI_OK;
         }
