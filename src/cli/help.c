@@ -2,6 +2,7 @@
 #include "cli/help.h"
 
 #include "cli/cli.h"
+#include "shell/shell.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@ static const char overview[] =
     "Recipes\n"
     "  call [--hold[=TIME]] RECIPE.OPERATION [KEY=TEXT | KEY:=JSON]...\n"
     "Others\n"
+    "  shell [-server HOST:PORT[,...][/CHROOT]] [COMMAND ...]     ZooKeeper's zkCli, and more\n"
     "  word WORD           a four-letter word: ruok srvr stat mntr isro conf\n"
     "  version             help [COMMAND]\n"
     "\n"
@@ -55,6 +57,18 @@ static const struct topic {
      "Call an operation of a recipe, wait for its result and print it. Ctrl-C cancels.\n"
      "What was granted ends with the session: --hold keeps it for TIME, or until Ctrl-C or the\n"
      "end of standard input.\n"},
+    {"shell",
+     "shell [-server HOST:PORT[,HOST:PORT][/CHROOT]] [-timeout MS] [-r]\n"
+     "                        [-waitforconnection] [--json] [COMMAND ...]",
+     "Commands as ZooKeeper's zkCli.sh has them: one from the command line, or lines from a\n"
+     "terminal, which can be edited, or from a pipe. -timeout: of the session, 30000; -r: be\n"
+     "content with a server in read-only mode; -waitforconnection: for so long, before anything\n"
+     "else; --json: results and events as JSON.\n"
+     "Exit codes: 0 the last command succeeded; 1 it failed; 2 usage of shell itself; 3 no "
+     "session\n"
+     "with -waitforconnection; 127 there is no such command.\n"
+     "Lines are kept in $XDG_STATE_HOME/moonkeeper/history, or ~/.local/state/moonkeeper/history,\n"
+     "but for those of addauth. Tab completes commands, options and paths. Commands:\n"},
     {"word", "word WORD",
      "Send a four-letter word to the first server that accepts a connection: ruok srvr stat mntr\n"
      "isro conf, and what else it allows.\n"},
@@ -91,6 +105,9 @@ int help_topic_print(const char *name)
     for (size_t i = 0; i < MK_COUNT(topics); i++) {
         if (strcmp(name, topics[i].name) == 0) {
             printf("usage: moonkeeper %s\n\n%s", topics[i].synopsis, topics[i].text);
+            if (strcmp(name, "shell") == 0) {
+                shell_commands_print();
+            }
             return CLI_OK;
         }
     }

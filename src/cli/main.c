@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/help.h"
 #include "client/client.h"
+#include "shell/shell.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -10,18 +11,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int cli_shell(struct cli *cli, int argc, char **argv)
+{
+    return shell_main(cli->servers, cli->json, argc, argv);
+}
+
 static const struct command {
     const char *name;
     int (*run)(struct cli *cli, int argc, char **argv);
 } commands[] = {
-    {"create", cli_create}, {"get", cli_get},
-    {"set", cli_set},       {"delete", cli_delete},
-    {"ls", cli_ls},         {"stat", cli_stat},
-    {"exists", cli_exists}, {"sync", cli_sync},
-    {"call", cli_call},     {"word", cli_word},
-    {"start", cli_start},   {"start-foreground", cli_start_foreground},
-    {"stop", cli_stop},     {"restart", cli_restart},
-    {"status", cli_status}, {"print-cmd", cli_print_cmd},
+    {"create", cli_create},
+    {"get", cli_get},
+    {"set", cli_set},
+    {"delete", cli_delete},
+    {"ls", cli_ls},
+    {"stat", cli_stat},
+    {"exists", cli_exists},
+    {"sync", cli_sync},
+    {"call", cli_call},
+    {"word", cli_word},
+    {"shell", cli_shell},
+    {"start", cli_start},
+    {"start-foreground", cli_start_foreground},
+    {"stop", cli_stop},
+    {"restart", cli_restart},
+    {"status", cli_status},
+    {"print-cmd", cli_print_cmd},
 };
 
 int cli_usage(const char *command, const char *format, ...)
