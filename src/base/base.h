@@ -232,6 +232,24 @@ bool mk_list_empty(const struct mk_link *head);
 void mk_list_append(struct mk_link *head, struct mk_link *link);
 void mk_list_remove(struct mk_link *link); /* and leave it pointing at itself */
 
+/* ---- Summaries: what is observed often, in a few words. All zeros is an empty one. ---- */
+
+struct mk_summary {
+    uint64_t count, sum, min, max; /* min and max are 0 while there is nothing */
+};
+void mk_summary_add(struct mk_summary *summary, uint64_t value);
+void mk_summary_merge(struct mk_summary *into, const struct mk_summary *other);
+double mk_summary_average(const struct mk_summary *summary); /* 0.0 of nothing */
+
+/* A summary that knows quantiles: exact below 16, to an eighth of the value up to 2^24. */
+#define MK_SPREAD_BUCKETS 176
+struct mk_spread {
+    struct mk_summary all;
+    uint64_t buckets[MK_SPREAD_BUCKETS];
+};
+void mk_spread_add(struct mk_spread *spread, uint64_t value);
+uint64_t mk_spread_quantile(const struct mk_spread *spread, uint32_t per_mille);
+
 /* ---- Random numbers from a seed (xoshiro256**), for the simulator and tests. ---- */
 
 struct mk_random {

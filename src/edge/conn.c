@@ -17,14 +17,13 @@
  * connection is cut off. */
 #include "edge/loop.h"
 
-#include "edge/words.h"
-
 #include <string.h>
 #include <sys/socket.h>
 
 #define LINGER_MS 1000
 #define FLUSH_MS 30000 /* for the last output: who does not read it may not stay for ever */
 #define KEEPALIVE_SECONDS 60
+#define WORD_ARGUMENT_BYTES_MAX 8     /* stmk's mask */
 #define OUTPUT_IDLE_BYTES (16 * 1024) /* A larger buffer is not held on to while it is empty. */
 
 static void on_written(uv_write_t *write, int status);
@@ -219,11 +218,11 @@ static bool frame_wanted(const struct conn *conn)
            !server_conn_closing(conn->core);
 }
 
-static void word_answer(struct conn *conn, int word)
+static void word_answer(struct conn *conn, int word, const uint8_t *argument)
 {
     struct mk_buf answer = {0};
 
-    status_word(conn->edge, conn, word, &answer);
+    status_word(conn->edge, conn, word, argument, &answer);
     if (output_send(conn, &answer)) {
         conn_finish(conn);
     } else {
@@ -235,15 +234,21 @@ static void word_answer(struct conn *conn, int word)
 /* The first four bytes. False: they are not there yet, or were a word. */
 static bool conn_open(struct conn *conn, struct mk_bytes unread)
 {
-    uint8_t first[WORD_BYTES];
+    uint8_t first[ADMIN_WORD_BYTES + WORD_ARGUMENT_BYTES_MAX];
 
-    if (!framing_peek(&conn->input, unread, first)) {
+    if (!framing_peek(&conn->input, unread, first, ADMIN_WORD_BYTES)) {
         framing_keep(&conn->input, unread);
         return false;
     }
-    int word = words_find(first);
-    if (word != WORD_NONE) {
-        word_answer(conn, word);
+    int word = admin_word_find(first);
+    if (word != ADMIN_WORD_NONE) {
+        size_t bytes = ADMIN_WORD_BYTES + admin_word_argument_bytes(word);
+        MK_ASSERT(bytes <= sizeof(first));
+        if (framing_peek(&conn->input, unread, first, bytes)) {
+            word_answer(conn, word, first + ADMIN_WORD_BYTES);
+        } else {
+            framing_keep(&conn->input, unread);
+        }
         return false;
     }
     conn->state = CONN_OPEN;
@@ -313,10 +318,12 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
     if (count < 0) {
         conn->peer_ended = true;
         if (conn->state != CONN_FLUSHING) {
+            conn->edge->counters.conns_dropped += conn->state == CONN_OPEN;
             conn_close(conn);
         }
     } else if (conn->state == CONN_NEW || conn->state == CONN_OPEN) {
         conn_heard(conn);
+        conn->edge->counters.bytes_received += (uint64_t)count;
         conn_feed(conn, mk_bytes_of(buf->base, (size_t)count));
     }
 }

@@ -29,6 +29,7 @@ struct disk {
     struct store_checkpoint *checkpoint; /* under way */
     enum mk_status checkpoint_status;
     struct mk_error checkpoint_error;
+    mk_ms checkpoint_took_ms;
 
     uv_work_t chores_work;
     bool chores_running;
@@ -150,7 +151,10 @@ static void checkpoint_work(uv_work_t *work)
 {
     struct disk *disk = MK_CONTAINER(work, struct disk, checkpoint_work);
 
+    uint64_t begin_ns = uv_hrtime();
+
     disk->checkpoint_status = store_checkpoint_write(disk->checkpoint, &disk->checkpoint_error);
+    disk->checkpoint_took_ms = (mk_ms)((uv_hrtime() - begin_ns) / 1000000);
 }
 
 static void checkpoint_done(uv_work_t *work, int cancelled)
@@ -164,6 +168,7 @@ static void checkpoint_done(uv_work_t *work, int cancelled)
                  disk->checkpoint_status, &disk->checkpoint_error);
     }
     turn_begin(edge);
+    mk_summary_add(&edge->counters.checkpoints_ms, (uint64_t)disk->checkpoint_took_ms);
     struct store_checkpoint *checkpoint = disk->checkpoint;
     disk->checkpoint = NULL;
     server_checkpoint_done(edge->core.server, checkpoint);

@@ -45,7 +45,7 @@ struct edge_options {
     uint64_t segment_bytes;
     bool sync; /* forceSync */
     mk_ms sync_warning_ms;
-    uint32_t words; /* bit set over words.c's table */
+    uint32_t words; /* four-letter words that are answered: admin_words_parse() */
     char *super_digest;
     uint32_t digest_hash; /* enum tree_digest */
     bool auth_enforced;

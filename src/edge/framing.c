@@ -111,15 +111,15 @@ void framing_keep(struct framing *framing, struct mk_bytes unread)
     }
 }
 
-bool framing_peek(const struct framing *framing, struct mk_bytes unread,
-                  uint8_t word[FRAMING_LENGTH_BYTES])
+bool framing_peek(const struct framing *framing, struct mk_bytes unread, uint8_t *first,
+                  size_t count)
 {
     size_t kept = framing_kept(framing);
-    if (kept + unread.len < FRAMING_LENGTH_BYTES) {
+    if (kept + unread.len < count) {
         return false;
     }
-    for (size_t i = 0; i < FRAMING_LENGTH_BYTES; i++) {
-        word[i] = i < kept ? framing->kept.data[framing->kept_at + i] : unread.data[i - kept];
+    for (size_t i = 0; i < count; i++) {
+        first[i] = i < kept ? framing->kept.data[framing->kept_at + i] : unread.data[i - kept];
     }
     return true;
 }

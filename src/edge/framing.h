@@ -26,9 +26,9 @@ enum framing_result framing_next(struct framing *framing, uint32_t frame_bytes_m
                                  struct mk_bytes *unread, struct mk_bytes *frame);
 /* Keep all of `unread` for later: frames may be in it. */
 void framing_keep(struct framing *framing, struct mk_bytes unread);
-/* The very first four bytes of a connection, without using them up. False: not there yet. */
-bool framing_peek(const struct framing *framing, struct mk_bytes unread,
-                  uint8_t word[FRAMING_LENGTH_BYTES]);
+/* The very first `count` bytes of a connection, without using them up. False: not there yet. */
+bool framing_peek(const struct framing *framing, struct mk_bytes unread, uint8_t *first,
+                  size_t count);
 size_t framing_kept(const struct framing *framing); /* bytes */
 
 #endif

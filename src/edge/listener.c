@@ -104,6 +104,7 @@ static bool conn_admit(struct conn *conn)
     bool allowed = within_limits(edge, address);
     address->conns++;
     if (!allowed) {
+        edge->counters.conns_rejected++;
         address_release(edge, address);
         return false;
     }

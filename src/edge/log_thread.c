@@ -30,6 +30,7 @@ struct log_thread {
     uv_async_t async;
     uv_thread_t thread;
     uv_sem_t work;
+    mk_ms took_ms;      /* of the last batch */
     bool busy;          /* the loop's: a batch was left and has not come back */
     atomic_bool synced; /* the batch is on disk and the loop's again */
     bool stopping;      /* set before the last post */
@@ -79,7 +80,7 @@ static void thread_run(void *context)
         if (thread->stopping) {
             return;
         }
-        (void)batch_append(thread, &thread->batch);
+        thread->took_ms = batch_append(thread, &thread->batch);
         atomic_store(&thread->synced, true);
         uv_async_send(&thread->async);
     }
@@ -117,7 +118,8 @@ bool log_thread_append_now(struct log_thread *thread, const struct server_batch 
     if (now_ms < thread->now_after_ms) {
         return false;
     }
-    if (batch_append(thread, batch) > NOW_SYNC_MS_MAX) {
+    thread->took_ms = batch_append(thread, batch);
+    if (thread->took_ms > NOW_SYNC_MS_MAX) {
         thread->now_after_ms = now_ms + NOW_RETRY_MS;
     }
     return true;
@@ -126,6 +128,12 @@ bool log_thread_append_now(struct log_thread *thread, const struct server_batch 
 bool log_thread_idle(const struct log_thread *thread)
 {
     return !thread->busy;
+}
+
+mk_ms log_thread_took_ms(const struct log_thread *thread)
+{
+    MK_ASSERT(!thread->busy);
+    return thread->took_ms;
 }
 
 struct log_thread *log_thread_start(const struct log_thread_options *options)

@@ -24,6 +24,7 @@ void log_thread_append(struct log_thread *thread, const struct server_batch *bat
 bool log_thread_append_now(struct log_thread *thread, const struct server_batch *batch,
                            mk_ms now_ms);
 bool log_thread_idle(const struct log_thread *thread);
+mk_ms log_thread_took_ms(const struct log_thread *thread); /* for the last batch; only when idle */
 /* Ends the thread, which must be idle; its memory goes when the loop has closed its handle. */
 void log_thread_stop(struct log_thread *thread);
 

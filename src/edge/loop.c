@@ -201,6 +201,14 @@ void conn_heard(struct conn *conn)
     }
 }
 
+static void sync_count(struct edge *edge)
+{
+    mk_ms took_ms = log_thread_took_ms(edge->log_thread);
+
+    mk_summary_add(&edge->counters.syncs_ms, (uint64_t)took_ms);
+    edge->counters.syncs_slow += took_ms >= edge->options->sync_warning_ms;
+}
+
 static void batch_hand_over(struct edge *edge)
 {
     struct server_batch batch = {0};
@@ -209,8 +217,10 @@ static void batch_hand_over(struct edge *edge)
         return;
     }
     disk_logged(edge->disk, batch.bytes.len);
+    mk_summary_add(&edge->counters.log_batches, batch.count);
     if (batch.count == 1 && client_alone(edge) &&
         log_thread_append_now(edge->log_thread, &batch, edge->now_ms)) {
+        sync_count(edge);
         server_batch_synced(edge->core.server, &batch);
     } else {
         log_thread_append(edge->log_thread, &batch);
@@ -222,6 +232,7 @@ static void on_synced(void *context, struct server_batch *batch)
     struct edge *edge = context;
 
     turn_begin(edge);
+    sync_count(edge);
     server_batch_synced(edge->core.server, batch);
 }
 
@@ -283,6 +294,7 @@ static void turn_end(struct edge *edge)
     }
     batch_hand_over(edge); /* A connection that closed may have had something to say. */
     disk_take(edge->disk);
+    mk_summary_add(&edge->counters.outstanding, server_outstanding(edge->core.server));
     due_close(edge, &edge->flushing);
     due_close(edge, &edge->lingering);
     phase_advance(edge);
@@ -376,6 +388,7 @@ static void handles_start(struct edge *edge)
 enum edge_exit edge_run(struct edge *edge, const struct edge_core *core)
 {
     edge->core = *core;
+    status_settings_read(edge);
     edge->disk = disk_new(edge);
     edge->log_thread = log_thread_start(&(struct log_thread_options){
         .loop = &edge->loop,
@@ -427,5 +440,6 @@ void edge_free(struct edge *edge)
     MK_ASSERT(edge->addresses.count == 0);
     mk_map_bytes_free(&edge->addresses);
     mk_free(edge->read_bytes);
+    mk_arena_free(&edge->texts);
     mk_free(edge);
 }

@@ -2,6 +2,7 @@
 #ifndef EDGE_LOOP_H
 #define EDGE_LOOP_H
 
+#include "admin/admin.h"
 #include "edge/edge.h"
 #include "edge/framing.h"
 #include "edge/log_thread.h"
@@ -54,7 +55,11 @@ struct edge {
     struct mk_link resuming;       /* may read on; have bytes that were kept while they might not */
     struct mk_link flushing;       /* the last output is being written; first due first */
     struct mk_link lingering;      /* all is sent; until the peer closes too; first due first */
-    uint8_t *read_bytes;           /* READ_BYTES, filled and used up within one callback */
+    struct admin_settings settings;
+    struct admin_counters counters;
+    int64_t trace_mask;
+    struct mk_arena texts; /* owns what `settings` points to */
+    uint8_t *read_bytes;   /* READ_BYTES, filled and used up within one callback */
 
     struct log_thread *log_thread;
     struct disk *disk;
@@ -109,8 +114,12 @@ void conn_close(struct conn *conn);
 size_t conn_output_bytes(const struct conn *conn);
 
 /* status.c */
-struct words_facts;
-void status_word(struct edge *edge, struct conn *asking, int word, struct mk_buf *out);
+void status_settings_read(struct edge *edge); /* once, before anything is asked */
+/* What `needs` names, and its effect. admin_facts_free() when done. `asking` may be NULL. */
+void status_gather(struct edge *edge, const struct conn *asking, const struct admin_needs *needs,
+                   struct admin_facts *facts);
+void status_word(struct edge *edge, const struct conn *asking, int word, const uint8_t *argument,
+                 struct mk_buf *out);
 
 /* disk.c: what waits for the disk besides the log. */
 struct disk *disk_new(struct edge *edge);

@@ -1,8 +1,8 @@
 /* An option's value: read from text, checked, and written back as text. */
 #include "edge/option.h"
 
+#include "admin/admin.h"
 #include "edge/options.h"
-#include "edge/words.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -138,19 +138,14 @@ static const char *hash_name_of(uint32_t hash)
     return hash_names[i].name;
 }
 
-static enum mk_status words_set(struct edge_options *options, const struct option *option,
-                                void *field, const char *value, struct mk_error *error)
+static enum mk_status words_set(const struct option *option, void *field, const char *value,
+                                struct mk_error *error)
 {
-    struct mk_buf missing = {0};
-    enum mk_status status = words_parse(mk_bytes_text(value), field, &missing);
+    enum mk_status status = admin_words_parse(mk_bytes_text(value), field);
     if (status != MK_OK) {
         mk_error_set(error, "%s=%s: give four-letter words with commas between, or *", option->name,
                      value);
-    } else if (missing.len > 0) {
-        mk_buf_put_u8(&missing, '\0');
-        options_ignore(options, (const char *)missing.data);
     }
-    mk_buf_free(&missing);
     return status;
 }
 
@@ -167,7 +162,7 @@ enum mk_status option_value_set(struct edge_options *options, const struct optio
     case OPTION_YES_NO: return choice_set(option, field, value, "yes", "no", error);
     case OPTION_ON_OFF: return choice_set(option, field, value, "on", "off", error);
     case OPTION_LEVEL: return level_set(option, field, value, error);
-    case OPTION_WORDS: return words_set(options, option, field, value, error);
+    case OPTION_WORDS: return words_set(option, field, value, error);
     case OPTION_HASH: return hash_set(option, field, value, error);
     case OPTION_MS:
     case OPTION_SECONDS:
@@ -199,10 +194,9 @@ static void bytes_append(uint64_t bytes, struct mk_buf *out)
 static void words_append(uint32_t words, struct mk_buf *out)
 {
     uint32_t defaults = 0;
-    struct mk_buf missing = {0};
-    enum mk_status status = words_parse(mk_bytes_text(WORDS_DEFAULT), &defaults, &missing);
+    enum mk_status status = admin_words_parse(MK_BYTES(ADMIN_WORDS_DEFAULT), &defaults);
     MK_ASSERT(status == MK_OK);
-    mk_buf_printf(out, "%s", words == defaults ? WORDS_DEFAULT : "(changed)");
+    mk_buf_printf(out, "%s", words == defaults ? ADMIN_WORDS_DEFAULT : "(changed)");
 }
 
 void option_value_append(const struct edge_options *options, const struct option *option,

@@ -3,7 +3,7 @@
 #include "edge/options.h"
 
 #include "edge/option.h"
-#include "edge/words.h"
+#include "admin/admin.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -87,9 +87,8 @@ void edge_options_default(struct edge_options *options)
     options->sync_warning_ms = 1000;
     options->log_level = MK_LOG_INFO;
 
-    struct mk_buf missing = {0};
-    enum mk_status status = words_parse(mk_bytes_text(WORDS_DEFAULT), &options->words, &missing);
-    MK_ASSERT(status == MK_OK && missing.len == 0);
+    enum mk_status status = admin_words_parse(MK_BYTES(ADMIN_WORDS_DEFAULT), &options->words);
+    MK_ASSERT(status == MK_OK);
 }
 
 void edge_options_free(struct edge_options *options)

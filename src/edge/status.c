@@ -1,7 +1,6 @@
-/* The facts behind the four-letter words. Some cost system calls: they are looked up when asked for,
- * by whoever is allowed to ask. */
+/* The facts behind what an operator asks. Some cost system calls, and lists cost a walk: they are
+ * looked up when asked for, by whoever is allowed to ask, in a turn of the loop. */
 #include "edge/loop.h"
-#include "edge/words.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -9,6 +8,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- Of the process ---- */
 
 /* Bytes in the files of the state. A directory that is not there has none. */
 static uint64_t state_bytes(const char *data_dir)
@@ -56,49 +58,219 @@ static uint64_t descriptors_max(void)
     return (uint64_t)limit.rlim_cur;
 }
 
-static struct words_conn *conns_list(struct edge *edge, const struct conn *asking, size_t *count)
+static uint64_t resident_bytes(void)
 {
-    struct words_conn *list = mk_alloc_zero(edge->conns_count + 1, sizeof(*list));
-    *count = 0;
-    for (struct mk_link *link = edge->conns.next; link != &edge->conns; link = link->next) {
-        const struct conn *conn = MK_CONTAINER(link, struct conn, link);
-        if (conn->core != NULL) {
-            list[*count].asking = conn == asking;
-            server_conn_stats_read(conn->core, &list[*count].stats);
-            (*count)++;
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%*u %llu", &pages) != 1) {
+            pages = 0;
         }
+        (void)fclose(file);
     }
-    return list;
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void status_word(struct edge *edge, struct conn *asking, int word, struct mk_buf *out)
+/* ---- Lists ---- */
+
+struct gathering {
+    struct admin_facts *facts;
+    size_t cap;
+    size_t path_bytes;
+    bool cut; /* something was left out */
+};
+
+static size_t cap_of(uint64_t entries)
 {
-    const struct edge_options *options = edge->options;
-    const char *log_dir = options->log_dir != NULL ? options->log_dir : options->data_dir;
-    char data_path[4096];
-    char log_path[4096];
-    struct words_conn *conns = NULL;
-    struct words_facts facts = {
-        .options = options,
-        .data_dir = realpath(options->data_dir, data_path) != NULL ? data_path : options->data_dir,
-        .log_dir = realpath(log_dir, log_path) != NULL ? log_path : log_dir,
-        .port = edge->port,
+    return entries < ADMIN_ENTRIES_MAX ? (size_t)entries : ADMIN_ENTRIES_MAX;
+}
+
+static void conns_gather(struct edge *edge, const struct conn *asking, struct admin_facts *facts)
+{
+    size_t cap = cap_of(edge->conns_count);
+    struct mk_link *link = edge->conns.next;
+
+    facts->conns = mk_alloc_zero(cap + 1, sizeof(facts->conns[0]));
+    for (; link != &edge->conns && facts->conns_count < cap; link = link->next) {
+        const struct conn *conn = MK_CONTAINER(link, struct conn, link);
+        if (conn->core != NULL) {
+            struct admin_conn *entry = &facts->conns[facts->conns_count++];
+            server_conn_stats_read(conn->core, &entry->stats);
+            entry->stats.address = mk_arena_copy(&facts->arena, entry->stats.address);
+            entry->asking = conn == asking;
+        }
+    }
+}
+
+static bool session_gather(void *context, mk_session id, mk_ms expires_in_ms)
+{
+    struct gathering *gathering = context;
+    struct admin_facts *facts = gathering->facts;
+
+    if (facts->sessions_count == gathering->cap) {
+        return false;
+    }
+    facts->sessions[facts->sessions_count++] = (struct admin_session){id, expires_in_ms};
+    return true;
+}
+
+static void sessions_gather(struct edge *edge, struct admin_facts *facts)
+{
+    struct gathering gathering = {.facts = facts, .cap = cap_of(facts->stats.sessions)};
+
+    facts->sessions = mk_alloc_zero(gathering.cap + 1, sizeof(facts->sessions[0]));
+    server_sessions_each(edge->core.server, session_gather, &gathering);
+}
+
+static bool path_room(struct gathering *gathering, size_t count, size_t bytes)
+{
+    gathering->path_bytes += bytes;
+    gathering->cut = count == gathering->cap || gathering->path_bytes > ADMIN_PATH_BYTES_MAX;
+    return !gathering->cut;
+}
+
+static bool ephemeral_gather(void *context, mk_session session, struct mk_bytes path)
+{
+    struct gathering *gathering = context;
+    struct admin_facts *facts = gathering->facts;
+
+    if (!path_room(gathering, facts->ephemerals_count, path.len)) {
+        return false;
+    }
+    facts->ephemerals[facts->ephemerals_count++] =
+        (struct admin_path){session, mk_arena_copy(&facts->arena, path)};
+    return true;
+}
+
+/* A row that cannot be read will stop the server when somebody needs it; not for a list. */
+static void ephemerals_gather(struct edge *edge, struct admin_facts *facts)
+{
+    uint64_t all = (uint64_t)facts->stats.totals.ephemerals;
+    struct gathering gathering = {.facts = facts, .cap = cap_of(all)};
+
+    facts->ephemerals = mk_alloc_zero(gathering.cap + 1, sizeof(facts->ephemerals[0]));
+    (void)server_ephemerals_each(edge->core.server, ephemeral_gather, &gathering);
+}
+
+static bool watch_gather(void *context, mk_session session, struct mk_bytes path)
+{
+    struct gathering *gathering = context;
+    struct admin_facts *facts = gathering->facts;
+
+    if (!path_room(gathering, facts->watches_count, path.len)) {
+        return false;
+    }
+    facts->watches[facts->watches_count++] =
+        (struct admin_path){session, mk_arena_copy(&facts->arena, path)};
+    return true;
+}
+
+static void watches_gather(struct edge *edge, bool by_path, struct admin_facts *facts)
+{
+    struct gathering gathering = {.facts = facts, .cap = cap_of(facts->stats.data_watches)};
+
+    facts->watches = mk_alloc_zero(gathering.cap + 1, sizeof(facts->watches[0]));
+    if (by_path) {
+        server_watches_by_path_each(edge->core.server, watch_gather, &gathering);
+    } else {
+        server_watches_by_session_each(edge->core.server, watch_gather, &gathering);
+    }
+    facts->watches_cut = gathering.cut;
+}
+
+/* ---- Together ---- */
+
+static void effect_apply(struct edge *edge, const struct admin_needs *needs)
+{
+    struct server_conn *conn = NULL;
+
+    switch (needs->effect) {
+    case ADMIN_NONE: return;
+    case ADMIN_RESET_SERVER: server_stats_reset(edge->core.server); return;
+    case ADMIN_SET_TRACE: edge->trace_mask = needs->trace_mask; return;
+    case ADMIN_RESET_CONNS:
+        while ((conn = server_conn_next(edge->core.server, conn)) != NULL) {
+            server_conn_stats_reset(conn);
+        }
+        return;
+    }
+}
+
+void status_gather(struct edge *edge, const struct conn *asking, const struct admin_needs *needs,
+                   struct admin_facts *facts)
+{
+    effect_apply(edge, needs);
+    *facts = (struct admin_facts){
+        .settings = &edge->settings,
+        .counters = edge->counters,
         .serving = server_serving(edge->core.server),
+        .wall_ms = edge->now.wall_ms,
+        .monotonic_ms = edge->now.monotonic_ms,
         .uptime_ms = (uint64_t)(edge->now_ms - edge->started_ms),
         .descriptors = descriptors_count(),
         .descriptors_max = descriptors_max(),
-        .data_bytes = state_bytes(options->data_dir),
+        .data_bytes = state_bytes(edge->options->data_dir),
         .log_bytes = store_log_bytes(edge->core.log),
+        .resident_bytes = resident_bytes(),
+        .trace_mask = edge->trace_mask,
     };
+    server_stats_read(edge->core.server, &facts->stats);
+    if ((needs->lists & ADMIN_CONNS) != 0) {
+        conns_gather(edge, asking, facts);
+    }
+    if ((needs->lists & ADMIN_SESSIONS) != 0) {
+        sessions_gather(edge, facts);
+    }
+    if ((needs->lists & ADMIN_EPHEMERALS) != 0) {
+        ephemerals_gather(edge, facts);
+    }
+    if ((needs->lists & (ADMIN_WATCHES_BY_SESSION | ADMIN_WATCHES_BY_PATH)) != 0) {
+        watches_gather(edge, (needs->lists & ADMIN_WATCHES_BY_PATH) != 0, facts);
+    }
+}
 
-    server_stats_read(edge->core.server, &facts.stats);
-    if (words_lists_conns(word)) {
-        conns = conns_list(edge, asking, &facts.conns_count);
-        facts.conns = conns;
+void status_word(struct edge *edge, const struct conn *asking, int word, const uint8_t *argument,
+                 struct mk_buf *out)
+{
+    struct admin_needs needs = admin_word_needs(word, edge->options->words, argument);
+    struct admin_facts facts;
+
+    status_gather(edge, asking, &needs, &facts);
+    admin_word_answer(word, edge->options->words, &facts, out);
+    admin_facts_free(&facts);
+}
+
+/* "/var/lib/x" of "x", for as long as the edge lives. */
+static const char *path_absolute(struct edge *edge, const char *path)
+{
+    char absolute[4096];
+    if (realpath(path, absolute) == NULL) {
+        return path;
     }
-    words_answer(word, options->words, &facts, out);
-    if (words_resets(word) && (options->words & UINT32_C(1) << word) != 0) {
-        server_stats_reset(edge->core.server);
-    }
-    mk_free(conns);
+    size_t size = strlen(absolute) + 1;
+    return memcpy(mk_arena_alloc(&edge->texts, size), absolute, size);
+}
+
+void status_settings_read(struct edge *edge)
+{
+    const struct edge_options *options = edge->options;
+    const char *log_dir = options->log_dir != NULL ? options->log_dir : options->data_dir;
+
+    edge->settings = (struct admin_settings){
+        .version = EDGE_ZOOKEEPER_VERSION,
+        .own_version = EDGE_VERSION,
+        .data_dir = path_absolute(edge, options->data_dir),
+        .log_dir = path_absolute(edge, log_dir),
+        .port = edge->port,
+        .listen_backlog = options->listen_backlog,
+        .address_conns_max = options->address_conns_max,
+        .cache_bytes = options->cache_bytes,
+        .tick_ms = options->server.tick_ms,
+        .session_timeout_min_ms = options->server.session_timeout_min_ms,
+        .session_timeout_max_ms = options->server.session_timeout_max_ms,
+        .server_id = options->server.server_id,
+        .file = "",
+    };
+    edge->counters.recovery_ms = edge->core.recovery_ms;
+    edge->trace_mask = ADMIN_TRACE_MASK_DEFAULT;
 }

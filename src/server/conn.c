@@ -87,6 +87,7 @@ struct server_conn *server_conn_open(struct server *server, struct mk_bytes addr
     conn->state = CONN_FRESH;
     conn->address = mk_bytes_of(copy, address.len);
     conn->port = port;
+    conn->history = (struct conn_history){.established_ms = server->now.wall_ms, .cxid = -1};
     mk_list_init(&conn->queue);
     mk_list_init(&conn->held);
     mk_list_init(&conn->dirties);
@@ -213,6 +214,7 @@ void server_conn_established(struct server *server, struct server_conn *conn, mk
     conn->session = session;
     conn->session_id = id;
     conn->state = CONN_ATTACHED;
+    conn->history.op = JUTE_CREATE_SESSION;
     connect_reply(server, conn, id, timeout_ms);
     server_requests_drain(server, conn);
 }
@@ -230,6 +232,7 @@ static void reattach(struct server *server, struct server_conn *conn, mk_session
     if (session->owner != NULL) {
         server_conn_end(server, session->owner); /* the session has moved here */
     }
+    server->stats.revalidated++;
     session->timeout_ms = timeout_ms;
     session_touch(server->sessions, session, server->now.monotonic_ms);
     server_conn_established(server, conn, id, timeout_ms);
@@ -240,6 +243,7 @@ void server_conn_connect(struct server *server, struct server_conn *conn, struct
     struct jute_connect connect;
 
     mk_timers_cancel(&server->timers, &conn->timer);
+    server->stats.connect_requests++;
     if (!server->serving || jute_connect_decode(frame, &connect) != MK_OK) {
         server->stats.malformed += server->serving;
         server_conn_end(server, conn);
@@ -342,24 +346,4 @@ struct server_conn *server_next_dirty(struct server *server)
     mk_list_remove(&conn->dirties);
     conn->dirty = false;
     return conn;
-}
-
-void server_conn_stats_read(const struct server_conn *conn, struct server_conn_stats *out)
-{
-    *out = (struct server_conn_stats){
-        .address = conn->address,
-        .port = conn->port,
-        .queued = conn->queued,
-        .received = conn->received,
-        .sent = conn->sent,
-        .session = conn->session_id,
-        .timeout_ms = conn->session != NULL ? conn->session->timeout_ms : 0,
-    };
-}
-
-struct server_conn *server_conn_next(const struct server *server, const struct server_conn *after)
-{
-    struct mk_link *next = after == NULL ? server->conns.next : after->all.next;
-
-    return next == &server->conns ? NULL : MK_CONTAINER(next, struct server_conn, all);
 }

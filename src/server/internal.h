@@ -26,6 +26,15 @@ enum conn_state {
     CONN_CLOSING, /* to be closed once the output is sent; whatever still arrives is ignored */
 };
 
+/* What `cons` tells of a connection. */
+struct conn_history {
+    mk_ms established_ms; /* wall */
+    mk_ms answered_ms;    /* monotonic, of the last request */
+    int32_t op, cxid;     /* of that; cxid below 0: none yet */
+    uint64_t latency_ms;  /* of that */
+    struct mk_summary latencies;
+};
+
 struct server_conn {
     void *owner;
     enum conn_state state;
@@ -56,6 +65,7 @@ struct server_conn {
     mk_zxid zxid_told;     /* the largest in a reply header: it never goes back */
     struct mk_timer timer; /* without a ConnectRequest it is closed */
     uint64_t received, sent;
+    struct conn_history history;
 };
 
 enum request_state {

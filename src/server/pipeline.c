@@ -456,6 +456,9 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
     }
     store_speculative_forget(server->store, txn.zxid);
     server->stats.commits++;
+    if (server->log_time_ms >= txn.time_ms) {
+        mk_spread_add(&server->stats.commit_latency, (uint64_t)(server->log_time_ms - txn.time_ms));
+    }
     if (result.session_created != 0) {
         (void)session_add(server->sessions, result.session_created, result.session_timeout_ms,
                           server->now.monotonic_ms);

@@ -34,6 +34,7 @@ static void count_reply(struct server *server, struct server_conn *conn, uint64_
 
     stats->packets_sent++;
     conn->sent++;
+    stats->response_bytes += bytes;
     stats->response_bytes_last = bytes;
     if (bytes < stats->response_bytes_min || stats->response_bytes_max == 0) {
         stats->response_bytes_min = bytes;
@@ -59,21 +60,6 @@ void server_reply_error(struct server *server, struct server_conn *conn, int32_t
     size_t frame = server_reply_begin(server, conn, xid, store_applied(server->store),
                                       jute_error_code(status));
     server_reply_end(server, conn, frame);
-}
-
-static void count_latency(struct server *server, mk_ms received_ms)
-{
-    struct server_stats *stats = &server->stats;
-    uint64_t latency_ms = (uint64_t)(server->now.monotonic_ms - received_ms);
-
-    if (latency_ms > stats->latency_max_ms) {
-        stats->latency_max_ms = latency_ms;
-    }
-    if (latency_ms < stats->latency_min_ms || stats->latency_count == 0) {
-        stats->latency_min_ms = latency_ms;
-    }
-    stats->latency_sum_ms += latency_ms;
-    stats->latency_count++;
 }
 
 /* ---- The queue ---- */
@@ -102,6 +88,22 @@ static bool is_malformed_write(const struct jute_request *decoded)
 {
     return decoded->malformed && is_write(decoded->op) && decoded->op != JUTE_SYNC &&
            decoded->op != JUTE_CALL;
+}
+
+/* A request has been answered. */
+static void count_latency(struct server *server, struct server_conn *conn, int32_t op, int32_t xid,
+                          mk_ms received_ms)
+{
+    uint64_t latency_ms = (uint64_t)(server->now.monotonic_ms - received_ms);
+    struct conn_history *history = &conn->history;
+
+    mk_spread_add(is_write(op) ? &server->stats.update_latency : &server->stats.read_latency,
+                  latency_ms);
+    history->answered_ms = server->now.monotonic_ms;
+    history->op = op;
+    history->cxid = xid;
+    history->latency_ms = latency_ms;
+    mk_summary_add(&history->latencies, latency_ms);
 }
 
 static void update_pause(struct server *server, struct server_conn *conn)
@@ -158,7 +160,7 @@ static void request_pop(struct server *server, struct request *request)
         conn->unprepared--;
     }
     request->conn = NULL;
-    count_latency(server, request->received_ms);
+    count_latency(server, conn, request->op, request->xid, request->received_ms);
     server_request_free(server, request);
 }
 
@@ -604,6 +606,7 @@ static void receive_ping(struct server *server, struct server_conn *conn,
     if (conn->state == CONN_ATTACHED) {
         size_t frame = jute_reply_begin(&conn->out, JUTE_XID_PING, store_applied(server->store), 0);
         server_reply_end(server, conn, frame);
+        count_latency(server, conn, JUTE_PING, JUTE_XID_PING, server->now.monotonic_ms);
         return;
     }
     struct mk_buf reply = {0};
@@ -654,7 +657,7 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
             block(server, conn);
         }
     } else if (first) {
-        count_latency(server, server->now.monotonic_ms);
+        count_latency(server, conn, decoded.op, decoded.xid, server->now.monotonic_ms);
     }
     update_pause(server, conn);
 }

@@ -1,5 +1,4 @@
-/* A server's life: made, recovered entry by entry, leading; then ticks, checkpoints, and what an operator
- * asks. The line that requests walk is in pipeline.c. */
+/* A server's life: made, recovered entry by entry, leading; then ticks and checkpoints. The line that requests walk is in pipeline.c. */
 #include "server/internal.h"
 
 void server_options_default(struct server_options *options)
@@ -143,6 +142,7 @@ enum mk_status server_recover(struct server *server, mk_zxid zxid, struct mk_byt
                      (unsigned long long)zxid);
         return MK_CORRUPT;
     }
+    server->stats.recovered++;
     enum mk_status status = apply_txn(&server->apply, &txn, NULL, &result);
     if (status != MK_OK) {
         mk_error_set(error, "applying the log's entry 0x%llx failed: %s", (unsigned long long)zxid,
@@ -292,6 +292,7 @@ static void close_silent(struct server *server)
            timer->due <= server->now.monotonic_ms) {
         struct server_conn *conn = MK_CONTAINER(timer, struct server_conn, timer);
         mk_timers_cancel(&server->timers, timer);
+        server->stats.sessionless_expired++;
         server_conn_end(server, conn);
     }
 }
@@ -377,38 +378,16 @@ void server_checkpoint_done(struct server *server, struct store_checkpoint *chec
     server_requests_resume(server);
 }
 
-/* ---- What an operator asks ---- */
+/* ---- At rest ---- */
+
+uint64_t server_outstanding(const struct server *server)
+{
+    return server->outstanding;
+}
 
 bool server_idle(const struct server *server)
 {
     return server->outstanding == 0 && server->batch.count == 0 && !server->batch_out;
-}
-
-void server_stats_read(const struct server *server, struct server_stats *out)
-{
-    struct tree_watch_counts watches = tree_watches_count(server->watches);
-
-    *out = server->stats;
-    out->zxid = store_applied(server->store);
-    out->mode = "standalone";
-    out->connections = server->conns_count;
-    out->outstanding = server->outstanding;
-    out->totals = *store_totals(server->store);
-    out->watchers = watches.watchers;
-    out->watched_paths = watches.paths;
-    out->watches = watches.watches;
-    out->sessions = session_count(server->sessions);
-    out->memory_bytes = store_memory_bytes(server->store);
-}
-
-void server_stats_reset(struct server *server)
-{
-    server->stats.packets_received = 0;
-    server->stats.packets_sent = 0;
-    server->stats.latency_min_ms = 0;
-    server->stats.latency_max_ms = 0;
-    server->stats.latency_sum_ms = 0;
-    server->stats.latency_count = 0;
 }
 
 void server_check(struct server *server)

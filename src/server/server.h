@@ -134,6 +134,8 @@ void server_checkpoint_request(struct server *server);
 
 /* Nothing is outstanding: every request received has been answered (for an orderly shutdown). */
 bool server_idle(const struct server *server);
+/* Requests received and not answered. */
+uint64_t server_outstanding(const struct server *server);
 
 /* ---- What an operator asks ---- */
 
@@ -142,16 +144,23 @@ struct server_stats {
     const char *mode; /* "standalone" */
     uint64_t packets_received, packets_sent;
     uint64_t connections, outstanding;
-    uint64_t latency_min_ms, latency_max_ms, latency_sum_ms, latency_count;
+    struct mk_spread read_latency, update_latency; /* ms, from the frame to the reply */
     struct store_totals totals;
     size_t watchers, watched_paths, watches;
+    size_t data_watchers, data_paths, data_watches; /* without child watches */
+    struct mk_summary watches_told[4]; /* how many at once; by event: created to children changed */
+    uint64_t watch_bytes;              /* of notifications */
     uint64_t sessions;
     uint64_t memory_bytes; /* store, sessions, watches, buffers: what the budget counts */
-    uint64_t response_bytes_last, response_bytes_min, response_bytes_max;
+    uint64_t response_bytes, response_bytes_last, response_bytes_min, response_bytes_max;
     uint64_t malformed, auth_failed, sessions_expired, proposals, commits;
     uint64_t reaped; /* containers and TTL znodes */
     uint64_t calls_made, calls_parked, calls_woken, checkpoints;
     uint64_t batches, loads;
+    uint64_t connect_requests, revalidated; /* ... of these: of a session that there was */
+    uint64_t sessionless_expired;
+    struct mk_spread commit_latency; /* ms, from a transaction's own time to its being applied */
+    uint64_t recovered;              /* transactions of the log, at the start */
 };
 void server_stats_read(const struct server *server, struct server_stats *out);
 void server_stats_reset(struct server *server); /* srst */
@@ -162,9 +171,30 @@ struct server_conn_stats {
     uint64_t queued, received, sent;
     mk_session session; /* 0: none */
     int32_t timeout_ms;
+    mk_ms established_ms; /* wall */
+    mk_ms closes_ms;      /* monotonic, if nothing more is heard from it; 0: never */
+    mk_ms answered_ms;    /* monotonic, of the last request answered; and of that: */
+    int32_t op, cxid;     /* cxid below 0: none yet */
+    mk_zxid zxid;
+    uint64_t latency_ms;
+    struct mk_summary latencies; /* ms */
 };
 void server_conn_stats_read(const struct server_conn *conn, struct server_conn_stats *out);
+void server_conn_stats_reset(struct server_conn *conn); /* crst */
 struct server_conn *server_conn_next(const struct server *server, const struct server_conn *after);
+
+/* Walks: `visit` returns false to stop, and may change nothing. O(what is visited). */
+typedef bool server_session_visit(void *context, mk_session id, mk_ms expires_in_ms);
+void server_sessions_each(const struct server *server, server_session_visit *visit, void *context);
+typedef bool server_path_visit(void *context, mk_session session, struct mk_bytes path);
+/* Ephemeral znodes, those of one session together. May wait for the disk. */
+enum mk_status server_ephemerals_each(struct server *server, server_path_visit *visit,
+                                      void *context);
+/* Watches but those of children alone: those of one session together, or those of one path. */
+void server_watches_by_session_each(const struct server *server, server_path_visit *visit,
+                                    void *context);
+void server_watches_by_path_each(const struct server *server, server_path_visit *visit,
+                                 void *context);
 
 /* Simulator and tests: every invariant of the core. Asserts. */
 void server_check(struct server *server);

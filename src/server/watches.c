@@ -29,7 +29,9 @@ void server_watches_tell(void *context, struct tree_watcher *watcher,
         server_may_see(conn, event->path, event->owner, identities) != MK_OK) {
         return; /* silently; a one-shot watch is spent all the same */
     }
+    size_t at = conn->out.len;
     jute_notification(&conn->out, event->zxid, (enum jute_event)event->event, event->path);
+    server->stats.watch_bytes += conn->out.len - at;
     server->stats.packets_sent++;
     conn->sent++;
     server_conn_mark_dirty(server, conn);

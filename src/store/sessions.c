@@ -105,3 +105,27 @@ enum mk_status store_ephemerals_each(struct store_view *view, mk_session id, str
     rows_cursor_close(&cursor);
     return status == MK_END ? MK_OK : status;
 }
+
+enum mk_status store_owned_each(struct store_view *view, store_owned_visit *visit, void *context)
+{
+    rows_enter(view);
+    struct mk_arena *arena = &view->store->scraps;
+    struct mk_bytes prefix = key_path(arena, KEY_EPHEMERAL, MK_BYTES(""));
+    struct range range = {.low = prefix, .high = key_after_prefix(arena, prefix)};
+    struct rows_cursor cursor;
+    enum mk_status status = rows_cursor_open(&cursor, view, range);
+    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
+        size_t owner_bytes = prefix.len + sizeof(uint64_t);
+        if (cursor.key.len < owner_bytes) {
+            status = MK_CORRUPT;
+            break;
+        }
+        mk_session id = (mk_session)mk_load_u64(cursor.key.data + prefix.len);
+        struct mk_bytes path = {cursor.key.data + owner_bytes, cursor.key.len - owner_bytes};
+        if (!visit(context, id, path)) {
+            break;
+        }
+    }
+    rows_cursor_close(&cursor);
+    return status == MK_END ? MK_OK : status;
+}

@@ -194,6 +194,9 @@ enum mk_status store_sessions_each(struct store_view *view, store_session_visit 
 typedef bool store_path_visit(void *context, struct mk_bytes path);
 enum mk_status store_ephemerals_each(struct store_view *view, mk_session id, struct mk_bytes from,
                                      store_path_visit *visit, void *context);
+/* All ephemerals, by session and then path. */
+typedef bool store_owned_visit(void *context, mk_session id, struct mk_bytes path);
+enum mk_status store_owned_each(struct store_view *view, store_owned_visit *visit, void *context);
 
 /* ---- Parked calls: indexes that follow from the call records (tree_call), in every view alike.
  * Writing or deleting a record's znode updates them, and so does every change of an awaited znode. A

@@ -151,7 +151,8 @@ struct tree_watches;  /* all watches of a server */
 struct tree_watcher { /* embedded in whatever is told; tree_watcher_init() before use */
     struct mk_link watches;
     size_t count;
-    uint64_t told; /* private: stamp of the last trigger, to tell each at most once */
+    size_t data_count; /* of these: not of children alone */
+    uint64_t told;     /* private: stamp of the last trigger, to tell each at most once */
 };
 
 struct tree_watches *tree_watches_new(void);
@@ -183,10 +184,20 @@ void tree_watches_changed(struct tree_watches *watches, struct mk_bytes path, tr
 struct tree_watch_counts {
     size_t watchers; /* that hold at least one watch */
     size_t paths;
-    size_t watches; /* each (watcher, path, kind) is one */
-    size_t bytes;   /* memory that they take, without the path table's and malloc's own */
+    size_t watches;                                 /* each (watcher, path, kind) is one */
+    size_t data_watchers, data_paths, data_watches; /* the same without TREE_WATCH_CHILD */
+    size_t bytes; /* memory that they take, without the path table's and malloc's own */
 };
 struct tree_watch_counts tree_watches_count(const struct tree_watches *watches);
+/* How many were told at once of events of that type, 1 to 4, when anybody was. */
+const struct mk_summary *tree_watches_told(const struct tree_watches *watches, int event);
+
+/* Watches but those of TREE_WATCH_CHILD, each (watcher, path) once: of one watcher, or of all, those
+ * of one path together. False: `visit` returned false, and all stopped. */
+typedef bool tree_watch_visit(void *context, struct tree_watcher *watcher, struct mk_bytes path);
+bool tree_watches_of_each(const struct tree_watches *watches, const struct tree_watcher *watcher,
+                          tree_watch_visit *visit, void *context);
+bool tree_watches_each(const struct tree_watches *watches, tree_watch_visit *visit, void *context);
 
 /* ---- The record of a parked call: data of the znode TREE_CALLS_PATH "/.<16 hex digits>" ----
  * The number of a call is the zxid of the transaction that made it. Encoding: src/recipe/README.md. */

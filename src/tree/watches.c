@@ -16,7 +16,7 @@
  * then tells: what is added meanwhile is a new watch. Within a trigger the order is that of
  * registration at the path itself, then at each ancestor on the way up to "/".
  *
- * Memory: 72 bytes a watch and 8 to 16 for its place in the index; a watched path takes 80 bytes,
+ * Memory: 72 bytes a watch and 8 to 16 for its place in the index; a watched path takes 88 bytes,
  * its own length, and 43 to 85 in the path table. malloc adds 8 to each of the two. */
 #include "tree/tree.h"
 
@@ -36,7 +36,8 @@ enum { EVENT_CREATED = 1, EVENT_DELETED = 2, EVENT_CHANGED = 3, EVENT_CHILDREN =
 
 struct watched {
     struct mk_link lists[LISTS];
-    size_t count; /* watches on all lists; without one the path is forgotten */
+    size_t count;      /* watches on all lists; without one the path is forgotten */
+    size_t data_count; /* ... on all but LIST_CHILD */
     size_t len;
     uint8_t path[];
 };
@@ -62,7 +63,9 @@ struct tree_watches {
     size_t buckets_count; /* a power of two, or 0 */
     size_t watches_count;
     size_t watchers_count;
-    size_t recursive_count; /* 0: a change need not look at ancestors */
+    size_t data_watches, data_watchers, data_paths; /* without LIST_CHILD */
+    struct mk_summary summaries[EVENT_CHILDREN];    /* told at once, by event - 1 */
+    size_t recursive_count;                         /* 0: a change need not look at ancestors */
     size_t path_bytes;
     uint64_t registered; /* watches ever added */
     uint64_t triggers;   /* stamp of the last trigger; a watcher's `told` is one of them */
@@ -160,6 +163,7 @@ static struct watched *watched_add(struct tree_watches *watches, struct mk_bytes
         mk_list_init(&watched->lists[i]);
     }
     watched->count = 0;
+    watched->data_count = 0;
     watched->len = key.len;
     memcpy(watched->path, key.data, key.len);
     void *old =
@@ -214,6 +218,11 @@ static void watch_new(struct tree_watches *watches, struct tree_watcher *watcher
     watches->watches_count++;
     watches->watchers_count += watcher->count == 1;
     watches->recursive_count += list == LIST_RECURSIVE;
+    if (list != LIST_CHILD) {
+        watches->data_watches++;
+        watches->data_watchers += watcher->data_count++ == 0;
+        watches->data_paths += watched->data_count++ == 0;
+    }
 }
 
 /* Leaves the path in place, even if this was its last watch. */
@@ -230,6 +239,11 @@ static void watch_free(struct tree_watches *watches, struct watch *watch)
     watches->watches_count--;
     watches->watchers_count -= watch->watcher->count == 0;
     watches->recursive_count -= watch->list == LIST_RECURSIVE;
+    if (watch->list != LIST_CHILD) {
+        watches->data_watches--;
+        watches->data_watchers -= --watch->watcher->data_count == 0;
+        watches->data_paths -= --watch->watched->data_count == 0;
+    }
     mk_free(watch);
 }
 
@@ -373,6 +387,14 @@ static void collect(struct tree_watches *watches, struct mk_bytes path, unsigned
     watched_forget_if_empty(watches, watched);
 }
 
+/* `before` were to be told already: so many are told at once of `event`. */
+static void count_told(struct tree_watches *watches, size_t before, int event)
+{
+    if (watches->told_count > before) {
+        mk_summary_add(&watches->summaries[event - 1], watches->told_count - before);
+    }
+}
+
 static void collect_data(struct tree_watches *watches, struct mk_bytes path, int event)
 {
     watches->triggers++;
@@ -382,12 +404,15 @@ static void collect_data(struct tree_watches *watches, struct mk_bytes path, int
         at = tree_path_parent(at);
         collect(watches, at, TREE_WATCH_RECURSIVE, event);
     }
+    count_told(watches, 0, event);
 }
 
 static void collect_parent(struct tree_watches *watches, struct mk_bytes path)
 {
+    size_t before = watches->told_count;
     watches->triggers++;
     collect(watches, tree_path_parent(path), CHILD_TABLE, EVENT_CHILDREN);
+    count_told(watches, before, EVENT_CHILDREN);
 }
 
 static void tell_collected(struct tree_watches *watches, struct mk_bytes path,
@@ -453,9 +478,75 @@ struct tree_watch_counts tree_watches_count(const struct tree_watches *watches)
         .watchers = watches->watchers_count,
         .paths = watches->paths.count,
         .watches = watches->watches_count,
+        .data_watchers = watches->data_watchers,
+        .data_paths = watches->data_paths,
+        .data_watches = watches->data_watches,
         .bytes = watches->watches_count * sizeof(struct watch) +
                  watches->buckets_count * sizeof(struct watch *) +
                  watches->paths.count * sizeof(struct watched) + watches->path_bytes +
                  watches->told_cap * sizeof(struct told),
     };
+}
+
+const struct mk_summary *tree_watches_told(const struct tree_watches *watches, int event)
+{
+    MK_ASSERT(event >= EVENT_CREATED && event <= EVENT_CHILDREN);
+    return &watches->summaries[event - 1];
+}
+
+/* ---- Lists for an operator ---- */
+
+/* Whether the same watcher has a watch on an earlier list of the path: it has been visited there. */
+static bool visited_before(const struct tree_watches *watches, const struct watch *watch)
+{
+    for (unsigned list = 0; list < watch->list; list++) {
+        if (list != LIST_CHILD &&
+            index_find(watches, watch->watcher, watch->watched, list) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool watch_visit(const struct tree_watches *watches, const struct watch *watch,
+                        tree_watch_visit *visit, void *context)
+{
+    if (watch->list == LIST_CHILD || visited_before(watches, watch)) {
+        return true;
+    }
+    return visit(context, watch->watcher, mk_bytes_of(watch->watched->path, watch->watched->len));
+}
+
+bool tree_watches_of_each(const struct tree_watches *watches, const struct tree_watcher *watcher,
+                          tree_watch_visit *visit, void *context)
+{
+    struct mk_link *link = watcher->watches.next;
+
+    for (; watcher->data_count > 0 && link != &watcher->watches; link = link->next) {
+        if (!watch_visit(watches, MK_CONTAINER(link, struct watch, of_watcher), visit, context)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool tree_watches_each(const struct tree_watches *watches, tree_watch_visit *visit, void *context)
+{
+    struct mk_bytes path;
+    void *found;
+    size_t cursor = 0;
+
+    while (mk_map_bytes_next(&watches->paths, &cursor, &path, &found)) {
+        struct watched *watched = found;
+        for (unsigned list = 0; list < LISTS; list++) {
+            struct mk_link *link = watched->lists[list].next;
+            for (; link != &watched->lists[list]; link = link->next) {
+                struct watch *watch = MK_CONTAINER(link, struct watch, at_path);
+                if (!watch_visit(watches, watch, visit, context)) {
+                    return false;
+                }
+            }
+        }
+    }
+    return true;
 }

@@ -82,7 +82,7 @@ class Moonkeeper:
 
     def command(self):
         command = [needed("MOONKEEPERD"), "--data", self.data, "--port", str(self.port or 0),
-                   "--address", self.listens]
+                   "--address", self.listens, "--option", "4lw.commands.whitelist=*"]
         for option in self.options:
             command += ["--option", option]
         return command

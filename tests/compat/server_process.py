@@ -38,7 +38,8 @@ class Server:
         self.data = data
         self.log_path = "server-%d.log" % Server.count
         self.log = open(self.log_path, "wb")
-        command = [MOONKEEPERD, "--data", data, "--port", str(port), "--address", "127.0.0.1"]
+        command = [MOONKEEPERD, "--data", data, "--port", str(port), "--address", "127.0.0.1",
+                   "--option", "4lw.commands.whitelist=*"]
         self.process = subprocess.Popen(command + list(args), stdout=self.log, stderr=self.log,
                                         **popen)
         atexit.register(self.end)

@@ -110,9 +110,9 @@ static void the_first_four_bytes_can_be_looked_at_across_reads(void **state)
     struct framing framing = {0};
     uint8_t word[4];
 
-    assert_false(framing_peek(&framing, MK_BYTES("ru"), word));
+    assert_false(framing_peek(&framing, MK_BYTES("ru"), word, FRAMING_LENGTH_BYTES));
     framing_keep(&framing, MK_BYTES("ru"));
-    assert_true(framing_peek(&framing, MK_BYTES("ok\n"), word));
+    assert_true(framing_peek(&framing, MK_BYTES("ok\n"), word, FRAMING_LENGTH_BYTES));
     assert_memory_equal(word, "ruok", 4);
     assert_int_equal(framing_kept(&framing), 2);
     framing_free(&framing);

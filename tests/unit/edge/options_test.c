@@ -1,5 +1,4 @@
 #include "edge/options.h"
-#include "edge/words.h"
 #include "unit/cmocka.h"
 
 #include <stdio.h>
@@ -254,23 +253,6 @@ static void session_timeouts_must_fit_together(void **state)
     edge_options_free(&options);
 }
 
-static void words_are_named_with_commas_or_a_star(void **state)
-{
-    struct mk_buf missing = {0};
-    uint32_t words = 0;
-
-    assert_int_equal(words_parse(MK_BYTES("ruok , stat,"), &words, &missing), MK_OK);
-    assert_true(words == (1u << words_find((const uint8_t *)"ruok") |
-                          1u << words_find((const uint8_t *)"stat")));
-    assert_int_equal(words_parse(MK_BYTES("*"), &words, &missing), MK_OK);
-    assert_true((words & 1u << words_find((const uint8_t *)"envi")) != 0);
-    assert_int_equal(missing.len, 0);
-    assert_int_equal(words_parse(MK_BYTES("dump,ruok,wchc"), &words, &missing), MK_OK);
-    assert_memory_equal(missing.data, "dump, wchc", 10);
-    assert_int_equal(words_parse(MK_BYTES("nope"), &words, &missing), MK_BAD_ARGUMENTS);
-    mk_buf_free(&missing);
-}
-
 /* ---- The command line ---- */
 
 static char config_path[] = "options_test.cfg.XXXXXX";
@@ -413,7 +395,6 @@ int main(void)
         cmocka_unit_test(a_demanded_scheme_by_which_nobody_can_come_in_is_refused),
         cmocka_unit_test(the_hash_of_digests_is_called_as_java_calls_it),
         cmocka_unit_test(session_timeouts_must_fit_together),
-        cmocka_unit_test(words_are_named_with_commas_or_a_star),
         cmocka_unit_test_setup_teardown(the_command_line_overrides_the_file_wherever_it_stands,
                                         config_write, config_remove),
         cmocka_unit_test(a_mistake_on_the_command_line_is_named),

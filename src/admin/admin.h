@@ -1,0 +1,120 @@
+/* What an operator asks a server: four-letter words, metrics, and the same over HTTP. Facts in, text
+ * out: whoever runs the core gathers the facts, in one of its turns; nothing here touches the core.
+ *
+ * An answer is bounded: lists end after ADMIN_ENTRIES_MAX entries, and say how many they leave out. */
+#ifndef MK_ADMIN_H
+#define MK_ADMIN_H
+
+#include "base/base.h"
+#include "server/server.h"
+
+/* Entries of one list, and bytes of paths in it: gathering so much takes the core some milliseconds,
+ * writing it as text some tens. More is for a tool that reads the tree. */
+#define ADMIN_ENTRIES_MAX 20000
+#define ADMIN_PATH_BYTES_MAX (8 * 1024 * 1024)
+
+/* ---- Facts ---- */
+
+struct admin_settings {  /* what `conf` shows; texts are borrowed for as long as the process runs */
+    const char *version; /* what standard clients look for three numbers in */
+    const char *own_version;        /* "0.1.0" */
+    const char *data_dir, *log_dir; /* absolute */
+    uint32_t port;
+    int64_t listen_backlog;
+    uint32_t address_conns_max;
+    uint64_t cache_bytes;
+    mk_ms tick_ms, session_timeout_min_ms, session_timeout_max_ms;
+    uint32_t server_id;
+    const char *file; /* the text of the configuration file, or "" */
+};
+
+/* What is counted outside of the core. */
+struct admin_counters {
+    uint64_t bytes_received;
+    uint64_t conns_rejected;       /* over maxClientCnxns or maxCnxns */
+    uint64_t conns_dropped;        /* by the peer, without closeSession */
+    struct mk_summary log_batches; /* transactions a sync */
+    struct mk_summary syncs_ms;
+    struct mk_summary checkpoints_ms;
+    struct mk_summary outstanding; /* requests not answered at the end of a turn */
+    uint64_t syncs_slow;           /* longer than fsync.warningthresholdms */
+    mk_ms recovery_ms;
+};
+
+struct admin_conn {
+    struct server_conn_stats stats;
+    bool asking; /* the connection that the word came on */
+};
+struct admin_session {
+    mk_session id;
+    mk_ms expires_in_ms;
+};
+struct admin_path {
+    mk_session session;
+    struct mk_bytes path;
+};
+struct admin_facts {
+    const struct admin_settings *settings;
+    struct admin_counters counters;
+    struct server_stats stats;
+    bool serving;
+    mk_ms wall_ms, monotonic_ms;
+    uint64_t uptime_ms;
+    uint64_t descriptors, descriptors_max;
+    uint64_t data_bytes; /* on disk */
+    uint64_t log_bytes;
+    uint64_t resident_bytes;
+    int64_t trace_mask;
+    /* Lists, if they were asked for: at most ADMIN_ENTRIES_MAX each; the rest is only counted. */
+    struct admin_conn *conns;
+    size_t conns_count;
+    struct admin_session *sessions;
+    size_t sessions_count;
+    struct admin_path *ephemerals; /* those of one session together */
+    size_t ephemerals_count;
+    struct admin_path *watches; /* those of one session, or of one path, together */
+    size_t watches_count;
+    bool watches_cut;      /* there are more */
+    struct mk_arena arena; /* owns what the lists point to */
+};
+void admin_facts_free(struct admin_facts *facts);
+
+enum admin_list {
+    ADMIN_CONNS = 1,
+    ADMIN_SESSIONS = 2,
+    ADMIN_EPHEMERALS = 4,
+    ADMIN_WATCHES_BY_SESSION = 8,
+    ADMIN_WATCHES_BY_PATH = 16,
+};
+enum admin_effect { /* what a question changes, besides being answered */
+                    ADMIN_NONE,
+                    ADMIN_RESET_SERVER, /* srst */
+                    ADMIN_RESET_CONNS,  /* crst */
+                    ADMIN_SET_TRACE,    /* stmk: a number that has no effect */
+};
+struct admin_needs {
+    unsigned lists; /* of enum admin_list */
+    enum admin_effect effect;
+    int64_t trace_mask;
+};
+
+/* ---- Four-letter words ---- */
+
+#define ADMIN_WORD_BYTES 4
+#define ADMIN_WORD_NONE (-1)
+#define ADMIN_WORDS_DEFAULT "srvr,isro"
+#define ADMIN_TRACE_MASK_DEFAULT 306
+
+/* Index in the table of words, which is also the bit in a set of them; or ADMIN_WORD_NONE. */
+int admin_word_find(const uint8_t name[ADMIN_WORD_BYTES]);
+/* The set that "ruok, stat" or "*" names. MK_BAD_ARGUMENTS: there is a name that is no word. */
+enum mk_status admin_words_parse(struct mk_bytes list, uint32_t *words);
+/* Bytes that must follow the word; they are its argument. */
+size_t admin_word_argument_bytes(int word);
+/* What its answer needs; nothing if it is not in the set `allowed`. `argument` as above. */
+struct admin_needs admin_word_needs(int word, uint32_t allowed, const uint8_t *argument);
+/* The whole answer; the connection is closed behind it. */
+void admin_word_answer(int word, uint32_t allowed, const struct admin_facts *facts,
+                       struct mk_buf *out);
+
+#endif
