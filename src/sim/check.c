@@ -7,7 +7,7 @@
 void sim_check_init(struct sim_check *check, const struct server_options *options)
 {
     *check = (struct sim_check){.options = options};
-    sim_model_init(&check->model, options->extended_types);
+    sim_model_init(&check->model, options->extended_types, options->enforce_quota);
     mk_list_init(&check->writes);
 }
 

@@ -102,7 +102,7 @@ struct sim_lock {
 
 struct sim_check_stats {
     uint64_t frames, replies, events, commits, errors, comparisons;
-    uint64_t reaped, calls, grants, timeouts, cancels, outcomes, expired, crashes;
+    uint64_t reaped, counts, calls, grants, timeouts, cancels, outcomes, expired, crashes;
 };
 
 struct sim_check {

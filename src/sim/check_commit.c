@@ -278,6 +278,21 @@ static void commit_reap(struct sim_check *check, const struct jute_txn *txn, str
     sim_model_delete(&check->model, txn->path);
 }
 
+/* A step of counting for a new quota: to a ZooKeeper, a deletion that came too late. */
+static void commit_count(struct sim_check *check, const struct jute_txn *txn, struct mk_bytes entry)
+{
+    struct jute_txn expected = {
+        .zxid = txn->zxid, .time_ms = txn->time_ms, .type = JUTE_ERROR, .error = -101};
+
+    jute_txn_encode(&check->txn, &expected);
+    if (!mk_bytes_equal(entry, mk_buf_view(&check->txn))) {
+        fail_txn(check, txn, "no such request is open");
+    } else if (!sim_quota_count(&check->model)) {
+        fail_txn(check, txn, "there is nothing to count");
+    }
+    check->stats.counts++;
+}
+
 static void commit_own(struct sim_check *check, const struct jute_txn *txn, struct mk_bytes entry)
 {
     switch (txn->type) {
@@ -289,6 +304,7 @@ static void commit_own(struct sim_check *check, const struct jute_txn *txn, stru
         }
         commit_call(check, txn, NULL);
         break;
+    case JUTE_ERROR: commit_count(check, txn, entry); break;
     case JUTE_DELETE_CONTAINER: commit_reap(check, txn, entry); break;
     default: fail_txn(check, txn, "no such request is open"); break;
     }

@@ -158,6 +158,17 @@ static void reaper_quiet(struct sim_check *check, mk_ms log_time_ms)
     }
 }
 
+static void quotas_quiet(struct sim_check *check)
+{
+    for (size_t i = 0; i < check->model.quotas_count; i++) {
+        const struct sim_quota *quota = &check->model.quotas[i];
+        if (quota->counting) {
+            sim_check_fail(check, "the quota of %.*s was never counted to its end",
+                           (int)quota->root.len, (const char *)quota->root.data);
+        }
+    }
+}
+
 void sim_check_quiet(struct sim_check *check, mk_ms log_time_ms)
 {
     ephemerals_quiet(check);
@@ -165,4 +176,5 @@ void sim_check_quiet(struct sim_check *check, mk_ms log_time_ms)
     sessions_quiet(check);
     sim_calls_quiet(check, log_time_ms);
     reaper_quiet(check, log_time_ms);
+    quotas_quiet(check);
 }

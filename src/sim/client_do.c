@@ -262,6 +262,53 @@ static void do_multi(struct sim_client *client, struct arguments *arguments)
     sim_client_note(client, &header);
 }
 
+/* ---- Quotas ---- */
+
+static struct mk_bytes choose_limits(struct sim_client *client, struct mk_bytes root,
+                                     struct mk_buf *data)
+{
+    struct sim_run *run = client->run;
+
+    data->len = 0;
+    mk_buf_printf(data, "count=%d,bytes=%d", (int)sim_below(run, 9) - 1,
+                  (int)sim_below(run, 90) - 1);
+    /* What the locks need is not limited: or nobody could say who must be granted one. */
+    if (sim_one_in(run, 2) && !mk_bytes_equal(root, MK_BYTES("/locks"))) {
+        mk_buf_printf(data, "=;byteHardLimit=%d;countHardLimit=%d", (int)sim_below(run, 900) - 1,
+                      (int)sim_below(run, 30) - 1);
+    }
+    return mk_buf_view(data);
+}
+
+/* One of the znodes that make a quota comes, goes, or changes. */
+static void do_quota(struct sim_client *client, struct arguments *arguments)
+{
+    static const char *const roots[] = {"/a0",    "/a0", "/a0/b0",       "/a0/b0/c0", "/a1",
+                                        "/locks", "",    SIM_CALLS_PATH, "/zookeeper"};
+    static const char *const names[] = {"", "/zookeeper_limits", "/zookeeper_stats"};
+    struct sim_run *run = client->run;
+    struct mk_bytes root = mk_bytes_text(roots[sim_below(run, MK_COUNT(roots))]);
+    size_t name = sim_below(run, MK_COUNT(names));
+    struct jute_request request = {
+        .op = sim_one_in(run, 3)   ? JUTE_DELETE
+              : sim_one_in(run, 4) ? JUTE_SET_DATA
+              : sim_one_in(run, 6) ? JUTE_GET_DATA
+              : sim_one_in(run, 2) ? JUTE_CREATE2
+                                   : JUTE_CREATE,
+        .watch = sim_one_in(run, 2),
+        .version = -1,
+        .acl = MK_BYTES("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone"),
+        .data = name == 1 ? choose_limits(client, root, &arguments->data)
+                          : choose_data(client, &arguments->data),
+    };
+
+    arguments->path.len = 0;
+    mk_buf_printf(&arguments->path, "/zookeeper/quota%.*s%s", (int)root.len,
+                  (const char *)root.data, names[name]);
+    request.path = mk_buf_view(&arguments->path);
+    (void)sim_client_send(client, &request);
+}
+
 /* ---- Reads and watches ---- */
 
 /* The largest data that there is, several times at once: more than a slow reader can take. */
@@ -522,9 +569,9 @@ static const struct {
     unsigned weight;
     void (*act)(struct sim_client *client, struct arguments *arguments);
 } acts[] = {
-    {20, do_create}, {10, do_delete}, {14, do_set},       {4, do_set_acl},
-    {8, do_multi},   {24, do_read},   {2, do_multi_read}, {5, do_watch},
-    {5, do_other},   {14, do_call},   {6, do_node},       {2, do_raw_lock},
+    {20, do_create}, {10, do_delete},    {14, do_set},  {4, do_set_acl}, {8, do_multi},
+    {24, do_read},   {2, do_multi_read}, {5, do_watch}, {5, do_other},   {14, do_call},
+    {6, do_node},    {2, do_raw_lock},   {8, do_quota},
 };
 
 void sim_client_choose(struct sim_run *run)

@@ -5,6 +5,8 @@
  * it says. The log is trimmed only below a checkpoint that no crash can lose. */
 #include "sim/machine.h"
 
+#include "sim/model.h"
+
 #include <string.h>
 
 #define ENTRY_ZXID_AT 12 /* in a TxnHeader: behind the client's id and cxid */
@@ -75,6 +77,7 @@ void sim_machine_init(struct sim_machine *machine, const struct sim_machine_opti
                 .cache_bytes = options->cache_bytes,
                 .overlay_bytes = options->overlay_bytes,
                 .overlay_bytes_max = 4 * options->overlay_bytes,
+                .quota_step_rows = SIM_QUOTA_STEP,
                 .hash_seed = options->seed,
             },
         .log = options->log,

@@ -212,7 +212,8 @@ static uint64_t faults(const struct sim_report *report)
 static void print_report(uint64_t seed, const struct sim_report *report)
 {
     printf("seed %llu: %s steps=%llu virtual_ms=%llu requests=%llu replies=%llu events=%llu "
-           "transactions=%llu errors=%llu expired=%llu reaped=%llu parked=%llu grants=%llu "
+           "transactions=%llu errors=%llu expired=%llu reaped=%llu counts=%llu parked=%llu "
+           "grants=%llu "
            "timeouts=%llu "
            "cancels=%llu crashes=%llu breaks=%llu stalls=%llu slow_syncs=%llu failed_syncs=%llu "
            "wall_jumps=%llu failed_reads=%llu loads=%llu checkpoints=%llu comparisons=%llu\n",
@@ -221,14 +222,14 @@ static void print_report(uint64_t seed, const struct sim_report *report)
            (unsigned long long)report->requests, (unsigned long long)report->replies,
            (unsigned long long)report->events, (unsigned long long)report->transactions,
            (unsigned long long)report->errors, (unsigned long long)report->sessions_expired,
-           (unsigned long long)report->reaped, (unsigned long long)report->calls_parked,
-           (unsigned long long)report->grants, (unsigned long long)report->timeouts,
-           (unsigned long long)report->cancels, (unsigned long long)report->crashes,
-           (unsigned long long)report->breaks, (unsigned long long)report->stalls,
-           (unsigned long long)report->slow_syncs, (unsigned long long)report->failed_syncs,
-           (unsigned long long)report->wall_jumps, (unsigned long long)report->failed_reads,
-           (unsigned long long)report->loads, (unsigned long long)report->checkpoints,
-           (unsigned long long)report->comparisons);
+           (unsigned long long)report->reaped, (unsigned long long)report->counts,
+           (unsigned long long)report->calls_parked, (unsigned long long)report->grants,
+           (unsigned long long)report->timeouts, (unsigned long long)report->cancels,
+           (unsigned long long)report->crashes, (unsigned long long)report->breaks,
+           (unsigned long long)report->stalls, (unsigned long long)report->slow_syncs,
+           (unsigned long long)report->failed_syncs, (unsigned long long)report->wall_jumps,
+           (unsigned long long)report->failed_reads, (unsigned long long)report->loads,
+           (unsigned long long)report->checkpoints, (unsigned long long)report->comparisons);
 }
 
 static bool run_seed(const struct sim_options *base, uint64_t seed, struct sim_report *sum)

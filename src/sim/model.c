@@ -190,6 +190,8 @@ void sim_model_begin(struct sim_model *model, mk_zxid zxid, mk_ms time_ms)
     MK_ASSERT(zxid > model->zxid);
 
     settle(model);
+    memcpy(model->quotas_before, model->quotas, sizeof(model->quotas));
+    model->quotas_before_count = model->quotas_count;
     model->zxid = zxid;
     model->time_ms = time_ms;
 }
@@ -201,6 +203,8 @@ void sim_model_abort(struct sim_model *model)
         array_change(model, undo->after, undo->before);
         mk_free(undo->after);
     }
+    memcpy(model->quotas, model->quotas_before, sizeof(model->quotas));
+    model->quotas_count = model->quotas_before_count;
     model->changes_count = 0;
 }
 
@@ -237,6 +241,7 @@ const struct sim_znode *sim_model_create(struct sim_model *model, struct mk_byte
     change(model, parent_before, parent);
     change(model, NULL, znode);
     note(model, JUTE_EVENT_CREATED, znode, parent);
+    sim_quota_created(model, znode);
     return znode;
 }
 
@@ -254,6 +259,7 @@ void sim_model_delete(struct sim_model *model, struct mk_bytes path)
     change(model, parent_before, parent);
     change(model, znode, NULL);
     note(model, JUTE_EVENT_DELETED, znode, parent);
+    sim_quota_deleted(model, znode);
 }
 
 const struct sim_znode *sim_model_set_data(struct sim_model *model, struct mk_bytes path,
@@ -268,7 +274,16 @@ const struct sim_znode *sim_model_set_data(struct sim_model *model, struct mk_by
     znode->mtime_ms = model->time_ms;
     change(model, before, znode);
     note(model, JUTE_EVENT_DATA_CHANGED, znode, NULL);
+    sim_quota_set(model, before, znode);
     return znode;
+}
+
+void sim_model_replace_data(struct sim_model *model, struct mk_bytes path, struct mk_bytes data)
+{
+    struct sim_znode *before = find(model, path);
+
+    MK_ASSERT(before != NULL);
+    change(model, before, znode_new(before, before->path, data, before->acl));
 }
 
 const struct sim_znode *sim_model_set_acl(struct sim_model *model, struct mk_bytes path,
@@ -386,12 +401,12 @@ static void plant(struct sim_model *model, const char *path, int32_t children, i
     array_insert(model, znode);
 }
 
-void sim_model_init(struct sim_model *model, bool extended_types)
+void sim_model_init(struct sim_model *model, bool extended_types, bool enforce_quota)
 {
     struct mk_bytes open = MK_BYTES("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone");
     struct mk_bytes read = MK_BYTES("\0\0\0\1\0\0\0\1\0\0\0\5world\0\0\0\6anyone");
 
-    *model = (struct sim_model){.extended_types = extended_types};
+    *model = (struct sim_model){.extended_types = extended_types, .enforce_quota = enforce_quota};
     plant(model, "/", 1, 0, open);
     plant(model, "/zookeeper", 2, 0, open);
     plant(model, "/zookeeper/config", 0, -1, read);
@@ -408,6 +423,7 @@ void sim_model_deinit(struct sim_model *model)
         mk_free(model->sessions[i]);
     }
     mk_map_u64_free(&model->ids);
+    mk_arena_free(&model->texts);
     mk_free(model->znodes);
     mk_free(model->sessions);
     mk_free(model->undo);

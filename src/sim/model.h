@@ -74,6 +74,16 @@ struct sim_change { /* one that watches are told of */
     const struct sim_znode *parent; /* after it; NULL when data changed */
 };
 
+#define SIM_QUOTAS_MAX 32
+#define SIM_QUOTA_STEP 3 /* znodes counted at a time; the machine's store is told the same */
+struct sim_quota {
+    struct mk_bytes root;
+    bool limits, stats; /* it has this znode */
+    int64_t count, bytes;
+    bool counting;        /* from `next` on, in key order, nothing is counted yet */
+    struct mk_bytes next; /* a path */
+};
+
 struct sim_undo {
     struct sim_znode *before; /* NULL: it was created */
     struct sim_znode *after;  /* NULL: it was deleted */
@@ -81,6 +91,7 @@ struct sim_undo {
 
 struct sim_model {
     bool extended_types;
+    bool enforce_quota;
     struct sim_znode **znodes; /* by path */
     size_t znodes_count, znodes_cap;
     struct sim_session **sessions; /* in the order of creation */
@@ -89,6 +100,11 @@ struct sim_model {
     mk_zxid zxid;
     mk_ms time_ms; /* of the last transaction */
     uint64_t born;
+    struct sim_quota quotas[SIM_QUOTAS_MAX];
+    size_t quotas_count;
+    struct mk_arena texts; /* of quotas; grows */
+    struct sim_quota quotas_before[SIM_QUOTAS_MAX];
+    size_t quotas_before_count;
     /* Of the transaction begun, until the next begin. */
     struct sim_undo *undo;
     size_t undo_count, undo_cap;
@@ -96,7 +112,7 @@ struct sim_model {
     size_t changes_count, changes_cap;
 };
 
-void sim_model_init(struct sim_model *model, bool extended_types);
+void sim_model_init(struct sim_model *model, bool extended_types, bool enforce_quota);
 void sim_model_deinit(struct sim_model *model);
 
 /* Everything is changed between begin and the next begin or abort. */
@@ -115,6 +131,18 @@ const struct sim_znode *sim_model_set_data(struct sim_model *model, struct mk_by
                                            struct mk_bytes data);
 const struct sim_znode *sim_model_set_acl(struct sim_model *model, struct mk_bytes path,
                                           struct mk_bytes acl);
+
+/* Nothing but the data, and nobody is told. */
+void sim_model_replace_data(struct sim_model *model, struct mk_bytes path, struct mk_bytes data);
+
+/* Quotas (model_quota.c): what the changes above call, and who asks. */
+void sim_quota_created(struct sim_model *model, const struct sim_znode *znode);
+void sim_quota_deleted(struct sim_model *model, const struct sim_znode *znode);
+void sim_quota_set(struct sim_model *model, const struct sim_znode *before,
+                   const struct sim_znode *after);
+bool sim_quota_count(struct sim_model *model); /* one step; false: there is nothing to count */
+int32_t sim_quota_allows(struct sim_model *model, struct mk_bytes path, int64_t count,
+                         int64_t bytes); /* 0, or a wire code */
 
 struct sim_session *sim_model_session(const struct sim_model *model, mk_session id); /* or NULL */
 bool sim_model_session_known(const struct sim_model *model, mk_session id); /* now, or before */

@@ -109,7 +109,13 @@ static int32_t create_check(struct write *write, struct mk_bytes *path,
     if (sim_model_find(write->model, *path) != NULL) {
         return NODE_EXISTS;
     }
-    return sim_owner_session(write->model, (*parent)->owner) != 0 ? NO_CHILDREN_FOR_EPHEMERALS : 0;
+    if (sim_owner_session(write->model, (*parent)->owner) != 0) {
+        return NO_CHILDREN_FOR_EPHEMERALS;
+    }
+    if (mk_bytes_equal(*path, MK_BYTES("/zookeeper/quota/zookeeper_limits"))) {
+        return BAD_ARGUMENTS;
+    }
+    return sim_quota_allows(write->model, *path, 1, (int64_t)request->data.len);
 }
 
 static int32_t create_type(const struct write *write)
@@ -237,6 +243,10 @@ static int32_t do_set_data(struct write *write)
 
     if (error == 0) {
         error = find_for(write, SIM_WRITE, &znode);
+    }
+    if (error == 0) {
+        error = sim_quota_allows(write->model, write->request->path, 0,
+                                 (int64_t)write->request->data.len - (int64_t)znode->data.len);
     }
     if (error == 0 && !version_fits(write->request->version, znode->version)) {
         error = BAD_VERSION;

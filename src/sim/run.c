@@ -496,6 +496,7 @@ static void init_server_options(struct sim_run *run)
     options->call_result_ms = 3000;
     options->reap_interval_ms = (mk_ms)(20 + sim_below(run, 600));
     options->reaps_per_minute_max = sim_one_in(run, 3) ? 100000 : 3000;
+    options->enforce_quota = sim_one_in(run, 2);
     options->container_unused_ms = (mk_ms)(sim_one_in(run, 2) ? 0 : 1 + sim_below(run, 5000));
     mk_buf_append_bytes(&run->recipe_source, run->options.lock_source);
     sim_sabotage_recipe(run, &run->recipe_source);
@@ -582,6 +583,7 @@ static void write_report(struct sim_run *run)
     report->cancels = stats->cancels;
     report->comparisons = stats->comparisons;
     report->reaped = stats->reaped;
+    report->counts = stats->counts;
 }
 
 void sim_run(const struct sim_options *options, struct sim_report *report)

@@ -47,7 +47,7 @@ struct sim_report {
     char failure[512];
     uint64_t steps, virtual_ms;
     uint64_t requests, replies, events, transactions, errors;
-    uint64_t sessions_expired, reaped, calls_parked, grants, timeouts, cancels;
+    uint64_t sessions_expired, reaped, counts, calls_parked, grants, timeouts, cancels;
     uint64_t crashes, breaks, stalls, slow_syncs, failed_syncs, wall_jumps, failed_reads, loads,
         checkpoints, comparisons;
 };

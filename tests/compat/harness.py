@@ -153,7 +153,11 @@ ZOOKEEPER_ONLY = {"recipes": None, "extendedTypesEnabled": "zookeeper.extendedTy
                   "DigestAuthenticationProvider.superDigest":
                       "zookeeper.DigestAuthenticationProvider.superDigest",
                   "jute.maxbuffer": "jute.maxbuffer", "forceSync": "zookeeper.forceSync",
-                  "znode.container.checkIntervalMs": "znode.container.checkIntervalMs"}
+                  "enforceQuota": "zookeeper.enforceQuota",
+                  "znode.container.checkIntervalMs": "znode.container.checkIntervalMs",
+                  "znode.container.maxPerMinute": "znode.container.maxPerMinute",
+                  "znode.container.maxNeverUsedIntervalMs":
+                      "znode.container.maxNeverUsedIntervalMs"}
 
 
 class ZooKeeper(Moonkeeper):
