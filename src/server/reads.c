@@ -151,25 +151,45 @@ static bool list_call(void *context, struct mk_bytes path)
     return true;
 }
 
-/* Append the vector<string> of the children's names. */
-static enum mk_status put_children(struct server *server, struct server_conn *conn,
-                                   struct mk_bytes path, struct mk_buf *out)
+/* The caller's own calls. */
+static enum mk_status put_calls(struct server *server, const struct server_conn *conn,
+                                struct mk_buf *out)
 {
-    struct store_view *view = store_committed(server->store);
     struct listing listing = {.out = out};
-    struct store_children query = {.path = path};
     size_t count_at = out->len;
-    enum mk_status status;
 
     mk_buf_put_i32(out, 0);
-    if (is_calls(path)) {
-        status = store_ephemerals_each(view, conn->session_id, MK_BYTES(TREE_CALLS_PATH "/"),
-                                       list_call, &listing);
-    } else {
-        status = store_children_each(view, &query, list_child, &listing);
-    }
+    enum mk_status status =
+        store_ephemerals_each(store_committed(server->store), conn->session_id,
+                              MK_BYTES(TREE_CALLS_PATH "/"), list_call, &listing);
     mk_store_u32(out->data + count_at, (uint32_t)listing.count);
     return status;
+}
+
+/* Append the vector<string> of the children's names. */
+static enum mk_status put_children(struct server *server, const struct server_conn *conn,
+                                   struct mk_bytes path, int32_t count, struct mk_buf *out)
+{
+    struct listing listing = {.out = out};
+    struct store_children query = {.path = path};
+    struct mk_bytes names;
+
+    if (is_calls(path)) {
+        return put_calls(server, conn, out);
+    }
+    mk_buf_put_i32(out, count);
+    if (store_listing_find(server->store, path, &names)) {
+        mk_buf_append_bytes(out, names);
+        return MK_OK;
+    }
+    size_t names_at = out->len;
+    enum mk_status status =
+        store_children_each(store_committed(server->store), &query, list_child, &listing);
+    if (status != MK_OK || listing.count != count) {
+        return status == MK_OK ? MK_CORRUPT : status;
+    }
+    store_listing_keep(server->store, path, mk_bytes_of(out->data + names_at, out->len - names_at));
+    return MK_OK;
 }
 
 static enum mk_status read_children(struct server *server, struct server_conn *conn,
@@ -185,7 +205,7 @@ static enum mk_status read_children(struct server *server, struct server_conn *c
     struct jute_stat stat = apply_stat(&znode, server->options.extended_types);
     size_t start = conn->out.len;
     size_t frame = answer_begin(server, conn, request->xid);
-    status = put_children(server, conn, request->path, &conn->out);
+    status = put_children(server, conn, request->path, znode.children_count, &conn->out);
     if (status != MK_OK) {
         conn->out.len = start;
         return status;
@@ -301,7 +321,7 @@ static enum mk_status put_multi_read(struct server *server, struct server_conn *
             mk_buf_put_field(&conn->out, znode.data);
             put_stat(server, &conn->out, &znode);
         } else {
-            status = put_children(server, conn, operation->path, &conn->out);
+            status = put_children(server, conn, operation->path, znode.children_count, &conn->out);
         }
     }
     if (status == MK_WOULD_BLOCK || status >= MK_IO) {

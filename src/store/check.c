@@ -277,6 +277,37 @@ static void check_children(struct check *check, struct mk_bytes path,
     MK_ASSERT(children_in_range(check, names) == znode->children_count);
 }
 
+/* A list that is kept is what a walk would find now. */
+static void check_listing(struct check *check, struct mk_bytes parent, struct mk_bytes names)
+{
+    struct mk_reader reader = mk_reader_of(names);
+    struct mk_arena *arena = check->arena;
+    struct range range = {key_below(arena, KEY_CHILD, parent, 0, MK_BYTES("\x01")),
+                          key_below(arena, KEY_CHILD, parent, 1, MK_BYTES("")), false};
+    struct rows_cursor cursor;
+    enum mk_status status = rows_cursor_open(&cursor, check->view, range);
+    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
+        struct mk_bytes name = mk_read_field(&reader);
+        struct mk_bytes key = key_below(arena, KEY_CHILD, parent, 0, name);
+        MK_ASSERT(mk_bytes_equal(cursor.key, key));
+    }
+    rows_cursor_close(&cursor);
+    MK_ASSERT(status == MK_END);
+    MK_ASSERT(!reader.failed && mk_reader_left(&reader) == 0);
+}
+
+static void check_listings(struct check *check, const struct listings *listings)
+{
+    struct mk_bytes parent;
+    struct mk_bytes names;
+    uint64_t count = 0;
+    for (size_t cursor = 0; listings_next(listings, &cursor, &parent, &names); count++) {
+        mk_arena_reset(check->arena);
+        check_listing(check, parent, names);
+    }
+    MK_ASSERT(count <= LISTINGS_MAX && listings->bytes <= listings->bytes_max);
+}
+
 static void check_child(struct check *check, struct mk_bytes key, struct mk_bytes value)
 {
     struct store_znode znode;
@@ -398,6 +429,7 @@ void store_check(struct store *store)
     rows_cursor_close(&cursor);
     MK_ASSERT(status == MK_END);
     MK_ASSERT(memcmp(&check.totals, &store->totals, sizeof(check.totals)) == 0);
+    check_listings(&check, &store->listings);
 }
 
 /* Not in the hash: facts, which are each server's own, and the meta row, which only checkpoints

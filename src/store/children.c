@@ -76,6 +76,19 @@ enum mk_status store_children_each(struct store_view *view, const struct store_c
     return status == MK_END ? MK_OK : status;
 }
 
+bool store_listing_find(struct store *store, struct mk_bytes path, struct mk_bytes *names)
+{
+    return listings_find(&store->listings, path, names);
+}
+
+void store_listing_keep(struct store *store, struct mk_bytes path, struct mk_bytes names)
+{
+    MK_ASSERT(!store->views[0].begun);
+    if (names.len > 0) { /* To find that a znode has no children, one look at it is enough. */
+        listings_keep(&store->listings, path, names);
+    }
+}
+
 static enum mk_status range_count(struct store_view *view, struct range range, int64_t *count)
 {
     struct rows_cursor cursor;

@@ -10,6 +10,7 @@
 
 #include "store/cursor.h"
 #include "store/keys.h"
+#include "store/listings.h"
 #include "store/speculative.h"
 
 struct store_view {
@@ -37,6 +38,7 @@ struct store {
     struct committed committed;
     struct speculative speculative;
     struct store_view views[2]; /* committed, speculative */
+    struct listings listings;   /* of committed children */
     struct store_totals totals;
     mk_zxid applied;
     mk_zxid durable;

@@ -4,6 +4,9 @@
 
 enum { VIEW_COMMITTED, VIEW_SPECULATIVE };
 
+#define LISTINGS_CACHE_SHARE \
+    16 /* of the cache's memory: ten thousand lists of a hundred in 256 MiB */
+
 static void view_init(struct store *store, bool speculative)
 {
     store->views[speculative] = (struct store_view){
@@ -19,7 +22,10 @@ static struct store *store_new(struct store_base *base, const struct store_optio
 {
     struct store *store = mk_alloc_zero(1, sizeof(*store));
     store->options = *options;
-    committed_init(&store->committed, base, options->cache_bytes, options->hash_seed);
+    uint64_t listings_bytes = options->cache_bytes / LISTINGS_CACHE_SHARE;
+    committed_init(&store->committed, base, options->cache_bytes - listings_bytes,
+                   options->hash_seed);
+    listings_init(&store->listings, listings_bytes);
     speculative_init(&store->speculative, options->hash_seed);
     return store;
 }
@@ -28,6 +34,7 @@ static void store_free(struct store *store)
 {
     speculative_free(&store->speculative);
     committed_free(&store->committed);
+    listings_free(&store->listings);
     mk_buf_free(&store->value);
     mk_arena_free(&store->scraps);
     mk_free(store);
@@ -86,7 +93,7 @@ uint64_t store_memory_bytes(const struct store *store)
 {
     struct store_base *base = store->committed.base;
     return sizeof(*store) + committed_bytes(&store->committed) +
-           speculative_bytes(&store->speculative) + store->value.cap +
+           speculative_bytes(&store->speculative) + store->listings.bytes + store->value.cap +
            base->ops->memory_bytes(base);
 }
 

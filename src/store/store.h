@@ -177,6 +177,11 @@ typedef bool store_child_visit(void *context, struct mk_bytes name, mk_zxid czxi
                                uint32_t position); /* czxid, position by creation only */
 enum mk_status store_children_each(struct store_view *view, const struct store_children *query,
                                    store_child_visit *visit, void *context);
+/* The names of all committed children of `path`, each as mk_buf_put_field() writes it, one behind the
+ * other, as whoever listed them last has left them with keep(). False: nobody has, or they have
+ * changed since, or there was no room. `*names` is valid until the next call on the store. */
+bool store_listing_find(struct store *store, struct mk_bytes path, struct mk_bytes *names);
+void store_listing_keep(struct store *store, struct mk_bytes path, struct mk_bytes names);
 /* All znodes below `path`, at any depth. O(result). */
 enum mk_status store_descendants_count(struct store_view *view, struct mk_bytes path,
                                        int64_t *count);

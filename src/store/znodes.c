@@ -260,6 +260,14 @@ static void totals_add(struct store_view *view, const struct spot *spot, int sig
     totals->ephemerals += spot_session(spot) != 0 ? sign : 0;
 }
 
+/* A child comes or goes. */
+static void listing_change(struct store_view *view, struct mk_bytes path)
+{
+    if (!view->speculative && !key_path_is_root(path)) {
+        listings_forget(&view->store->listings, key_path_parent(path));
+    }
+}
+
 /* ---- Create ---- */
 
 /* The parent's cversion after a create; it wraps. */
@@ -318,6 +326,7 @@ static void spot_plant(struct store_view *view, struct spot *spot)
         rows_put_fresh(view, spot_ephemeral_key(view, spot, session), MK_BYTES(""));
     }
     totals_add(view, spot, 1);
+    listing_change(view, spot->path);
 }
 
 static void create_spot(struct store_view *view, const struct store_create *create,
@@ -407,6 +416,7 @@ static void spot_uproot(struct store_view *view, const struct spot *spot)
     struct reapable_place gone = spot->reapable;
     reapable_move(view, spot->path, &gone, (struct reapable_place){0});
     totals_add(view, spot, -1);
+    listing_change(view, spot->path);
 }
 
 static enum mk_status delete_missing(struct store_view *view, struct mk_bytes path,
