@@ -7,6 +7,9 @@ struct telling { /* the context while one part's watches fire */
     mk_zxid zxid;
     struct mk_bytes deleted_acl; /* of the znode that was deleted, copied before */
     int64_t deleted_owner;
+    struct mk_bytes path; /* of the znode that was looked up last; null: none yet */
+    struct mk_bytes acl;
+    int64_t owner;
 };
 
 static enum mk_status failure_only(enum mk_status status)
@@ -14,6 +17,22 @@ static enum mk_status failure_only(enum mk_status status)
     /* Answers mean that the tree was not as the leader saw it: during replay over a state that is
      * already newer. Only what broke is passed up. */
     return status >= MK_IO ? status : MK_OK;
+}
+
+/* A crowd is told of one znode at a time: it is looked up for the first of them. (Nobody who is told
+ * calls the store.) */
+static void znode_look_up(struct telling *telling, struct mk_bytes path)
+{
+    struct store_znode znode;
+
+    if (telling->path.data == path.data && telling->path.len == path.len) {
+        return;
+    }
+    enum mk_status status =
+        store_znode_read(store_committed(telling->apply->store), path, false, &znode);
+    telling->acl = status == MK_OK ? znode.acl : MK_BYTES_NULL;
+    telling->owner = status == MK_OK ? znode.stat.owner : 0;
+    telling->path = path;
 }
 
 static void tell(void *context, struct tree_watcher *watcher, int event, struct mk_bytes path)
@@ -24,11 +43,9 @@ static void tell(void *context, struct tree_watcher *watcher, int event, struct 
     int64_t owner = telling->deleted_owner;
 
     if (event != JUTE_EVENT_DELETED) {
-        struct store_znode znode;
-        enum mk_status status =
-            store_znode_read(store_committed(apply->store), path, false, &znode);
-        acl = status == MK_OK ? znode.acl : MK_BYTES_NULL;
-        owner = status == MK_OK ? znode.stat.owner : 0;
+        znode_look_up(telling, path);
+        acl = telling->acl;
+        owner = telling->owner;
     }
     struct apply_event told = {telling->zxid, event, path, acl, owner};
     apply->tell(apply->context, watcher, &told);

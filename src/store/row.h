@@ -16,7 +16,10 @@
 struct row {
     union {
         struct mk_link ring; /* committed: in the ring of clean rows, or pointing at itself */
-        mk_zxid zxid;        /* speculative: of the transaction that wrote it last */
+        struct {             /* speculative: */
+            mk_zxid zxid;    /* of the transaction that wrote it last */
+            bool sorted;     /* it is in the table */
+        };
     };
     uint8_t *value; /* the room behind the key, or memory of its own once it outgrew that */
     uint32_t key_len;

@@ -169,6 +169,7 @@ enum mk_status rows_cursor_open(struct rows_cursor *cursor, struct store_view *v
     *cursor = (struct rows_cursor){.view = view, .range = range};
     if (view->speculative) {
         struct mk_bytes from = range.backwards ? range.high : range.low;
+        speculative_sort(&store->speculative);
         cursor->speculative = table_seek(&store->speculative.table, from, range.backwards);
     }
     enum mk_status status =

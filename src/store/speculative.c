@@ -12,7 +12,9 @@ void speculative_init(struct speculative *rows, uint64_t seed)
 static void row_drop(struct speculative *rows, struct row *row)
 {
     rows->kinds[row->key[0]]--;
-    table_remove(&rows->table, row);
+    if (row->sorted) {
+        table_remove(&rows->table, row);
+    }
     index_remove(&rows->index, row, index_hash(&rows->index, row_key(row)));
     rows->bytes -= row_bytes(row);
     row_free(row);
@@ -20,9 +22,8 @@ static void row_drop(struct speculative *rows, struct row *row)
 
 void speculative_free(struct speculative *rows)
 {
-    struct table_cursor cursor = table_first(&rows->table);
-    for (struct row *row; (row = table_at(&cursor)) != NULL;) {
-        table_step(&cursor, false);
+    size_t cursor = 0;
+    for (struct row *row; (row = index_next(&rows->index, &cursor)) != NULL;) {
         row_free(row);
     }
     table_free(&rows->table);
@@ -34,7 +35,7 @@ void speculative_free(struct speculative *rows)
 
 struct row *speculative_find(const struct speculative *rows, struct mk_bytes key)
 {
-    if (rows->table.count == 0) {
+    if (index_count(&rows->index) == 0) {
         return NULL;
     }
     return index_find(&rows->index, key, index_hash(&rows->index, key));
@@ -61,7 +62,26 @@ static void written_push(struct speculative *rows, mk_zxid zxid, struct row *row
         rows->written_first = 0;
     }
     rows->written_count++;
+    rows->written_unsorted++;
     *written_at(rows, rows->written_count - 1) = (struct written){zxid, row};
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A row that is not in the table was written since the last time, so it is among the newest. */
+void speculative_sort(struct speculative *rows)
+{
+    for (size_t i = rows->written_count - rows->written_unsorted; i < rows->written_count; i++) {
+        struct row *row = written_at(rows, i)->row;
+        if (!row->sorted) {
+            table_insert(&rows->table, row);
+            row->sorted = true;
+        }
+    }
+    rows->written_unsorted = 0;
 }
 
 /* The first change of `row` in this transaction: keep what it was. */
@@ -85,8 +105,8 @@ void speculative_write(struct speculative *rows, mk_zxid zxid, struct mk_bytes k
     if (!existed) {
         row = row_new(key, value.len);
         row->zxid = -1;
+        row->sorted = false;
         index_insert(&rows->index, row, hash);
-        table_insert(&rows->table, row);
         rows->bytes += row_bytes(row);
         rows->kinds[row->key[0]]++;
     }
@@ -126,6 +146,7 @@ void speculative_abort(struct speculative *rows)
 {
     MK_ASSERT(rows->written_count >= rows->undo_count);
     rows->written_count -= rows->undo_count;
+    rows->written_unsorted -= smaller(rows->undo_count, rows->written_unsorted);
     size_t at = rows->undo_bytes.len;
     while (rows->undo_count > 0) {
         struct undo *undo = &rows->undo[--rows->undo_count];
@@ -158,7 +179,8 @@ void speculative_forget(struct speculative *rows, mk_zxid zxid)
             row_drop(rows, first.row);
         }
     }
-    MK_ASSERT(rows->written_count > 0 || rows->table.count == 0);
+    rows->written_unsorted = smaller(rows->written_unsorted, rows->written_count);
+    MK_ASSERT(rows->written_count > 0 || index_count(&rows->index) == 0);
 }
 
 uint64_t speculative_bytes(const struct speculative *rows)
@@ -170,12 +192,18 @@ uint64_t speculative_bytes(const struct speculative *rows)
 void speculative_check(const struct speculative *rows)
 {
     table_check(&rows->table);
-    MK_ASSERT(index_count(&rows->index) == rows->table.count);
     uint64_t bytes = 0;
-    struct table_cursor cursor = table_first(&rows->table);
-    for (struct row *row; (row = table_at(&cursor)) != NULL; table_step(&cursor, false)) {
+    size_t sorted = 0;
+    size_t index_cursor = 0;
+    for (struct row *row; (row = index_next(&rows->index, &index_cursor)) != NULL;) {
         MK_ASSERT(speculative_find(rows, row_key(row)) == row);
         bytes += row_bytes(row);
+        sorted += row->sorted;
     }
     MK_ASSERT(bytes == rows->bytes);
+    MK_ASSERT(sorted == rows->table.count);
+    struct table_cursor cursor = table_first(&rows->table);
+    for (struct row *row; (row = table_at(&cursor)) != NULL; table_step(&cursor, false)) {
+        MK_ASSERT(row->sorted && speculative_find(rows, row_key(row)) == row);
+    }
 }

@@ -2,7 +2,10 @@
  *
  * Each row knows the zxid that wrote it last. A queue of (zxid, row), in order, finds what may be
  * forgotten once the committed rows have reached a zxid; a journal of the running transaction takes
- * it back. What is not here is as the committed rows have it. */
+ * it back. What is not here is as the committed rows have it.
+ *
+ * Nearly all rows are forgotten before anybody asks for a range of them, so a row enters the table
+ * only when somebody does: speculative_sort(). */
 #ifndef MK_STORE_SPECULATIVE_H
 #define MK_STORE_SPECULATIVE_H
 
@@ -10,7 +13,7 @@
 #include "store/table.h"
 
 struct speculative {
-    struct table table;
+    struct table table; /* of the rows that are sorted */
     struct index index;
     struct written { /* ring of `written_cap` entries; a row has one entry per transaction */
         mk_zxid zxid;
@@ -19,6 +22,7 @@ struct speculative {
     size_t written_first;
     size_t written_count;
     size_t written_cap;
+    size_t written_unsorted; /* the newest so many: of rows that may not be in the table */
     struct undo { /* of the running transaction, in order; one entry per row that it has changed */
         struct row *row;
         bool existed;
@@ -37,6 +41,8 @@ void speculative_init(struct speculative *rows, uint64_t seed);
 void speculative_free(struct speculative *rows);
 /* NULL: ask the committed rows. Otherwise live or tombstone. */
 struct row *speculative_find(const struct speculative *rows, struct mk_bytes key);
+/* Let the table have all rows, before a range of it is looked at. */
+void speculative_sort(struct speculative *rows);
 /* value null: delete. */
 void speculative_write(struct speculative *rows, mk_zxid zxid, struct mk_bytes key,
                        struct mk_bytes value);
