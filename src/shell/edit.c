@@ -293,7 +293,8 @@ static bool editor_init(struct editor *editor, struct shell *shell)
     (void)el_set(editor->line, EL_CLIENTDATA, editor);
     (void)el_set(editor->line, EL_PROMPT, on_prompt);
     (void)el_set(editor->line, EL_EDITOR, "emacs");
-    (void)el_set(editor->line, EL_SIGNAL, 0);
+    /* Suspended, resized, ended by a signal: libedit sets the terminal right, and draws anew. */
+    (void)el_set(editor->line, EL_SIGNAL, 1);
     (void)el_set(editor->line, EL_HIST, history, editor->history);
     (void)el_set(editor->line, EL_GETCFN, character_read);
     (void)el_set(editor->line, EL_ADDFN, "mk-complete", "complete commands and paths", on_tab);
@@ -325,6 +326,7 @@ static char *line_read(struct editor *editor)
     (void)sigemptyset(&interrupt);
     (void)sigaddset(&interrupt, SIGINT);
     editor->interrupted = false;
+    memset(&editor->state, 0, sizeof(editor->state)); /* half a character may have been given up */
     (void)pthread_sigmask(SIG_BLOCK, &interrupt, NULL);
     const char *text = el_gets(editor->line, &count);
     (void)pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL); /* during a command it ends the program */

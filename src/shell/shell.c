@@ -139,6 +139,8 @@ static int options_read(struct shell *shell, int argc, char **argv, int *at)
             shell->wait_connection = true;
         } else if (strcmp(option, "--json") == 0) {
             shell->json = true;
+        } else if (strcmp(option, "-s") == 0 || strcmp(option, "-client-configuration") == 0) {
+            return usage("there is no TLS and no SASL here, and so no ", option);
         } else {
             return usage("there is no option ", option);
         }

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -367,7 +368,7 @@ def _():
 @case("options that make no sense are said, with exit code 2")
 def _():
     for words, what in ((["-timeout", "soon"], "-timeout must be"), (["-server"], "no argument found"),
-                        (["-x"], "there is no option -x"), (["-server", "a:b:c"], "")):
+                        (["-x"], "there is no option -x"), (["-s"], "no TLS"), (["-server", "a:b:c"], "")):
         done = run([harness.needed("MOONKEEPER"), "shell"], *words)
         equal(done[0], USAGE, str(done))
         true(what in done[2] and done[2] != "", str(done))
@@ -420,6 +421,26 @@ def _():
     equal((code, EVENT.sub("", out).splitlines()[1:], errors), (OK, ["b"], "Created /batch\n"))
 
 
+@case("a tree of thousands is listed, counted and deleted in batches")
+def _():
+    lines = ["create /many"] + [f"create /many/{i:04}" for i in range(2500)] + ["quit"]
+    equal(run(shell(shared().address), stdin="\n".join(lines) + "\n")[0], OK)
+    equal(ask("getAllChildrenNumber", "/many"), (OK, "2500\n", ""))
+    listed = ask("ls", "-R", "/many")[1].splitlines()
+    equal(listed, ["/many"] + [f"/many/{i:04}" for i in range(2500)])
+    equal(ask("deleteall", "/many", "-b", "700"), (OK, "", ""))
+    equal(ask("ls", "/many")[0], FAILED)
+
+
+@case("deleteall says that it has failed when something below may not be deleted")
+def _():
+    ask("create", "/guarded")
+    ask("create", "/guarded/inner", "", "world:anyone:r")
+    ask("create", "/guarded/inner2")
+    ask("setAcl", "/guarded", "world:anyone:rcw")
+    equal(ask("deleteall", "/guarded")[2], "Failed to delete some node(s) in the subtree!\n")
+
+
 # --- At a terminal.
 
 CTRL_A, CTRL_C, CTRL_D, CTRL_K, BACKSPACE, TAB, UP = "\x01", "\x03", "\x04", "\x0b", "\x7f", "\t", "\x1b[A"
@@ -467,11 +488,12 @@ class Terminal:
         self.sees(answer, mark)
         return self.shown[mark:]
 
-    def end(self):
-        """The exit code, after `quit` or whatever else has ended it."""
+    def end(self, look=lambda: None):
+        """The exit code, after `quit` or whatever else has ended it; `look` at the terminal then."""
         deadline = time.monotonic() + 20
         while self.read(0.2):
             true(time.monotonic() < deadline, "the shell ends")
+        look()
         os.close(self.master)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
@@ -594,6 +616,23 @@ def _():
     terminal.ask("ls /never", "Node does not exist: /never")
     terminal.type(CTRL_D)
     equal(terminal.end(), FAILED) # of the last command, as ever
+
+
+@case("a terminal may be resized, and is left as it was by a signal that ends the shell")
+def _():
+    terminal = Terminal()
+    terminal.ask("create /resized here", "Created /resized")
+    mark = len(terminal.shown)
+    terminal.type("get /res")
+    terminal.sees("get /res", mark)
+    fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    terminal.type("ized\r")
+    terminal.sees("here\r\n", mark)
+    terminal.sees("CONNECTED) 2] ", mark)
+    until(lambda: not termios.tcgetattr(terminal.master)[3] & termios.ICANON, "the line is edited")
+    os.kill(terminal.pid, signal.SIGTERM)
+    equal(terminal.end(lambda: true(termios.tcgetattr(terminal.master)[3] & termios.ICANON,
+                                    "lines are the terminal's again")), -signal.SIGTERM)
 
 
 @case("history and redo count lines as zkCli does")
