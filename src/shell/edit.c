@@ -143,7 +143,7 @@ static size_t common_bytes(const struct shell_names *names)
     return common;
 }
 
-static unsigned char on_tab(EditLine *line, int key)
+static unsigned char on_tab(EditLine *line, wint_t key)
 {
     struct editor *editor = NULL;
     const LineInfo *info = el_line(line);
@@ -297,7 +297,8 @@ static bool editor_init(struct editor *editor, struct shell *shell)
     (void)el_set(editor->line, EL_SIGNAL, 1);
     (void)el_set(editor->line, EL_HIST, history, editor->history);
     (void)el_set(editor->line, EL_GETCFN, character_read);
-    (void)el_set(editor->line, EL_ADDFN, "mk-complete", "complete commands and paths", on_tab);
+    /* The wide one keeps the names, which are constants; the other leaks copies of them. */
+    (void)el_wset(editor->line, EL_ADDFN, L"mk-complete", L"complete commands and paths", on_tab);
     for (size_t i = 0; i < MK_COUNT(keys); i++) {
         (void)el_set(editor->line, EL_BIND, keys[i].key, keys[i].command, NULL);
     }

@@ -2,6 +2,7 @@
 """moonkeeper start, stop, restart, status: a server of this machine, as zkServer.sh handles one."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -145,6 +146,31 @@ def _():
     process.terminate()
     equal(process.wait(60), 0)
     true(os.path.getsize(one.path(LOG_FILE)) > 0, "its output is in the file that was named")
+
+
+@case("moonkeeperd is found beside moonkeeper, in the sbin of its installation, and in PATH")
+def _():
+    one = Service()
+    os.makedirs("prefix/bin")
+    os.makedirs("prefix/sbin")
+    os.makedirs("elsewhere")
+    client = shutil.copy(harness.needed("MOONKEEPER"), "prefix/bin/moonkeeper")
+    for folder in ("prefix/bin", "prefix/sbin", "elsewhere"):
+        os.symlink(harness.needed("MOONKEEPERD"), os.path.join(folder, "moonkeeperd"))
+
+    def found():
+        done = subprocess.run([client, "print-cmd", one.config], text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=dict(os.environ, PATH=f"/nowhere:{os.path.abspath('elsewhere')}"))
+        return done.returncode, done.stdout.split('"')[1] if done.returncode == OK else done.stderr
+
+    for path in ("prefix/bin/moonkeeperd", "prefix/sbin/moonkeeperd", "elsewhere/moonkeeperd"):
+        code, where = found()
+        equal((code, os.path.normpath(where)), (OK, os.path.abspath(path)))
+        os.unlink(path)
+    code, where = found()
+    equal(code, FAILED)
+    true("moonkeeperd is neither beside this program" in where, where)
 
 
 # --- What can be wrong.
