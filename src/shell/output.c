@@ -30,6 +30,7 @@ void shell_flush(struct shell *shell)
     shell->out.len = 0;
 }
 
+MK_PRINTF(2, 0)
 static void text_append(struct mk_buf *out, const char *format, va_list arguments)
 {
     va_list again;
