@@ -51,6 +51,19 @@ final class Link implements AutoCloseable {
         ZooKeeper mine = client.getZookeeperClient().getZooKeeper();
         long id = mine.getSessionId();
         int seen = states.size();
+        proxy.down(); /* Or it may take the session back before it is closed. */
+        try {
+            closeFromElsewhere(mine);
+        } finally {
+            proxy.up();
+        }
+        Check.until(() -> states.subList(seen, states.size()).contains(ConnectionState.LOST),
+                "it is told");
+        awaitReconnected(seen);
+        Check.until(() -> session() != 0 && session() != id, "a new session");
+    }
+
+    private void closeFromElsewhere(ZooKeeper mine) throws Exception {
         CountDownLatch connected = new CountDownLatch(1);
         ZooKeeper other = new ZooKeeper("127.0.0.1:" + serverPort, mine.getSessionTimeout(),
                 event -> {
@@ -58,12 +71,9 @@ final class Link implements AutoCloseable {
                         connected.countDown();
                     }
                 },
-                id, mine.getSessionPasswd());
+                mine.getSessionId(), mine.getSessionPasswd());
         Check.that(connected.await(CONNECT_SECONDS_MAX, TimeUnit.SECONDS), "the second handle");
         other.close();
-        awaitReconnected(seen);
-        Check.that(states.subList(seen, states.size()).contains(ConnectionState.LOST), "it was told");
-        Check.until(() -> session() != 0 && session() != id, "a new session");
     }
 
     private void awaitReconnected(int seen) throws Exception {
