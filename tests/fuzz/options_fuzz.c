@@ -21,8 +21,8 @@ static void write_and_read(const struct edge_options *options)
         text_again.len = 0;
         option_value(options, i, &text);
         mk_buf_put_u8(&text, 0);
-        if (text.len == 1) {
-            continue; /* not set, and that cannot be said */
+        if (text.len == 1 || text.data[0] == '(') {
+            continue; /* not set, or a set of words, which is not written down */
         }
         enum mk_status status = option_set(&again, option_name(i), (const char *)text.data, &error);
         MK_ASSERT(status == MK_OK);
