@@ -31,6 +31,11 @@ static bool host_set(struct client_server *server, const char *text, size_t len)
     if (len == 0 || len >= sizeof(server->host)) {
         return false;
     }
+    for (size_t i = 0; i < len; i++) {
+        if (strchr(" \t\r\n[]", text[i]) != NULL) {
+            return false;
+        }
+    }
     memcpy(server->host, text, len);
     server->host[len] = '\0';
     return true;

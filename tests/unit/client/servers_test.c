@@ -59,6 +59,8 @@ static void an_ipv6_address_stands_in_brackets(void **state)
     assert_refused("[::1");
     assert_refused("[::1]5");
     assert_refused("[]:5");
+    assert_refused("[ ]:5");
+    assert_refused("[[::1]:5");
 }
 
 static void blanks_around_a_server_and_a_comma_at_the_end_are_passed_over(void **state)
