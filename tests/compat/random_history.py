@@ -58,6 +58,10 @@ BAD_ACLS = [
     [(ALL, "world", "nobody")], [(ALL, "super", "")], [(ALL, "ip", "127.0.0.1/33")],
     [(ALL, None, "x")], OPEN + [(ALL, "digest", "a:b:c")]]
 
+# Nothing is refused: 3.8.0 counts what has been applied, and not what is pipelined.
+LIMITS = [b"count=-1,bytes=-1", b"count=3,bytes=-1", b"count=-1,bytes=100",
+          b"count=5,bytes=200=;byteHardLimit=300;countHardLimit=7"]
+
 
 def mode_of(session, path):
     """The mode that a session's watches of a path have. 3.8.0 keeps one mode a path, that of the
@@ -77,9 +81,10 @@ class Dice:
         self.kinds = [(weight * self.random.choice((0.3, 1, 3)), kind) for weight, kind in (
             (34, self.write), (6, self.multi), (3, self.multi_of_a_family), (34, self.read),
             (8, self.read_more), (4, self.multi_read), (5, self.add_watch),
-            (4, self.remove_watches), (2, self.set_watches))]
+            (4, self.remove_watches), (2, self.set_watches), (4, self.quota))]
         self.names = self.random.choice(("a", "ab", "aabbc", "aabbc", "abcdefgh"))
         self.depths = self.random.choice(((1,), (1, 1, 2, 2, 2, 3), (1, 2, 2, 3, 3, 4)))
+        self.quotas = self.random.choice((("",), ("/a", "/b"), ("/a/a", "/a/b")))
         self.burst_mean = self.random.choice((1, 5, 5, 12))
 
     def chance(self, probability):
@@ -193,6 +198,24 @@ class Dice:
                  (raw.DELETE, raw.delete(path + "/m", self.version()))]
         kept = [one for one in chain if self.chance(0.8)]
         return Request(raw.MULTI, raw.multi(*kept))
+
+    # --- Quotas: below /zookeeper/quota, and so with names of their own for each run.
+
+    def quota(self):
+        """Both znodes of a quota come and go together, and none lies within another: 3.8.0 does not
+        keep the usage of one without limits, nor adds what an inner one that goes has counted."""
+        root = "/zookeeper/quota" + ROOT.decode() + self.random.choice(self.quotas)
+        limits, stats = root + "/zookeeper_limits", root + "/zookeeper_stats"
+        text = self.random.choice(LIMITS)
+        return self.choice(
+            (8, Request(raw.GET_DATA, raw.read(stats))),
+            (2, Request(raw.CREATE, raw.create(root))),
+            (4, Request(raw.MULTI, raw.multi((raw.CREATE, raw.create(limits, text)),
+                                             (raw.CREATE, raw.create(stats, b"count=0,bytes=0"))))),
+            (1, Request(raw.SET_DATA, raw.set_data(limits, text))),
+            (1, Request(raw.GET_DATA, raw.read(limits))),
+            (0.5, Request(raw.MULTI, raw.multi((raw.DELETE, raw.delete(stats)),
+                                               (raw.DELETE, raw.delete(limits))))))
 
     # --- Reads and watches.
 
