@@ -39,6 +39,7 @@ struct admin_counters {
     struct mk_summary outstanding; /* requests not answered at the end of a turn */
     uint64_t syncs_slow;           /* longer than fsync.warningthresholdms */
     mk_ms recovery_ms;
+    mk_ms checkpoint_wall_ms; /* when the last one was written; 0: none since the start */
 };
 
 struct admin_conn {
@@ -65,6 +66,7 @@ struct admin_facts {
     uint64_t log_bytes;
     uint64_t resident_bytes;
     int64_t trace_mask;
+    mk_zxid checkpoint_zxid;
     /* Lists, if they were asked for: at most ADMIN_ENTRIES_MAX each; the rest is only counted. */
     struct admin_conn *conns;
     size_t conns_count;
@@ -116,5 +118,27 @@ struct admin_needs admin_word_needs(int word, uint32_t allowed, const uint8_t *a
 /* The whole answer; the connection is closed behind it. */
 void admin_word_answer(int word, uint32_t allowed, const struct admin_facts *facts,
                        struct mk_buf *out);
+
+/* ---- HTTP: a thread of its own, for the commands, or for Prometheus ---- */
+
+/* Fill in what `needs` names; admin_facts_free() frees it. Called on the HTTP's thread, may wait. False:
+ * not now, the server is stopping or too busy. */
+typedef bool admin_ask(void *context, const struct admin_needs *needs, struct admin_facts *facts);
+struct admin_http_options {
+    const char *address;       /* one to listen on, or a name; texts are the caller's and stay */
+    uint32_t port;             /* 0: any that is free */
+    const char *commands_path; /* "/commands"; NULL: none */
+    bool metrics;              /* /metrics */
+    mk_ms idle_ms;             /* until a connection that does nothing is closed */
+    admin_ask *ask;
+    void *context;
+};
+struct admin_http;
+/* NULL: the address cannot be listened on. */
+struct admin_http *admin_http_start(const struct admin_http_options *options,
+                                    struct mk_error *error);
+uint32_t admin_http_port(const struct admin_http *http);
+/* Waits for the answer under way: `ask` must return soon. */
+void admin_http_stop(struct admin_http *http);
 
 #endif

@@ -6,6 +6,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+const struct metric_quantile metric_quantiles[METRIC_QUANTILES] = {
+    {"p50", 500}, {"p95", 950}, {"p99", 990}, {"p999", 999}};
+
 struct mk_summary metrics_latency(const struct server_stats *stats)
 {
     struct mk_summary latency = stats->read_latency.all;
@@ -103,7 +106,7 @@ static void the_state(const struct each *each, const struct admin_facts *facts)
     gauge(each, "max_client_response_size", stats->response_bytes_max);
     gauge(each, "min_client_response_size", stats->response_bytes_min);
     gauge(each, "auth_failed_count", stats->auth_failed);
-    decimal(each, "connection_drop_probability", 0.0);
+    decimal(each, "connection_drop_probability", stats->drop_millionths / 1e6);
     gauge(each, "outstanding_tls_handshake", 0);
     gauge(each, "non_mtls_remote_conn_count", 0);
     gauge(each, "non_mtls_local_conn_count", 0);
@@ -119,7 +122,11 @@ static void clients(const struct each *each, const struct admin_facts *facts)
     counter(each, "watch_bytes", stats->watch_bytes);
     counter(each, "connection_request_count", stats->connect_requests);
     counter(each, "connection_revalidate_count", stats->revalidated);
-    counter(each, "connection_rejected", counters->conns_rejected);
+    counter(each, "connection_rejected", counters->conns_rejected + stats->connects_rejected);
+    summary(each, "connection_token_deficit", &stats->token_deficit);
+    counter(each, "large_requests_rejected", stats->large_requests_rejected);
+    counter(each, "request_throttle_wait_count", stats->throttle_waits);
+    counter(each, "throttled_ops", stats->throttled);
     counter(each, "connection_drop_count", counters->conns_dropped);
     counter(each, "sessionless_connections_expired", stats->sessionless_expired);
     counter(each, "stale_sessions_expired", stats->sessions_expired);
@@ -243,15 +250,10 @@ static void summary_append(struct mk_buf *out, const char *name, const struct mk
 
 static void spread_append(struct mk_buf *out, const char *name, const struct mk_spread *spread)
 {
-    static const struct {
-        const char *name;
-        uint32_t per_mille;
-    } quantiles[] = {{"p50", 500}, {"p95", 950}, {"p99", 990}, {"p999", 999}};
-
     summary_append(out, name, &spread->all);
-    for (size_t i = 0; i < MK_COUNT(quantiles); i++) {
-        mk_buf_printf(out, "zk_%s_%s\t%" PRIu64 "\n", quantiles[i].name, name,
-                      mk_spread_quantile(spread, quantiles[i].per_mille));
+    for (size_t i = 0; i < METRIC_QUANTILES; i++) {
+        mk_buf_printf(out, "zk_%s_%s\t%" PRIu64 "\n", metric_quantiles[i].name, name,
+                      mk_spread_quantile(spread, metric_quantiles[i].per_mille));
     }
 }
 

@@ -24,6 +24,11 @@ struct metric {
 typedef void metric_visit(void *context, const struct metric *metric);
 /* All of them, those first that monitoring reads most: some clients take the beginning only. */
 void metrics_each(const struct admin_facts *facts, metric_visit *visit, void *context);
+#define METRIC_QUANTILES 4
+extern const struct metric_quantile {
+    const char *name; /* "p50" */
+    uint32_t per_mille;
+} metric_quantiles[METRIC_QUANTILES];
 /* mntr */
 void metrics_append(const struct admin_facts *facts, struct mk_buf *out);
 

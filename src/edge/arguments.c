@@ -70,6 +70,9 @@ static enum mk_status config_apply(struct edge_options *options, const char *pat
         goto done;
     }
 
+    mk_buf_put_u8(&text, '\0');
+    options->file_text = options_text(options, (const char *)text.data);
+    text.len--;
     struct mk_properties properties = mk_properties_of(mk_buf_view(&text));
     while (status == MK_OK) {
         status = mk_properties_next(&properties, &property);

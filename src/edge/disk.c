@@ -168,6 +168,7 @@ static void checkpoint_done(uv_work_t *work, int cancelled)
                  disk->checkpoint_status, &disk->checkpoint_error);
     }
     turn_begin(edge);
+    edge->counters.checkpoint_wall_ms = edge->now.wall_ms;
     mk_summary_add(&edge->counters.checkpoints_ms, (uint64_t)disk->checkpoint_took_ms);
     struct store_checkpoint *checkpoint = disk->checkpoint;
     disk->checkpoint = NULL;

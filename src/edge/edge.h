@@ -45,7 +45,17 @@ struct edge_options {
     uint64_t segment_bytes;
     bool sync; /* forceSync */
     mk_ms sync_warning_ms;
-    uint32_t words; /* four-letter words that are answered: admin_words_parse() */
+    bool admin;          /* admin.enableServer: HTTP for operators */
+    char *admin_address; /* NULL: all */
+    uint32_t admin_port; /* 0: any that is free */
+    char *admin_path;    /* admin.commandURL */
+    mk_ms admin_idle_ms;
+    char *metrics_class; /* metricsProvider.className */
+    bool prometheus;     /* ... names Prometheus' */
+    char *prometheus_address;
+    uint32_t prometheus_port;
+    char *file_text; /* of the configuration file; NULL: there is none */
+    uint32_t words;  /* four-letter words that are answered: admin_words_parse() */
     char *super_digest;
     uint32_t digest_hash; /* enum tree_digest */
     bool auth_enforced;

@@ -248,7 +248,7 @@ enum mk_status edge_bind(struct edge *edge, struct mk_error *error)
 
     int failed = host == NULL ? bind_all(edge) : bind_named(edge, host);
     if (failed == 0) {
-        return MK_OK;
+        return operators_open(edge, error);
     }
     return bind_failed(edge, failed, error);
 }

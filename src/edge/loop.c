@@ -364,6 +364,7 @@ struct edge *edge_new(const struct edge_options *options, const struct mk_log *l
 
     int failed = uv_loop_init(&edge->loop);
     MK_ASSERT(failed == 0); /* Only without memory or descriptors, before anything was opened. */
+    edge->questions = questions_new(edge);
     return edge;
 }
 
@@ -402,6 +403,7 @@ enum edge_exit edge_run(struct edge *edge, const struct edge_core *core)
     turn_begin(edge);
     turn_end(edge);
     uv_run(&edge->loop, UV_RUN_DEFAULT);
+    operators_close(edge);
 
     if (edge->exit == EDGE_EXIT_OK) {
         mk_log(edge->log, MK_LOG_INFO, "stopped  zxid=0x%" PRIx64 " checkpoint=0x%" PRIx64,
@@ -429,6 +431,7 @@ void edge_free(struct edge *edge)
     if (edge == NULL) {
         return;
     }
+    operators_close(edge);
     if (edge->log_thread != NULL) {
         log_thread_stop(edge->log_thread);
     }

@@ -58,8 +58,10 @@ struct edge {
     struct admin_settings settings;
     struct admin_counters counters;
     int64_t trace_mask;
-    struct mk_arena texts; /* owns what `settings` points to */
-    uint8_t *read_bytes;   /* READ_BYTES, filled and used up within one callback */
+    struct questions *questions;
+    struct admin_http *http[2]; /* the AdminServer, Prometheus' exporter; NULL: not wanted */
+    struct mk_arena texts;      /* owns what `settings` points to */
+    uint8_t *read_bytes;        /* READ_BYTES, filled and used up within one callback */
 
     struct log_thread *log_thread;
     struct disk *disk;
@@ -112,6 +114,16 @@ void conn_resume(struct conn *conn);         /* go on with what was kept */
 void conn_reading_update(struct conn *conn); /* what may be read has changed */
 void conn_close(struct conn *conn);
 size_t conn_output_bytes(const struct conn *conn);
+
+/* questions.c: what the HTTP threads ask, answered in a turn. */
+struct questions *questions_new(struct edge *edge);
+bool questions_ask(void *context, const struct admin_needs *needs, struct admin_facts *facts);
+void questions_close(struct questions *questions); /* from now on nobody is answered */
+void questions_free(struct questions *questions);  /* nobody may be asking */
+
+/* operators.c */
+enum mk_status operators_open(struct edge *edge, struct mk_error *error);
+void operators_close(struct edge *edge);
 
 /* status.c */
 void status_settings_read(struct edge *edge); /* once, before anything is asked */

@@ -10,20 +10,22 @@
 #define DAY_MS INT64_C(86400000)
 
 enum option_kind {
-    OPTION_TEXT,       /* char * */
-    OPTION_MS,         /* mk_ms */
-    OPTION_SECONDS,    /* mk_ms, written in seconds */
-    OPTION_INTEGER,    /* int64_t */
-    OPTION_COUNT,      /* uint32_t */
-    OPTION_BYTES,      /* uint64_t, with K, M or G */
-    OPTION_BYTES_U32,  /* uint32_t, likewise */
-    OPTION_KILOBYTES,  /* uint64_t, written in KiB */
-    OPTION_TRUE_FALSE, /* bool */
-    OPTION_YES_NO,     /* bool */
-    OPTION_ON_OFF,     /* bool */
-    OPTION_LEVEL,      /* uint32_t: enum mk_log_level */
-    OPTION_WORDS,      /* uint32_t: set of four-letter words */
-    OPTION_HASH,       /* uint32_t: enum tree_digest, by Java's names */
+    OPTION_TEXT,          /* char * */
+    OPTION_MS,            /* mk_ms */
+    OPTION_SECONDS,       /* mk_ms, written in seconds */
+    OPTION_INTEGER,       /* int64_t */
+    OPTION_COUNT,         /* uint32_t */
+    OPTION_COUNT_OR_NONE, /* uint32_t, written -1 for 0 */
+    OPTION_BYTES,         /* uint64_t, with K, M or G */
+    OPTION_BYTES_U32,     /* uint32_t, likewise */
+    OPTION_KILOBYTES,     /* uint64_t, written in KiB */
+    OPTION_TRUE_FALSE,    /* bool */
+    OPTION_YES_NO,        /* bool */
+    OPTION_ON_OFF,        /* bool */
+    OPTION_LEVEL,         /* uint32_t: enum mk_log_level */
+    OPTION_RATIO,         /* uint32_t: millionths, written as a fraction of 1 */
+    OPTION_WORDS,         /* uint32_t: set of four-letter words */
+    OPTION_HASH,          /* uint32_t: enum tree_digest, by Java's names */
 };
 struct option {
     const char *name;

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define MILLION 1000000u
+
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
 /* The first name of each is the one that is written back. */
@@ -81,11 +83,38 @@ static enum mk_status integer_set(const struct option *option, void *field, cons
     case OPTION_SECONDS: *(mk_ms *)field = number * 1000; break;
     case OPTION_INTEGER: *(int64_t *)field = number; break;
     case OPTION_COUNT: *(uint32_t *)field = (uint32_t)number; break;
+    case OPTION_COUNT_OR_NONE: *(uint32_t *)field = number > 0 ? (uint32_t)number : 0; break;
     case OPTION_BYTES: *(uint64_t *)field = (uint64_t)number; break;
     case OPTION_BYTES_U32: *(uint32_t *)field = (uint32_t)number; break;
     case OPTION_KILOBYTES: *(uint64_t *)field = (uint64_t)number * 1024; break;
     default: MK_ASSERT(false);
     }
+    return MK_OK;
+}
+
+/* "0", "1", "0.02": digits of a fraction beyond the sixth do not count. */
+static enum mk_status ratio_set(const struct option *option, void *field, const char *value,
+                                struct mk_error *error)
+{
+    const char *at = value;
+    uint32_t millionths = 0, unit = MILLION;
+
+    for (; isdigit((unsigned char)*at) && millionths <= MILLION; at++) {
+        millionths = millionths * 10 + (uint32_t)(*at - '0') * MILLION;
+    }
+    bool valid = at > value;
+    if (*at == '.') {
+        for (at++; isdigit((unsigned char)*at); at++) {
+            unit /= 10;
+            millionths += (uint32_t)(*at - '0') * unit;
+        }
+    }
+    if (!valid || *at != '\0' || millionths > MILLION) {
+        mk_error_set(error, "%s=%s: give a fraction from 0 to 1, such as 0.02", option->name,
+                     value);
+        return MK_BAD_ARGUMENTS;
+    }
+    *(uint32_t *)field = millionths;
     return MK_OK;
 }
 
@@ -162,12 +191,14 @@ enum mk_status option_value_set(struct edge_options *options, const struct optio
     case OPTION_YES_NO: return choice_set(option, field, value, "yes", "no", error);
     case OPTION_ON_OFF: return choice_set(option, field, value, "on", "off", error);
     case OPTION_LEVEL: return level_set(option, field, value, error);
+    case OPTION_RATIO: return ratio_set(option, field, value, error);
     case OPTION_WORDS: return words_set(option, field, value, error);
     case OPTION_HASH: return hash_set(option, field, value, error);
     case OPTION_MS:
     case OPTION_SECONDS:
     case OPTION_INTEGER:
     case OPTION_COUNT:
+    case OPTION_COUNT_OR_NONE:
     case OPTION_BYTES:
     case OPTION_BYTES_U32:
     case OPTION_KILOBYTES: return integer_set(option, field, value, error);
@@ -189,6 +220,21 @@ static void bytes_append(uint64_t bytes, struct mk_buf *out)
         }
     }
     mk_buf_printf(out, "%" PRIu64, bytes);
+}
+
+static void ratio_append(uint32_t millionths, struct mk_buf *out)
+{
+    unsigned digits = 6;
+    uint32_t fraction = millionths % MILLION;
+
+    mk_buf_printf(out, "%" PRIu32, millionths / MILLION);
+    while (fraction > 0 && fraction % 10 == 0) {
+        fraction /= 10;
+        digits--;
+    }
+    if (fraction > 0) {
+        mk_buf_printf(out, ".%0*" PRIu32, (int)digits, fraction);
+    }
 }
 
 static void words_append(uint32_t words, struct mk_buf *out)
@@ -214,6 +260,11 @@ void option_value_append(const struct edge_options *options, const struct option
     case OPTION_INTEGER: mk_buf_printf(out, "%" PRId64, *(const int64_t *)field); return;
     case OPTION_SECONDS: mk_buf_printf(out, "%" PRId64, *(const mk_ms *)field / 1000); return;
     case OPTION_COUNT: mk_buf_printf(out, "%" PRIu32, *(const uint32_t *)field); return;
+    case OPTION_COUNT_OR_NONE: {
+        uint32_t count = *(const uint32_t *)field;
+        mk_buf_printf(out, "%" PRId64, count > 0 ? (int64_t)count : -1);
+        return;
+    }
     case OPTION_BYTES: bytes_append(*(const uint64_t *)field, out); return;
     case OPTION_BYTES_U32: bytes_append(*(const uint32_t *)field, out); return;
     case OPTION_KILOBYTES: mk_buf_printf(out, "%" PRIu64, *(const uint64_t *)field / 1024); return;
@@ -221,6 +272,7 @@ void option_value_append(const struct edge_options *options, const struct option
     case OPTION_YES_NO: text = *(const bool *)field ? "yes" : "no"; break;
     case OPTION_ON_OFF: text = *(const bool *)field ? "on" : "off"; break;
     case OPTION_LEVEL: text = level_names[*(const uint32_t *)field]; break;
+    case OPTION_RATIO: ratio_append(*(const uint32_t *)field, out); return;
     case OPTION_WORDS: words_append(*(const uint32_t *)field, out); return;
     case OPTION_HASH: text = hash_name_of(*(const uint32_t *)field); break;
     }

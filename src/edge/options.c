@@ -28,12 +28,38 @@ static const struct option options_table[] = {
     {"nio.sessionlessCnxnTimeout", OPTION_MS, AT(server.sessionless_timeout_ms), 100, DAY_MS},
     {"4lw.commands.whitelist", OPTION_WORDS, AT(words)},
 
+    {"admin.enableServer", OPTION_TRUE_FALSE, AT(admin)},
+    {"admin.serverAddress", OPTION_TEXT, AT(admin_address)},
+    {"admin.serverPort", OPTION_COUNT, AT(admin_port), 0, 65535},
+    {"admin.commandURL", OPTION_TEXT, AT(admin_path)},
+    {"admin.idleTimeout", OPTION_MS, AT(admin_idle_ms), 1000, DAY_MS},
+    {"metricsProvider.className", OPTION_TEXT, AT(metrics_class)},
+    {"metricsProvider.httpHost", OPTION_TEXT, AT(prometheus_address)},
+    {"metricsProvider.httpPort", OPTION_COUNT, AT(prometheus_port), 0, 65535},
+
     {"tickTime", OPTION_MS, AT(server.tick_ms), 10, DAY_MS},
     {"minSessionTimeout", OPTION_MS, AT(server.session_timeout_min_ms), -1, DAY_MS},
     {"maxSessionTimeout", OPTION_MS, AT(server.session_timeout_max_ms), -1, 7 * DAY_MS},
 
     {"jute.maxbuffer", OPTION_BYTES_U32, AT(server.frame_bytes_max), KIB, 64 * MIB},
     {"globalOutstandingLimit", OPTION_COUNT, AT(server.outstanding_max), 1, 1000000},
+    {"request_throttle_max_requests", OPTION_COUNT, AT(server.throttle_outstanding_max), 0,
+     1000000},
+    {"throttled_op_wait_time", OPTION_MS, AT(server.throttled_wait_ms), 0, DAY_MS},
+    {"largeRequestThreshold", OPTION_COUNT_OR_NONE, AT(server.large_request_bytes), -1, 64 * MIB},
+    {"largeRequestMaxBytes", OPTION_BYTES, AT(server.large_requests_bytes_max), MIB, 16 * GIB},
+    {"connection_throttle_tokens", OPTION_COUNT, AT(server.throttle.tokens), 0, 1000000},
+    {"connection_throttle_fill_time", OPTION_MS, AT(server.throttle.fill_ms), 1, DAY_MS},
+    {"connection_throttle_fill_count", OPTION_COUNT, AT(server.throttle.fill_count), 1, 1000000},
+    {"connection_throttle_freeze_time", OPTION_MS, AT(server.throttle.freeze_ms), -1, DAY_MS},
+    {"connection_throttle_drop_increase", OPTION_RATIO, AT(server.throttle.drop_increase)},
+    {"connection_throttle_drop_decrease", OPTION_RATIO, AT(server.throttle.drop_decrease)},
+    {"connection_throttle_decrease_ratio", OPTION_RATIO, AT(server.throttle.decrease_ratio)},
+    {"connection_throttle_weight_enabled", OPTION_TRUE_FALSE, AT(server.throttle.weights)},
+    {"connection_throttle_global_session_weight", OPTION_COUNT, AT(server.throttle.global_weight),
+     1, 1000},
+    {"connection_throttle_renew_session_weight", OPTION_COUNT, AT(server.throttle.renew_weight), 1,
+     1000},
     {"connectionOutstandingLimit", OPTION_COUNT, AT(server.conn_outstanding_max), 1, 1000000},
     {"connectionOutputBytesMax", OPTION_BYTES, AT(conn_output_bytes_max), MIB, 16 * GIB},
     {"connectionWatchesMax", OPTION_COUNT, AT(server.conn_watches_max), 1, 100000000},
@@ -86,6 +112,12 @@ void edge_options_default(struct edge_options *options)
     options->sync = true;
     options->sync_warning_ms = 1000;
     options->log_level = MK_LOG_INFO;
+    options->admin_address = options_text(options, "127.0.0.1");
+    options->admin_port = 8080;
+    options->admin_path = options_text(options, "/commands");
+    options->admin_idle_ms = 30000;
+    options->prometheus_address = options_text(options, "0.0.0.0");
+    options->prometheus_port = 7000;
 
     enum mk_status status = admin_words_parse(MK_BYTES(ADMIN_WORDS_DEFAULT), &options->words);
     MK_ASSERT(status == MK_OK);
@@ -266,6 +298,31 @@ enum mk_status option_set(struct edge_options *options, const char *key, const c
     return foreign_key_set(options, key, name, value, error);
 }
 
+/* Of the providers of metrics there is Prometheus' and none: mntr needs none. */
+static enum mk_status operators_check(struct edge_options *options, struct mk_error *error)
+{
+    static const char prometheus[] =
+        "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+    const char *provider = options->metrics_class;
+
+    options->prometheus = provider != NULL && strcmp(provider, prometheus) == 0;
+    if (provider != NULL && !options->prometheus) {
+        options_ignore(options, "metricsProvider.className");
+    }
+    if (options->admin_path == NULL || options->admin_path[0] != '/' ||
+        options->admin_path[1] == '\0') {
+        mk_error_set(error, "admin.commandURL must begin with / and go on: /commands");
+        return MK_BAD_ARGUMENTS;
+    }
+    if (options->admin_address == NULL) {
+        options->admin_address = options_text(options, "0.0.0.0");
+    }
+    if (options->prometheus_address == NULL) {
+        options->prometheus_address = options_text(options, "0.0.0.0");
+    }
+    return MK_OK;
+}
+
 enum mk_status options_check(struct edge_options *options, struct mk_error *error)
 {
     struct server_options *server = &options->server;
@@ -287,7 +344,8 @@ enum mk_status options_check(struct edge_options *options, struct mk_error *erro
         return MK_BAD_ARGUMENTS;
     }
     server->elapsed_ms = edge_elapsed_ms;
-    return options_auth_check(options, error);
+    enum mk_status status = options_auth_check(options, error);
+    return status == MK_OK ? operators_check(options, error) : status;
 }
 
 void option_value(const struct edge_options *options, size_t index, struct mk_buf *out)

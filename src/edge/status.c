@@ -213,6 +213,7 @@ void status_gather(struct edge *edge, const struct conn *asking, const struct ad
         .log_bytes = store_log_bytes(edge->core.log),
         .resident_bytes = resident_bytes(),
         .trace_mask = edge->trace_mask,
+        .checkpoint_zxid = store_durable(edge->core.store),
     };
     server_stats_read(edge->core.server, &facts->stats);
     if ((needs->lists & ADMIN_CONNS) != 0) {
@@ -269,7 +270,7 @@ void status_settings_read(struct edge *edge)
         .session_timeout_min_ms = options->server.session_timeout_min_ms,
         .session_timeout_max_ms = options->server.session_timeout_max_ms,
         .server_id = options->server.server_id,
-        .file = "",
+        .file = options->file_text != NULL ? options->file_text : "",
     };
     edge->counters.recovery_ms = edge->core.recovery_ms;
     edge->trace_mask = ADMIN_TRACE_MASK_DEFAULT;

@@ -250,6 +250,11 @@ void server_conn_connect(struct server *server, struct server_conn *conn, struct
         return;
     }
     conn->read_only_present = connect.read_only_present;
+    if (!server_throttle_admits(server, connect.session_id != 0)) {
+        server->stats.connects_rejected++;
+        server_conn_end(server, conn);
+        return;
+    }
     if (connect.last_zxid_seen > store_applied(server->store)) {
         mk_log(server->log, MK_LOG_INFO,
                "refused a client that has seen a later state than this server's  "

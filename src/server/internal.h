@@ -68,6 +68,15 @@ struct server_conn {
     struct conn_history history;
 };
 
+/* The bucket of throttle.c. */
+struct connect_throttle {
+    uint32_t tokens;
+    mk_ms filled_ms;   /* 0: not used yet */
+    mk_ms adjusted_ms; /* when the drop rate last changed */
+    uint32_t drop;     /* millionths */
+    uint64_t debt;     /* of drops, in millionths */
+};
+
 enum request_state {
     REQUEST_QUEUED,   /* a frame to be executed when its turn comes */
     REQUEST_PROPOSED, /* waits for its zxid to be applied (a sync: for what was proposed before it) */
@@ -82,6 +91,7 @@ struct request {
     int32_t op;
     struct identities *identities;
     mk_ms received_ms;
+    uint32_t large_bytes; /* 0: it is none */
     bool own_body;
     bool close_after; /* closeSession */
     mk_zxid parked;   /* a call that waits: the reply is held */
@@ -185,6 +195,9 @@ struct server {
     uint32_t count_loads; /* made in vain for the next step of counting for a quota */
     bool count_blocked;   /* it waits for the disk */
 
+    struct connect_throttle throttle;
+    uint64_t large_bytes;       /* of large requests that wait */
+    uint32_t frame_large_bytes; /* of the frame being received, if it is large */
     struct server_stats stats;
 };
 
@@ -203,6 +216,11 @@ void server_identities_unref(struct identities *identities);
  * false, the connection is to be closed behind it. */
 bool server_conn_auth(struct server *server, struct server_conn *conn,
                       const struct jute_request *request, struct mk_buf *reply);
+
+/* throttle.c */
+bool server_throttle_admits(struct server *server, bool renews); /* a ConnectRequest */
+/* Whether there is room for a frame of that length. */
+bool server_large_admits(struct server *server, size_t bytes);
 
 /* requests.c */
 void server_request_receive(struct server *server, struct server_conn *conn, struct mk_bytes frame);

@@ -18,6 +18,7 @@ void server_stats_read(const struct server *server, struct server_stats *out)
     out->data_watchers = watches.data_watchers;
     out->data_paths = watches.data_paths;
     out->data_watches = watches.data_watches;
+    out->drop_millionths = server->throttle.drop;
     out->sessions = session_count(server->sessions);
     out->memory_bytes = store_memory_bytes(server->store);
     for (size_t i = 0; i < MK_COUNT(out->watches_told); i++) {

@@ -106,15 +106,25 @@ static void count_latency(struct server *server, struct server_conn *conn, int32
     mk_summary_add(&history->latencies, latency_ms);
 }
 
+/* Of all clients: the smaller of the two limits that there are for it. */
+static uint64_t outstanding_max(const struct server *server)
+{
+    uint32_t all = server->options.outstanding_max;
+    uint32_t throttle = server->options.throttle_outstanding_max;
+
+    return throttle > 0 && throttle < all ? throttle : all;
+}
+
 static void update_pause(struct server *server, struct server_conn *conn)
 {
     bool pause = conn->queued >= server->options.conn_outstanding_max ||
-                 (conn->queued > 0 && server->outstanding >= server->options.outstanding_max) ||
+                 (conn->queued > 0 && server->outstanding >= outstanding_max(server)) ||
                  conn->stalled;
     bool resume = conn->queued <= server->options.conn_outstanding_max / 2 && !conn->stalled;
 
     if (pause && !conn->paused) {
         conn->paused = true;
+        server->stats.throttle_waits++;
         server_conn_mark_dirty(server, conn);
     } else if (conn->paused && resume && !pause) {
         conn->paused = false;
@@ -131,6 +141,9 @@ static struct request *request_new(struct server *server, struct server_conn *co
     request->xid = decoded->xid;
     request->op = decoded->op;
     request->received_ms = server->now.monotonic_ms;
+    request->large_bytes = server->frame_large_bytes;
+    server->large_bytes += request->large_bytes;
+    server->frame_large_bytes = 0;
     request->identities = server_identities_ref(conn->identities);
     mk_list_append(&conn->queue, &request->in_conn);
     conn->queued++;
@@ -144,6 +157,8 @@ void server_request_free(struct server *server, struct request *request)
     MK_ASSERT(server->outstanding > 0);
 
     server->outstanding--;
+    MK_ASSERT(server->large_bytes >= request->large_bytes);
+    server->large_bytes -= request->large_bytes;
     server_identities_unref(request->identities);
     mk_buf_free(&request->bytes);
     mk_free(request);
@@ -320,6 +335,15 @@ static enum mk_status execute(struct server *server, struct server_conn *conn,
 
 /* ---- In turn ---- */
 
+/* For its turn, by throttled_op_wait_time. The end of a session is never refused. */
+static bool waited_too_long(const struct server *server, const struct request *request)
+{
+    mk_ms max_ms = server->options.throttled_wait_ms;
+
+    return max_ms > 0 && request->op != JUTE_CLOSE_SESSION &&
+           server->now.monotonic_ms - request->received_ms > max_ms;
+}
+
 static bool drain_queued(struct server *server, struct server_conn *conn, struct request *request)
 {
     struct jute_request decoded;
@@ -327,6 +351,12 @@ static bool drain_queued(struct server *server, struct server_conn *conn, struct
 
     MK_ASSERT(status == MK_OK ||
               is_malformed_write(&decoded)); /* it is queued for no other reason */
+    if (waited_too_long(server, request)) {
+        server->stats.throttled++;
+        server_reply_error(server, conn, decoded.xid, MK_OVERLOADED);
+        request_pop(server, request);
+        return true;
+    }
     status = execute(server, conn, &decoded, request);
     if (status == MK_WOULD_BLOCK) {
         block(server, conn);
@@ -669,7 +699,13 @@ void server_conn_frame(struct server *server, struct server_conn *conn, struct m
     switch (conn->state) {
     case CONN_FRESH: server_conn_connect(server, conn, frame); break;
     case CONN_CONNECTING:
-    case CONN_ATTACHED: server_request_receive(server, conn, frame); break;
+    case CONN_ATTACHED:
+        if (server_large_admits(server, frame.len)) {
+            server_request_receive(server, conn, frame);
+        } else {
+            server_conn_end(server, conn);
+        }
+        break;
     case CONN_CLOSING: break;
     }
 }

@@ -15,6 +15,18 @@ struct server_recipe { /* of the catalogue: enters the tree when it is not there
     struct mk_bytes source;
 };
 
+/* Who may have a session now: zookeeper's connection_throttle_*. Ratios are in millionths. */
+struct server_throttle {
+    uint32_t tokens; /* that the bucket holds; 0: no throttle */
+    mk_ms fill_ms;   /* ... it gets `fill_count` each */
+    uint32_t fill_count;
+    mk_ms freeze_ms; /* between changes of the drop rate; -1: it stays 0 */
+    uint32_t drop_increase, drop_decrease;
+    uint32_t decrease_ratio; /* of the bucket: as long as less is missing, the rate falls */
+    bool weights;            /* else every ConnectRequest takes one token */
+    uint32_t global_weight, renew_weight;
+};
+
 struct server_options {
     uint8_t server_id;            /* 1 .. 254 */
     mk_ms tick_ms;                /* tickTime */
@@ -31,8 +43,14 @@ struct server_options {
      * these; or null. */
     struct mk_bytes enforced_schemes;
     uint32_t outstanding_max; /* globalOutstandingLimit: requests not answered yet, all sessions */
-    uint32_t conn_outstanding_max; /* ... of one connection; beyond it reading pauses */
-    uint32_t conn_watches_max;     /* beyond it the connection is closed */
+    uint32_t conn_outstanding_max;     /* ... of one connection; beyond it reading pauses */
+    uint32_t conn_watches_max;         /* beyond it the connection is closed */
+    uint32_t throttle_outstanding_max; /* request_throttle_max_requests; 0: none */
+    mk_ms
+        throttled_wait_ms; /* throttled_op_wait_time: who waited longer is refused; 0: nobody is */
+    uint32_t large_request_bytes;      /* largeRequestThreshold; 0: none is large */
+    uint64_t large_requests_bytes_max; /* of those that wait; beyond it the connection is closed */
+    struct server_throttle throttle;
     mk_ms sessionless_timeout_ms;  /* a connection without ConnectRequest */
     uint64_t log_bytes_checkpoint; /* checkpoint after that much log: 64 MB */
     mk_ms checkpoint_ms;           /* ... or that long after the last change: 60 s */
@@ -159,6 +177,10 @@ struct server_stats {
     uint64_t batches, loads;
     uint64_t connect_requests, revalidated; /* ... of these: of a session that there was */
     uint64_t sessionless_expired;
+    uint64_t connects_rejected;      /* by the throttle */
+    struct mk_summary token_deficit; /* what was missing in its bucket, at each ConnectRequest */
+    uint32_t drop_millionths;        /* its drop rate now */
+    uint64_t large_requests_rejected, throttle_waits, throttled;
     struct mk_spread commit_latency; /* ms, from a transaction's own time to its being applied */
     uint64_t recovered;              /* transactions of the log, at the start */
 };

@@ -31,6 +31,7 @@ LIBRARY_HEADERS = [
     ("luajit.h", ["recipe", "testkit"], "*"),
     ("uv.h", ["edge"], "*"),
     ("uv/*", ["edge"], "*"),
+    ("microhttpd.h", ["admin"], "http.c"),
     ("rocksdb/*", ["store"], "disk_*"),
 ]
 

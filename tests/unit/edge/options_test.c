@@ -125,11 +125,12 @@ static void what_only_zookeeper_can_use_is_listed_once(void **state)
     assert_accepts(&options, "syncLimit", "5");
     assert_accepts(&options, "initLimit", "20");
     assert_accepts(&options, "autopurge.purgeInterval", "1");
-    assert_accepts(&options, "admin.serverPort", "8080");
+    assert_accepts(&options, "admin.rateLimiterIntervalInMS", "1");
     assert_accepts(&options, "ssl.keyStore.location", "/x");
     assert_accepts(&options, "peerType", "participant");
 
-    assert_ignored(&options, "initLimit, syncLimit, autopurge.purgeInterval, admin.serverPort, "
+    assert_ignored(&options, "initLimit, syncLimit, autopurge.purgeInterval, "
+                             "admin.rateLimiterIntervalInMS, "
                              "ssl.keyStore.location, peerType");
     edge_options_free(&options);
 }
