@@ -11,6 +11,8 @@
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -155,17 +157,32 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return reply_send(connection, &reply);
 }
 
+/* Threads inherit what is blocked: a signal is for the loop's thread, which is not made for finding its
+ * counters changed by another one. */
+static void signals_block(sigset_t *before)
+{
+    sigset_t all;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, before);
+}
+
 static struct MHD_Daemon *daemon_start(struct admin_http *http, const struct addrinfo *address)
 {
     unsigned seconds = (unsigned)((http->options.idle_ms + 999) / 1000);
     unsigned flags =
         MHD_USE_INTERNAL_POLLING_THREAD | (address->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
 
-    return MHD_start_daemon(flags, (uint16_t)http->options.port, NULL, NULL, on_request, http,
-                            MHD_OPTION_SOCK_ADDR, address->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)HTTP_CONNS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, seconds,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_REQUEST_BYTES_MAX,
-                            MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    sigset_t signals;
+
+    signals_block(&signals);
+    struct MHD_Daemon *started = MHD_start_daemon(
+        flags, (uint16_t)http->options.port, NULL, NULL, on_request, http, MHD_OPTION_SOCK_ADDR,
+        address->ai_addr, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HTTP_REQUEST_BYTES_MAX, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    (void)pthread_sigmask(SIG_SETMASK, &signals, NULL);
+    return started;
 }
 
 struct admin_http *admin_http_start(const struct admin_http_options *options,

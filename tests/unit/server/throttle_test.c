@@ -154,6 +154,36 @@ static void large_requests_wait_within_their_budget_or_end_their_connection(void
     world_deinit(&world);
 }
 
+static void who_waited_for_longer_than_the_operator_wants_is_refused(void **state)
+{
+    struct world world;
+    struct client ann;
+    struct jute_reply reply;
+    struct server_stats stats;
+    world_init(&world, NULL, NULL);
+    world.options.throttled_wait_ms = 100;
+    world_restart(&world);
+    client_init(&ann, &world);
+    client_connect(&ann, 10000);
+    struct jute_request create = request_create("/a", "", 0);
+    struct jute_request get = request_path(JUTE_GET_DATA, "/a");
+
+    (void)client_send(&ann, &create); /* waits for the disk, and the read behind it for its turn */
+    (void)client_send(&ann, &get);
+    world.now.monotonic_ms += 101;
+    server_tick(world.server, world.now);
+    world_settle(&world);
+
+    assert_true(client_next(&ann, &reply));
+    assert_int_equal(reply.error, 0);
+    assert_true(client_next(&ann, &reply));
+    assert_int_equal(reply.error, -127);
+    server_stats_read(world.server, &stats);
+    assert_int_equal(stats.throttled, 1);
+    client_deinit(&ann);
+    world_deinit(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +191,7 @@ int main(void)
         cmocka_unit_test(who_finds_no_token_is_dropped_and_may_come_again),
         cmocka_unit_test(a_weight_is_what_a_session_takes),
         cmocka_unit_test(while_the_bucket_is_empty_the_drop_rate_rises_and_then_falls),
+        cmocka_unit_test(who_waited_for_longer_than_the_operator_wants_is_refused),
         cmocka_unit_test(large_requests_wait_within_their_budget_or_end_their_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
