@@ -43,20 +43,20 @@ static bool name_fits(const char *name, char quote)
 static void paths_complete(struct shell *shell, const char *prefix, char quote,
                            struct shell_completion *out)
 {
-    const char *slash = strrchr(prefix, '/');
+    const char *begun = strrchr(prefix, '/') + 1; /* of the name */
     char *parent = shell_path_join("", prefix);
     struct moonkeeper_request request = {
         .op = MOONKEEPER_CHILDREN, .path = parent, .wait_ms = ANSWER_MS_MAX};
     struct moonkeeper_result result = {0};
 
-    parent[slash == prefix ? 1 : slash - prefix] = '\0';
-    if (shell->handle != NULL &&
-        moonkeeper_ask(shell->handle, &request, &result) == MOONKEEPER_OK) {
-        for (size_t i = 0; i < result.names_count; i++) {
-            if (strncmp(result.names[i], slash + 1, strlen(slash + 1)) == 0 &&
-                name_fits(result.names[i], quote)) {
-                shell_names_add_take(&out->names, shell_path_join(parent, result.names[i]));
-            }
+    parent[begun - prefix > 1 ? begun - prefix - 1 : 1] = '\0';
+    if (shell->handle != NULL) {
+        (void)moonkeeper_ask(shell->handle, &request, &result); /* no answer: no candidates */
+    }
+    for (size_t i = 0; i < result.names_count; i++) {
+        const char *name = result.names[i];
+        if (mk_bytes_starts(mk_bytes_text(name), mk_bytes_text(begun)) && name_fits(name, quote)) {
+            shell_names_add_take(&out->names, shell_path_join(parent, name));
         }
     }
     moonkeeper_result_free(&result);

@@ -54,10 +54,11 @@ static int byte_read(struct editor *editor)
     unsigned char byte;
 
     for (;;) {
-        if (poll(wait, MK_COUNT(wait), -1) < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
+        int ready = poll(wait, MK_COUNT(wait), -1);
+        if (ready < 0 && errno == EINTR) {
+            continue;
+        }
+        if (ready < 0) {
             return -1;
         }
         if (wait[1].revents != 0) {
@@ -68,11 +69,9 @@ static int byte_read(struct editor *editor)
             editor->interrupted = true;
             return -1;
         }
-        if (wait[0].revents != 0) {
-            ssize_t count = read(STDIN_FILENO, &byte, 1);
-            if (count != -1 || errno != EINTR) {
-                return count == 1 ? byte : -1;
-            }
+        ssize_t count = wait[0].revents != 0 ? read(STDIN_FILENO, &byte, 1) : 0;
+        if (wait[0].revents != 0 && (count >= 0 || errno != EINTR)) {
+            return count == 1 ? byte : -1;
         }
     }
 }
@@ -143,36 +142,41 @@ static size_t common_bytes(const struct shell_names *names)
     return common;
 }
 
+/* Insert what all candidates agree on, or show them; what libedit is to do next. */
+static unsigned char completion_apply(struct editor *editor,
+                                      const struct shell_completion *completion)
+{
+    if (completion->names.count == 0) {
+        return CC_ERROR;
+    }
+    char *first = completion->names.names[0];
+    size_t common = common_bytes(&completion->names);
+    bool sole = completion->names.count == 1;
+    if (!sole && common <= completion->word_bytes) {
+        candidates_show(editor, &completion->names);
+        return CC_REDISPLAY;
+    }
+    first[common] = '\0';
+    (void)el_insertstr(editor->line, first + completion->word_bytes);
+    if (sole && first[0] != '/') {
+        (void)el_insertstr(editor->line, " "); /* a path may go on, a command does not */
+    }
+    return CC_REFRESH;
+}
+
 static unsigned char on_tab(EditLine *line, wint_t key)
 {
     struct editor *editor = NULL;
     const LineInfo *info = el_line(line);
     struct shell_completion completion;
     struct mk_buf before = {0};
-    unsigned char answer = CC_ERROR;
 
     (void)key;
     (void)el_get(line, EL_CLIENTDATA, &editor);
     mk_buf_append(&before, info->buffer, (size_t)(info->cursor - info->buffer));
     mk_buf_put_u8(&before, '\0');
     shell_complete(editor->shell, (const char *)before.data, &completion);
-    if (completion.names.count > 0) {
-        char *first = completion.names.names[0];
-        size_t common = common_bytes(&completion.names);
-        bool sole = completion.names.count == 1;
-        bool more = common > completion.word_bytes;
-        if (more || sole) {
-            first[common] = '\0';
-            (void)el_insertstr(line, first + completion.word_bytes);
-            if (sole && first[0] != '/') {
-                (void)el_insertstr(line, " "); /* a path may go on, a command does not */
-            }
-            answer = CC_REFRESH;
-        } else {
-            candidates_show(editor, &completion.names);
-            answer = CC_REDISPLAY;
-        }
-    }
+    unsigned char answer = completion_apply(editor, &completion);
     shell_names_free(&completion.names);
     mk_buf_free(&before);
     return answer;

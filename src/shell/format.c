@@ -65,6 +65,25 @@ void format_event(struct mk_buf *out, const char *state, const char *type, const
 
 /* ---- Data ---- */
 
+/* Sixteen bytes from `row` on, as numbers and as what can be seen of them. */
+static void hex_row(struct mk_buf *out, struct mk_bytes data, size_t row)
+{
+    mk_buf_printf(out, "|%08zx|", row);
+    for (size_t i = row; i < row + 16; i++) {
+        if (i < data.len) {
+            mk_buf_printf(out, " %02x", data.data[i]);
+        } else {
+            mk_buf_append(out, "   ", 3);
+        }
+    }
+    mk_buf_append(out, " |", 2);
+    for (size_t i = row; i < row + 16; i++) {
+        bool visible = i < data.len && data.data[i] > 0x1f && data.data[i] < 0x7f;
+        mk_buf_put_u8(out, visible ? data.data[i] : i < data.len ? '.' : ' ');
+    }
+    mk_buf_append(out, "|\n", 2);
+}
+
 void format_hex(struct mk_buf *out, struct mk_bytes data)
 {
     static const char rule[] =
@@ -78,20 +97,7 @@ void format_hex(struct mk_buf *out, struct mk_bytes data)
                   "         |  0  1  2  3  4  5  6  7  8  9  a  b  c  d  e  f |\n%s\n",
                   rule);
     for (size_t row = 0; row < data.len; row += 16) {
-        mk_buf_printf(out, "|%08zx|", row);
-        for (size_t i = row; i < row + 16; i++) {
-            if (i < data.len) {
-                mk_buf_printf(out, " %02x", data.data[i]);
-            } else {
-                mk_buf_append(out, "   ", 3);
-            }
-        }
-        mk_buf_append(out, " |", 2);
-        for (size_t i = row; i < row + 16; i++) {
-            bool visible = i < data.len && data.data[i] > 0x1f && data.data[i] < 0x7f;
-            mk_buf_put_u8(out, visible ? data.data[i] : i < data.len ? '.' : ' ');
-        }
-        mk_buf_append(out, "|\n", 2);
+        hex_row(out, data, row);
     }
     mk_buf_printf(out, "%s", rule);
 }

@@ -36,6 +36,7 @@ bool shell_connect(struct shell *shell, const char *servers)
                                          .listener_context = &shell->events};
     char why[256];
 
+    MK_ASSERT(servers != NULL);
     if (!moonkeeper_servers_check(servers, why, sizeof(why))) {
         (void)shell_fail(shell, NULL, "%s", why);
         return false;
@@ -115,37 +116,47 @@ static int usage(const char *what, const char *word)
     return SHELL_USAGE;
 }
 
+/* An option, and its value if it takes one, or NULL. SHELL_OK or SHELL_USAGE, said. */
+static int option_take(struct shell *shell, const char *option, const char *value)
+{
+    int64_t timeout_ms = 0;
+
+    if (strcmp(option, "-server") == 0) {
+        shell->servers = value;
+    } else if (strcmp(option, "-timeout") == 0) {
+        if (!shell_number_parse(value, 10, 1, INT32_MAX, &timeout_ms)) {
+            return usage("-timeout must be a number of milliseconds, not ", value);
+        }
+        shell->timeout_ms = (int)timeout_ms;
+    } else if (strcmp(option, "-r") == 0) {
+        shell->read_only = true;
+    } else if (strcmp(option, "-waitforconnection") == 0) {
+        shell->wait_connection = true;
+    } else if (strcmp(option, "--json") == 0) {
+        shell->json = true;
+    } else if (strcmp(option, "-s") == 0 || strcmp(option, "-client-configuration") == 0) {
+        return usage("there is no TLS and no SASL here, and so no ", option);
+    } else {
+        return usage("there is no option ", option);
+    }
+    return SHELL_OK;
+}
+
 /* The options, up to the first word that is none: *at. SHELL_OK or SHELL_USAGE, said. */
 static int options_read(struct shell *shell, int argc, char **argv, int *at)
 {
-    int64_t value = 0;
+    int code = SHELL_OK;
 
-    for (*at = 1; *at < argc && argv[*at][0] == '-'; ++*at) {
+    for (*at = 1; code == SHELL_OK && *at < argc && argv[*at][0] == '-'; ++*at) {
         const char *option = argv[*at];
         bool takes = strcmp(option, "-server") == 0 || strcmp(option, "-timeout") == 0;
         if (takes && *at + 1 >= argc) {
             return usage("no argument found for option ", option);
         }
-        if (strcmp(option, "-server") == 0) {
-            shell->servers = argv[++*at];
-        } else if (strcmp(option, "-timeout") == 0) {
-            if (!shell_number_parse(argv[++*at], 10, 1, INT32_MAX, &value)) {
-                return usage("-timeout must be a number of milliseconds, not ", argv[*at]);
-            }
-            shell->timeout_ms = (int)value;
-        } else if (strcmp(option, "-r") == 0) {
-            shell->read_only = true;
-        } else if (strcmp(option, "-waitforconnection") == 0) {
-            shell->wait_connection = true;
-        } else if (strcmp(option, "--json") == 0) {
-            shell->json = true;
-        } else if (strcmp(option, "-s") == 0 || strcmp(option, "-client-configuration") == 0) {
-            return usage("there is no TLS and no SASL here, and so no ", option);
-        } else {
-            return usage("there is no option ", option);
-        }
+        *at += takes ? 1 : 0;
+        code = option_take(shell, option, takes ? argv[*at] : NULL);
     }
-    return SHELL_OK;
+    return code;
 }
 
 static void shell_init(struct shell *shell, const char *servers, bool json)

@@ -47,7 +47,8 @@ char *shell_path_join(const char *parent, const char *name)
     if (slash) {
         path[parent_len++] = '/';
     }
-    memcpy(path + parent_len, name, name_len + 1);
+    memcpy(path + parent_len, name, name_len);
+    path[parent_len + name_len] = '\0';
     return path;
 }
 

@@ -134,28 +134,27 @@ bool shell_call_parse(struct shell_call *call, const struct shell_command *comma
                       size_t count, struct mk_error *error)
 {
     bool ended = false; /* "--" was there */
+    bool understood = true;
 
     MK_ASSERT(count > 0);
     memset(call, 0, sizeof(*call));
     call->command = command;
     call->words = words;
     call->count = 1;
-    for (size_t at = 1; at < count; at++) {
+    for (size_t at = 1; at < count && understood; at++) {
         if (!ended && strcmp(words[at], "--") == 0) {
             ended = true;
         } else if (!ended && words[at][0] == '-' && words[at][1] != '\0') {
-            if (!options_take(call, words, count, &at, error)) {
-                return false;
-            }
+            understood = options_take(call, words, count, &at, error);
         } else {
             words[call->count++] = words[at];
         }
     }
-    if (call->count < (size_t)command->words_min + 1) {
+    if (understood && call->count < (size_t)command->words_min + 1) {
         mk_error_set(error, "%s %s", command->name, command->usage);
-        return false;
+        understood = false;
     }
-    return true;
+    return understood;
 }
 
 const char *shell_call_value(const struct shell_call *call, const char *option)

@@ -1,7 +1,6 @@
 /* The commands that write, but for quotas. */
 #include "shell/internal.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -285,7 +284,7 @@ int shell_do_set_acl(struct shell *shell, struct shell_call *call)
 static void lower(char *text)
 {
     for (; *text != '\0'; text++) {
-        *text = (char)tolower((unsigned char)*text);
+        *text = (char)(*text >= 'A' && *text <= 'Z' ? *text - 'A' + 'a' : *text);
     }
 }
 
