@@ -601,3 +601,67 @@ describe("a lock and the leader's death", function()
     end)
   end)
 end)
+
+describe("the containers of a lock", function()
+  before_each(new_world)
+
+  it("stay while somebody holds it or waits for it", function()
+    ann:call("lock.acquire", PRINTER)
+    local second = bob:start("lock.acquire", PRINTER)
+
+    world:advance("10m")
+
+    assert.is_true(second:waiting())
+    assert.is_true(world:znode("/locks/printer").container)
+  end)
+
+  it("go when nobody wants it any more, and are made anew for who does, with a larger fence", function()
+    local first = ann:call("lock.acquire", PRINTER)
+    ann:call("lock.release", release(first.ticket))
+
+    world:advance("3m")
+    assert.is_nil(world:znode("/locks"))
+    local second = bob:call("lock.acquire", PRINTER)
+
+    assert.is_true(second.fence > first.fence)
+    assert.are.same({ second.ticket }, world:znodes("/locks/printer"))
+  end)
+
+  it("do not bring back an old ticket of the same name", function()
+    local first = ann:call("lock.acquire", PRINTER)
+    ann:call("lock.release", release(first.ticket))
+    world:advance("3m")
+    local second = bob:call("lock.acquire", PRINTER)
+    assert.are.equal(first.ticket, second.ticket)
+
+    local ok, problem = ann:try("lock.release", release(first.ticket))
+
+    assert.is_nil(ok)
+    assert.matches("NotOwner", tostring(problem))
+    assert.are.same({ second.ticket }, world:znodes("/locks/printer"))
+  end)
+
+  it("take nobody's place with them, at every proposal while they go and are asked for", function()
+    local cuts = at_every_proposal(function(proposals)
+      new_world()
+      local first = ann:call("lock.acquire", PRINTER)
+      ann:call("lock.release", release(first.ticket))
+      local second
+
+      local cut = world:fail_over_during(proposals, function()
+        world:advance("61s")
+        second = bob:start("lock.acquire", PRINTER)
+        world:advance("61s")
+      end)
+      second = second or bob:start("lock.acquire", PRINTER)
+      local third = cid:start("lock.acquire", PRINTER)
+
+      assert.is_true(second:result().fence > first.fence)
+      bob:call("lock.release", release(second:result().ticket))
+      assert.is_true(third:result().fence > second:result().fence)
+      return cut
+    end)
+
+    assert.is_true(cuts >= 2)
+  end)
+end)

@@ -280,33 +280,45 @@ static struct mk_bytes choose_limits(struct sim_client *client, struct mk_bytes 
     return mk_buf_view(data);
 }
 
-/* One of the znodes that make a quota comes, goes, or changes. */
-static void do_quota(struct sim_client *client, struct arguments *arguments)
+static const char *const quota_parts[] = {"", "/zookeeper_limits", "/zookeeper_stats"};
+
+static void send_quota_part(struct sim_client *client, struct arguments *arguments,
+                            struct mk_bytes root, size_t part, int32_t op)
 {
-    static const char *const roots[] = {"/a0",    "/a0", "/a0/b0",       "/a0/b0/c0", "/a1",
-                                        "/locks", "",    SIM_CALLS_PATH, "/zookeeper"};
-    static const char *const names[] = {"", "/zookeeper_limits", "/zookeeper_stats"};
-    struct sim_run *run = client->run;
-    struct mk_bytes root = mk_bytes_text(roots[sim_below(run, MK_COUNT(roots))]);
-    size_t name = sim_below(run, MK_COUNT(names));
     struct jute_request request = {
-        .op = sim_one_in(run, 3)   ? JUTE_DELETE
-              : sim_one_in(run, 4) ? JUTE_SET_DATA
-              : sim_one_in(run, 6) ? JUTE_GET_DATA
-              : sim_one_in(run, 2) ? JUTE_CREATE2
-                                   : JUTE_CREATE,
-        .watch = sim_one_in(run, 2),
+        .op = op,
+        .watch = sim_one_in(client->run, 2),
         .version = -1,
         .acl = MK_BYTES("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone"),
-        .data = name == 1 ? choose_limits(client, root, &arguments->data)
+        .data = part == 1 ? choose_limits(client, root, &arguments->data)
                           : choose_data(client, &arguments->data),
     };
 
     arguments->path.len = 0;
     mk_buf_printf(&arguments->path, "/zookeeper/quota%.*s%s", (int)root.len,
-                  (const char *)root.data, names[name]);
+                  (const char *)root.data, quota_parts[part]);
     request.path = mk_buf_view(&arguments->path);
     (void)sim_client_send(client, &request);
+}
+
+/* A quota is made, as zkCli's setquota does it; or one of its znodes comes, goes, or changes. */
+static void do_quota(struct sim_client *client, struct arguments *arguments)
+{
+    static const char *const roots[] = {"/a0",    "/a0", "/a0/b0",       "/a0/b0/c0", "/a1",
+                                        "/locks", "",    SIM_CALLS_PATH, "/zookeeper"};
+    static const int32_t ops[] = {JUTE_CREATE, JUTE_CREATE2, JUTE_DELETE, JUTE_SET_DATA,
+                                  JUTE_GET_DATA};
+    struct sim_run *run = client->run;
+    struct mk_bytes root = mk_bytes_text(roots[sim_below(run, MK_COUNT(roots))]);
+
+    if (sim_one_in(run, 3)) {
+        for (size_t part = 0; part < MK_COUNT(quota_parts); part++) {
+            send_quota_part(client, arguments, root, part, JUTE_CREATE);
+        }
+        return;
+    }
+    send_quota_part(client, arguments, root, sim_below(run, MK_COUNT(quota_parts)),
+                    ops[sim_below(run, MK_COUNT(ops))]);
 }
 
 /* ---- Reads and watches ---- */
