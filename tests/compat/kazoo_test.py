@@ -482,5 +482,23 @@ def _():
     finish(client, other, third)
 
 
+@case("kazoo sees the usage of a quota, which follows every client's changes")
+def _():
+    one, two = connect(), connect()
+    one.create("/quoted/a", b"12345", makepath=True)
+    one.ensure_path("/zookeeper/quota/quoted")
+    one.create("/zookeeper/quota/quoted/zookeeper_limits", b"count=2,bytes=-1")
+    one.create("/zookeeper/quota/quoted/zookeeper_stats", b"count=0,bytes=0")
+    equal(one.get("/zookeeper/quota/quoted/zookeeper_stats")[0], b"count=2,bytes=5")
+    two.create("/quoted/e-", b"12", ephemeral=True, sequence=True)
+    with one.transaction() as transaction:
+        transaction.create("/quoted/b", b"x")
+        transaction.set_data("/quoted/a", b"")
+    equal(one.get("/zookeeper/quota/quoted/zookeeper_stats")[0], b"count=4,bytes=3")
+    finish(two)
+    equal(one.get("/zookeeper/quota/quoted/zookeeper_stats")[0], b"count=3,bytes=1")
+    finish(one)
+
+
 if __name__ == "__main__":
     harness.main()

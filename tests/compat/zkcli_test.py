@@ -134,6 +134,41 @@ def _():
           ["Arguments are not valid : /zookeeper/calls/lock.acquire-"])
 
 
+@case("zkCli.sh sets, lists and deletes quotas; a hard one is in force; containers and TTLs go")
+def _():
+    with harness.server("enforceQuota=true", "extendedTypesEnabled=true",
+                        "znode.container.checkIntervalMs=500") as server:
+        client = ZkCli(server.address)
+        client.ask("create /q 12345")
+        client.ask("create /q/a")
+        where = "absolute path is /zookeeper/quota/q/zookeeper_limits"
+
+        def quota(limits, usage):
+            equal(client.ask("listquota /q"), [where, f"Output quota for /q {limits}",
+                                               f"Output stat for /q {usage}"])
+
+        equal(client.ask("setquota -N 3 /q"), [])
+        quota("count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=3", "count=2,bytes=5")
+        client.ask("create /q/b 123")
+        equal(client.ask("create /q/c"), ["Quota has exceeded : /q/c"])
+        quota("count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=3", "count=3,bytes=8")
+        equal(client.ask("setquota -n 5 /q/a"), ["/q/a has a parent /q which has a quota"])
+        equal(client.ask("setquota -B 100 /q"), [])
+        quota("count=-1,bytes=-1=;byteHardLimit=100;countHardLimit=3", "count=3,bytes=8")
+        equal(client.ask("delquota -N /q"), [])
+        quota("count=-1,bytes=-1=;byteHardLimit=100;countHardLimit=-1", "count=3,bytes=8")
+        equal(client.ask("delquota /q"), [])
+        equal(client.ask("listquota /q"), [where, "quota for /q does not exist."])
+        equal(client.ask("ls /zookeeper/quota"), ["[]"])
+        client.ask("create /q/c")
+        client.ask("create -c /q/container")
+        client.ask("create /q/container/a")
+        client.ask("create -t 500 /q/ttl")
+        client.ask("delete /q/container/a")
+        until(lambda: client.ask("ls /q") == ["[a, b, c]"], "container and TTL go")
+        client.quit()
+
+
 @case("zkCli.sh with one command runs it and ends, and closing the session frees what it held")
 def _():
     done = subprocess.run([harness.zkcli(), "-server", shared().address, "get", "/stat"],
