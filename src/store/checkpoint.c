@@ -44,23 +44,38 @@ static void meta_put(struct store *store)
                   mk_bytes_of(value, sizeof(value)), false);
 }
 
-enum mk_status checkpoint_load(struct store *store)
+static void meta_read(struct store *store, const uint8_t *value)
+{
+    store->applied = (mk_zxid)mk_load_u64(value + 1);
+    store->durable = store->applied;
+    int64_t *totals[META_TOTALS];
+    totals_list(&store->totals, totals);
+    for (size_t i = 0; i < MK_COUNT(totals); i++) {
+        *totals[i] = (int64_t)mk_load_u64(value + 9 + i * 8);
+    }
+}
+
+enum mk_status checkpoint_load(struct store *store, struct mk_error *error)
 {
     struct store_base *base = store->committed.base;
     struct mk_buf value = {0};
     struct mk_bytes key = key_path(&store->scraps, KEY_META, MK_BYTES(""));
     enum mk_status status = base->ops->get(base, key, true, &value);
-    if (status == MK_OK && (value.len != META_BYTES || value.data[0] != META_VERSION)) {
+    bool other = status == MK_OK && value.len > 0 && value.data[0] != META_VERSION;
+    if (status == MK_OK && value.len == META_BYTES && !other) {
+        meta_read(store, value.data);
+    } else if (other) {
         status = MK_CORRUPT;
-    }
-    if (status == MK_OK) {
-        store->applied = (mk_zxid)mk_load_u64(value.data + 1);
-        store->durable = store->applied;
-        int64_t *totals[META_TOTALS];
-        totals_list(&store->totals, totals);
-        for (size_t i = 0; i < MK_COUNT(totals); i++) {
-            *totals[i] = (int64_t)mk_load_u64(value.data + 9 + i * 8);
-        }
+        mk_error_set(error,
+                     "the state was written by another version of this program: its layout is %u, "
+                     "this version reads %u; start the version that wrote it",
+                     (unsigned)value.data[0], (unsigned)META_VERSION);
+    } else if (status != MK_NO_NODE) {
+        status = status == MK_OK ? MK_CORRUPT : status;
+        mk_error_set(error,
+                     "cannot read what the state is complete up to: %s; it has to be restored "
+                     "from a backup, or emptied so that the other servers fill it again",
+                     mk_status_text(status));
     }
     mk_buf_free(&value);
     return status;

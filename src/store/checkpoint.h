@@ -13,7 +13,8 @@ struct store_rows {
     } * place;
 };
 
-/* Read the meta row of a base: applied zxid, totals. MK_NO_NODE: the base is new. */
-enum mk_status checkpoint_load(struct store *store);
+/* Read the meta row of a base: applied zxid, totals. MK_NO_NODE: the base is new. Otherwise `error` says
+ * what is wrong with it. */
+enum mk_status checkpoint_load(struct store *store, struct mk_error *error);
 
 #endif

@@ -45,12 +45,8 @@ struct store *store_open(struct store_base *base, const struct store_options *op
 {
     MK_ASSERT(base != NULL);
     struct store *store = store_new(base, options);
-    enum mk_status status = checkpoint_load(store);
+    enum mk_status status = checkpoint_load(store, error);
     if (status != MK_OK && status != MK_NO_NODE) {
-        mk_error_set(error,
-                     "cannot read what the state is complete up to: %s; it has to be restored "
-                     "from a backup, or emptied so that the other servers fill it again",
-                     mk_status_text(status));
         store_free(store);
         base->ops->close(base);
         return NULL;

@@ -470,6 +470,20 @@ static void many_checkpoints_of_many_znodes_read_back(void **state)
     store_close(store);
 }
 
+static void a_state_of_another_layout_is_refused_with_its_number(void **state)
+{
+    struct store_base *base = open_base(state);
+    struct batch batch = {0};
+    struct mk_error error = {0};
+    batch_put(&batch, "m", "\x01 is how it begins");
+    batch_ingest(&batch, base);
+
+    struct store *store = store_open(base, &options, &error);
+
+    assert_null(store);
+    assert_non_null(strstr(error.text, "its layout is 1"));
+}
+
 int contract_run(const char *group, const struct contract_factory *factory)
 {
     void *state = (void *)(uintptr_t)factory;
@@ -489,6 +503,7 @@ int contract_run(const char *group, const struct contract_factory *factory)
         CONTRACT(a_scan_that_may_not_block_goes_on_after_loading),
         CONTRACT(a_store_opens_at_its_last_checkpoint),
         CONTRACT(many_checkpoints_of_many_znodes_read_back),
+        CONTRACT(a_state_of_another_layout_is_refused_with_its_number),
     };
 #undef CONTRACT
     return cmocka_run_group_tests_name(group, tests, NULL, NULL);
