@@ -71,17 +71,25 @@ struct mk_bytes mk_arena_copy(struct mk_arena *arena, struct mk_bytes bytes)
     return (struct mk_bytes){copy, bytes.len};
 }
 
+static bool block_is_worth_keeping(const struct mk_arena_block *block)
+{
+    return block->size <= ARENA_BLOCK_MAX && !ARENA_ONE_SCRAP_A_BLOCK;
+}
+
 /* Keep the largest block that is not oversized: after a few steps one block fits a usual step,
  * and one unusual step does not hold on to its memory for ever. */
 void mk_arena_reset(struct mk_arena *arena)
 {
     struct mk_arena_block *kept = NULL;
     struct mk_arena_block *block = arena->blocks;
+    if (block != NULL && block->next == NULL && block_is_worth_keeping(block)) {
+        block->used = 0; /* nearly always */
+        return;
+    }
     while (block != NULL) {
         struct mk_arena_block *next = block->next;
         struct mk_arena_block *loser = block;
-        bool eligible = block->size <= ARENA_BLOCK_MAX && !ARENA_ONE_SCRAP_A_BLOCK;
-        if (eligible && (kept == NULL || block->size > kept->size)) {
+        if (block_is_worth_keeping(block) && (kept == NULL || block->size > kept->size)) {
             loser = kept;
             kept = block;
         }

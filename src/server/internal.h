@@ -143,6 +143,8 @@ struct reaper {
     bool blocked;   /* it waits for the disk */
 };
 
+#define REQUESTS_SPARE_MAX 1000 /* as many as may be outstanding by default; 150 KiB */
+
 struct server {
     struct server_options options;
     struct session_limits limits;
@@ -169,11 +171,14 @@ struct server {
 
     struct commit *commits; /* ring */
     size_t commits_head, commits_count, commits_cap;
-    uint64_t outstanding;   /* requests queued or proposed, all connections */
+    uint64_t outstanding;          /* requests queued or proposed, all connections */
+    struct mk_link requests_spare; /* freed, to be used again */
+    size_t requests_spare_count;
     struct mk_map_u64 held; /* call -> struct held */
     struct mk_buf body;     /* scratch: the reply body that apply writes */
 
     struct server_batch batch; /* being filled */
+    struct mk_buf batch_spare; /* empty; for the batch after it */
     bool batch_out;            /* one is with the log */
     uint64_t log_bytes;        /* since the last checkpoint */
 
@@ -225,6 +230,7 @@ bool server_large_admits(struct server *server, size_t bytes);
 /* requests.c */
 void server_request_receive(struct server *server, struct server_conn *conn, struct mk_bytes frame);
 void server_request_free(struct server *server, struct request *request);
+void server_requests_spare_free(struct server *server);
 void server_request_complete(struct server *server, struct request *request, mk_zxid zxid,
                              int32_t error, struct mk_bytes body);
 /* `write` is about to be applied. What its connection asked before it must not see it, so what waits

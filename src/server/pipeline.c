@@ -334,6 +334,21 @@ static void calls_run(struct server *server)
 
 /* ---- Log ---- */
 
+/* Two buffers take turns: one is with the log, the other is being filled. One that a burst has made
+ * larger than this is not held on to. */
+#define BATCH_KEPT_BYTES_MAX ((size_t)4 << 20)
+
+static void batch_buffer_keep(struct server *server, struct mk_buf *bytes)
+{
+    if (bytes->cap > BATCH_KEPT_BYTES_MAX || server->batch_spare.cap > 0) {
+        mk_buf_free(bytes);
+        return;
+    }
+    bytes->len = 0;
+    server->batch_spare = *bytes;
+    *bytes = (struct mk_buf){0};
+}
+
 bool server_batch_take(struct server *server, struct server_batch *batch)
 {
     if (server->batch_out || server->failure.text[0] != '\0') {
@@ -346,7 +361,8 @@ bool server_batch_take(struct server *server, struct server_batch *batch)
         return false;
     }
     *batch = server->batch;
-    server->batch = (struct server_batch){0};
+    server->batch = (struct server_batch){.bytes = server->batch_spare};
+    server->batch_spare = (struct mk_buf){0};
     server->batch_out = true;
     server->stats.batches++;
     return true;
@@ -490,7 +506,7 @@ void server_batch_synced(struct server *server, struct server_batch *batch)
             break;
         }
     }
-    mk_buf_free(&batch->bytes);
+    batch_buffer_keep(server, &batch->bytes);
     *batch = (struct server_batch){0};
 }
 

@@ -132,10 +132,23 @@ static void update_pause(struct server *server, struct server_conn *conn)
     }
 }
 
+/* Requests are made and freed a batch at a time, which the heap is slow at. */
+static struct request *request_alloc(struct server *server)
+{
+    if (mk_list_empty(&server->requests_spare)) {
+        return mk_alloc_zero(1, sizeof(struct request));
+    }
+    struct request *request = MK_CONTAINER(server->requests_spare.next, struct request, in_conn);
+    mk_list_remove(&request->in_conn);
+    server->requests_spare_count--;
+    *request = (struct request){0};
+    return request;
+}
+
 static struct request *request_new(struct server *server, struct server_conn *conn,
                                    const struct jute_request *decoded)
 {
-    struct request *request = mk_alloc_zero(1, sizeof(*request));
+    struct request *request = request_alloc(server);
 
     request->conn = conn;
     request->xid = decoded->xid;
@@ -161,7 +174,22 @@ void server_request_free(struct server *server, struct request *request)
     server->large_bytes -= request->large_bytes;
     server_identities_unref(request->identities);
     mk_buf_free(&request->bytes);
-    mk_free(request);
+    if (server->requests_spare_count == REQUESTS_SPARE_MAX) {
+        mk_free(request);
+        return;
+    }
+    mk_list_append(&server->requests_spare, &request->in_conn);
+    server->requests_spare_count++;
+}
+
+void server_requests_spare_free(struct server *server)
+{
+    while (!mk_list_empty(&server->requests_spare)) {
+        struct mk_link *link = server->requests_spare.next;
+        mk_list_remove(link);
+        mk_free(MK_CONTAINER(link, struct request, in_conn));
+    }
+    server->requests_spare_count = 0;
 }
 
 static void request_pop(struct server *server, struct request *request)

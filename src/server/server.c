@@ -87,6 +87,7 @@ struct server *server_new(const struct server_options *options, struct store *st
     mk_list_init(&server->conns);
     mk_list_init(&server->dirty);
     mk_list_init(&server->blocked);
+    mk_list_init(&server->requests_spare);
     server->sessions = session_table_new(&server->limits);
     server->watches = tree_watches_new();
     server->apply = (struct apply){
@@ -118,6 +119,7 @@ void server_free(struct server *server)
             mk_buf_free(&server->loads[i].rows.key);
         }
     }
+    server_requests_spare_free(server);
     prepare_free(server->prepare);
     if (server->engine != NULL) {
         recipe_engine_free(server->engine);
@@ -131,6 +133,7 @@ void server_free(struct server *server)
     mk_buf_free(&server->body);
     mk_buf_free(&server->expired);
     mk_buf_free(&server->batch.bytes);
+    mk_buf_free(&server->batch_spare);
     mk_free(server);
 }
 

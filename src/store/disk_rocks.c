@@ -38,6 +38,7 @@ struct rocks {
     struct disk_place place;
     char *checkpoint_path;
     rocksdb_options_t *options;
+    rocksdb_options_t *checkpoint_options; /* of the files that a checkpoint writes */
     rocksdb_cache_t *cache;
     rocksdb_readoptions_t *read;        /* may block */
     rocksdb_readoptions_t *read_cached; /* may not */
@@ -237,7 +238,7 @@ static enum mk_status rocks_ingest(struct store_base *base, const struct store_r
     char *text = NULL;
     size_t count = 0;
     rocksdb_sstfilewriter_t *writer =
-        rocksdb_sstfilewriter_create(rocks->env_options, rocks->options);
+        rocksdb_sstfilewriter_create(rocks->env_options, rocks->checkpoint_options);
 
     rocksdb_sstfilewriter_open(writer, rocks->checkpoint_path, &text);
     if (text == NULL) {
@@ -274,6 +275,7 @@ static void rocks_close(struct store_base *base)
     rocksdb_envoptions_destroy(rocks->env_options);
     rocksdb_readoptions_destroy(rocks->read_cached);
     rocksdb_readoptions_destroy(rocks->read);
+    rocksdb_options_destroy(rocks->checkpoint_options);
     rocksdb_options_destroy(rocks->options);
     rocksdb_cache_destroy(rocks->cache);
     mk_free(rocks->checkpoint_path);
@@ -341,6 +343,9 @@ static void rocks_options_init(struct rocks *rocks, const struct store_disk_opti
     rocksdb_options_set_stats_persist_period_sec(rocks->options, 0);
     options_merging(rocks->options);
     options_tables(rocks, disk->cache_bytes);
+    /* A third of what a checkpoint costs would be compressing rows that a merge writes again soon. */
+    rocks->checkpoint_options = rocksdb_options_create_copy(rocks->options);
+    rocksdb_options_set_compression(rocks->checkpoint_options, rocksdb_no_compression);
 
     rocks->read = rocksdb_readoptions_create();
     rocks->read_cached = rocksdb_readoptions_create();

@@ -32,12 +32,9 @@ static struct mk_bytes without_root(struct mk_bytes path)
 
 static size_t last_slash(struct mk_bytes path)
 {
-    size_t at = path.len;
-    while (at > 0 && path.data[at - 1] != '/') {
-        at--;
-    }
-    MK_ASSERT(at > 0);
-    return at - 1;
+    const uint8_t *slash = memrchr(path.data, '/', path.len);
+    MK_ASSERT(slash != NULL);
+    return (size_t)(slash - path.data);
 }
 
 bool key_znode(struct mk_arena *arena, struct mk_bytes path, struct mk_bytes *key)

@@ -12,18 +12,24 @@ static size_t round_up(size_t size)
     return (size + ROW_GRAIN - 1) / ROW_GRAIN * ROW_GRAIN;
 }
 
+static void row_init(struct row *row, size_t room, struct mk_bytes key)
+{
+    MK_ASSERT(key.len <= room);
+    *row = (struct row){.key_len = (uint32_t)key.len, .tombstone = true};
+    row->inline_cap = (uint32_t)(room - key.len);
+    row->value_cap = row->inline_cap;
+    row->value = row->key + key.len;
+    memcpy(row->key, key.data, key.len);
+    mk_list_init(&row->ring);
+}
+
 struct row *row_new(struct mk_bytes key, size_t value_room)
 {
     MK_ASSERT(key.len > 0 && key.len < UINT32_MAX / 2 && value_room < UINT32_MAX / 2);
     /* malloc rounds up to a grain less its own 8 bytes: what it adds becomes room for the value. */
     size_t size = round_up(sizeof(struct row) + key.len + value_room + 8) - 8;
     struct row *row = mk_alloc(size);
-    *row = (struct row){.key_len = (uint32_t)key.len, .tombstone = true};
-    row->inline_cap = (uint32_t)(size - sizeof(struct row) - key.len);
-    row->value_cap = row->inline_cap;
-    row->value = row->key + key.len;
-    memcpy(row->key, key.data, key.len);
-    mk_list_init(&row->ring);
+    row_init(row, size - sizeof(struct row), key);
     return row;
 }
 
@@ -39,6 +45,17 @@ static void value_drop(struct row *row)
         row->value = row->key + row->key_len;
         row->value_cap = row->inline_cap;
     }
+}
+
+size_t row_room(const struct row *row)
+{
+    return (size_t)row->key_len + row->inline_cap;
+}
+
+void row_renew(struct row *row, struct mk_bytes key)
+{
+    value_drop(row);
+    row_init(row, row_room(row), key);
 }
 
 void row_free(struct row *row)

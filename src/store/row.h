@@ -38,6 +38,10 @@ struct row {
 
 /* A tombstone with room for `value_room` bytes. */
 struct row *row_new(struct mk_bytes key, size_t value_room);
+/* Memory for key and value together, in one piece. */
+size_t row_room(const struct row *row);
+/* The same memory for a tombstone under another key, for which it has room. */
+void row_renew(struct row *row, struct mk_bytes key);
 void row_free(struct row *row);
 void row_set(struct row *row, struct mk_bytes value);
 void row_bury(struct row *row);          /* make it a tombstone */

@@ -2,11 +2,44 @@
 #include "store/speculative.h"
 
 #define UNDO_KEPT_BYTES 65536 /* a journal larger than this is given back after its transaction */
+/* Rows come and go a batch at a time, which the heap is slow at; so they are kept for the next batch.
+ * Room for key and value of most znodes, and for the rows of a thousand outstanding requests. */
+#define ROW_ROOM ((size_t)384)
+#define ROWS_SPARE_MAX 4096
 
 void speculative_init(struct speculative *rows, uint64_t seed)
 {
     *rows = (struct speculative){0};
     index_init(&rows->index, seed);
+    mk_list_init(&rows->spare);
+}
+
+static struct row *row_take(struct speculative *rows, struct mk_bytes key, size_t value_room)
+{
+    if (key.len + value_room > ROW_ROOM) {
+        return row_new(key, value_room);
+    }
+    if (rows->spare_count == 0) {
+        return row_new(key, ROW_ROOM - key.len);
+    }
+    struct row *row = MK_CONTAINER(rows->spare.prev, struct row, ring); /* still in the cache */
+    mk_list_remove(&row->ring);
+    rows->spare_count--;
+    row_renew(row, key);
+    return row;
+}
+
+static void row_give(struct speculative *rows, struct row *row)
+{
+    bool usual = row_room(row) >= ROW_ROOM && row_room(row) < 2 * ROW_ROOM;
+    if (!usual || rows->spare_count == ROWS_SPARE_MAX) {
+        row_free(row);
+        return;
+    }
+    row_bury(row); /* a value of its own goes */
+    mk_list_init(&row->ring);
+    mk_list_append(&rows->spare, &row->ring);
+    rows->spare_count++;
 }
 
 static void row_drop(struct speculative *rows, struct row *row)
@@ -17,13 +50,18 @@ static void row_drop(struct speculative *rows, struct row *row)
     }
     index_remove(&rows->index, row, index_hash(&rows->index, row_key(row)));
     rows->bytes -= row_bytes(row);
-    row_free(row);
+    row_give(rows, row);
 }
 
 void speculative_free(struct speculative *rows)
 {
     size_t cursor = 0;
     for (struct row *row; (row = index_next(&rows->index, &cursor)) != NULL;) {
+        row_free(row);
+    }
+    while (!mk_list_empty(&rows->spare)) {
+        struct row *row = MK_CONTAINER(rows->spare.next, struct row, ring);
+        mk_list_remove(&row->ring);
         row_free(row);
     }
     table_free(&rows->table);
@@ -103,7 +141,7 @@ void speculative_write(struct speculative *rows, mk_zxid zxid, struct mk_bytes k
     struct row *row = index_find(&rows->index, key, hash);
     bool existed = row != NULL;
     if (!existed) {
-        row = row_new(key, value.len);
+        row = row_take(rows, key, value.len);
         row->zxid = -1;
         row->sorted = false;
         index_insert(&rows->index, row, hash);
@@ -185,8 +223,9 @@ void speculative_forget(struct speculative *rows, mk_zxid zxid)
 
 uint64_t speculative_bytes(const struct speculative *rows)
 {
-    return rows->bytes + rows->written_cap * sizeof(rows->written[0]) +
-           rows->undo_cap * sizeof(rows->undo[0]) + rows->undo_bytes.cap;
+    return rows->bytes + rows->spare_count * (sizeof(struct row) + ROW_ROOM) +
+           rows->written_cap * sizeof(rows->written[0]) + rows->undo_cap * sizeof(rows->undo[0]) +
+           rows->undo_bytes.cap;
 }
 
 void speculative_check(const struct speculative *rows)

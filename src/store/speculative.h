@@ -33,6 +33,8 @@ struct speculative {
     size_t undo_count;
     size_t undo_cap;
     struct mk_buf undo_bytes;
+    struct mk_link spare; /* rows of ROW_ROOM bytes, to be used again */
+    size_t spare_count;
     uint64_t bytes;
     uint32_t kinds[128]; /* rows by the first byte of their key, tombstones included */
 };

@@ -183,6 +183,20 @@ enum mk_status store_znode_read(struct store_view *view, struct mk_bytes path, b
 
 /* ---- Writing rows of a znode ---- */
 
+/* ACL and inline data are read from `value`, as it has been encoded, from here on. */
+static void spot_move(struct spot *spot, const uint8_t *value)
+{
+    struct store_znode *znode = &spot->znode;
+    const uint8_t *inline_data = value + AT_ACL + znode->acl.len;
+    if (znode->acl.data != NULL) {
+        MK_ASSERT(znode->acl.len > 0); /* or it would be read as the open one */
+        znode->acl.data = value + AT_ACL;
+    }
+    if (!znode->data_null && data_is_inline(znode->data_length)) {
+        znode->data = mk_bytes_of(inline_data, (size_t)znode->data_length);
+    }
+}
+
 /* The row that ACL and data were decoded from is written over: from here on they are read from the
  * store's buffer, until the next row is put together there. */
 static void spot_write(struct store_view *view, struct spot *spot, bool fresh)
@@ -190,12 +204,7 @@ static void spot_write(struct store_view *view, struct spot *spot, bool fresh)
     struct mk_buf *value = &view->store->value;
     value->len = 0;
     znode_encode(value, &spot->znode);
-    struct mk_bytes large = spot->znode.data;
-    bool sound = znode_decode(mk_buf_view(value), &spot->znode);
-    MK_ASSERT(sound);
-    if (!data_is_inline(spot->znode.data_length)) {
-        spot->znode.data = large;
-    }
+    spot_move(spot, value->data);
     if (fresh) {
         rows_put_fresh(view, spot->key, mk_buf_view(value));
     } else {
