@@ -186,19 +186,6 @@ static enum mk_status part_apply(struct apply *apply, const struct jute_txn *txn
 /* ---- Whole transactions ---- */
 
 /* A failed multi is logged as one too: every part an error, and nothing is applied. */
-static bool multi_failed(const struct jute_txn *txn)
-{
-    struct jute_txn_cursor cursor = jute_txn_begin(txn);
-    struct jute_txn part;
-
-    while (jute_txn_next(&cursor, &part)) {
-        if (part.type == JUTE_ERROR) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void put_multi_errors(const struct jute_txn *txn, struct mk_buf *body)
 {
     struct jute_txn_cursor cursor = jute_txn_begin(txn);
@@ -214,7 +201,7 @@ static enum mk_status apply_multi(struct apply *apply, const struct jute_txn *tx
 {
     enum mk_status status = MK_OK;
 
-    if (multi_failed(txn)) {
+    if (txn->failed) {
         if (body != NULL) {
             put_multi_errors(txn, body);
         }

@@ -217,6 +217,7 @@ struct jute_txn {
     struct jute_strings paths;  /* CLOSE_SESSION: ephemerals to delete, none null; may be empty */
     struct mk_bytes operations; /* MULTI: walk with jute_txn_next() */
     int32_t operations_count;
+    bool failed; /* MULTI: some part is an ERROR, so none is to be applied */
 };
 
 /* Header and body; a trailing TxnDigest is ignored, as is what follows an error's code. The body of a

@@ -122,6 +122,7 @@ static void multi_read(struct mk_reader *reader, struct jute_txn *out)
     for (int32_t i = 0; i < count && !reader->failed; i++) {
         struct jute_txn part = {0};
         part_read(reader, &part);
+        out->failed = out->failed || part.type == JUTE_ERROR;
     }
     if (reader->failed) {
         return;
