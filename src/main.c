@@ -88,7 +88,8 @@ static enum edge_exit options_read(struct process *process, int argc, char *cons
                "options of ZooKeeper that have no effect here are ignored  keys=\"%.*s\"",
                (int)process->options.ignored.len, (const char *)process->options.ignored.data);
     }
-    if (edge_catalogue_read(&process->options, &error) != MK_OK) {
+    if (edge_catalogue_read(&process->options, &error) != MK_OK ||
+        edge_sasl_users_read(&process->options, &error) != MK_OK) {
         return failed(process, EDGE_EXIT_USAGE, &error);
     }
     return EDGE_EXIT_OK;

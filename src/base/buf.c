@@ -99,6 +99,24 @@ void mk_buf_put_field(struct mk_buf *buf, struct mk_bytes bytes)
     mk_buf_append_bytes(buf, bytes);
 }
 
+/* Each three bytes become four characters; what is missing from the last three, an equals sign. */
+void mk_buf_put_base64(struct mk_buf *buf, struct mk_bytes bytes)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t left = bytes.len - i;
+        uint32_t group = (uint32_t)bytes.data[i] << 16;
+        group |= left > 1 ? (uint32_t)bytes.data[i + 1] << 8 : 0;
+        group |= left > 2 ? (uint32_t)bytes.data[i + 2] : 0;
+        mk_buf_put_u8(buf, (uint8_t)alphabet[group >> 18]);
+        mk_buf_put_u8(buf, (uint8_t)alphabet[group >> 12 & 63]);
+        mk_buf_put_u8(buf, left > 1 ? (uint8_t)alphabet[group >> 6 & 63] : '=');
+        mk_buf_put_u8(buf, left > 2 ? (uint8_t)alphabet[group & 63] : '=');
+    }
+}
+
 MK_PRINTF(2, 0)
 static int buf_vprintf_once(struct mk_buf *buf, const char *format, va_list arguments)
 {

@@ -28,6 +28,9 @@ enum edge_exit {
 
 enum edge_action { EDGE_SERVE, EDGE_CHECK, EDGE_SHOW_HELP, EDGE_SHOW_VERSION };
 
+#define EDGE_SUPER_USERS_MAX 64 /* each is looked at when a SASL user comes in */
+#define EDGE_SASL_SECRET_BYTES 32
+
 struct edge_options {
     enum edge_action action;
     struct server_options server; /* the catalogue is filled in by edge_catalogue_read() */
@@ -60,6 +63,15 @@ struct edge_options {
     uint32_t digest_hash; /* enum tree_digest */
     bool auth_enforced;
     char *auth_schemes;    /* enforce.auth.schemes; NULL: none */
+    char *sasl_users_file; /* NULL: no SASL */
+    char *sasl_section;
+    bool sasl_required;
+    char *sasl_super;                                  /* superUser; NULL: none */
+    char *sasl_any;                                    /* letAnySaslUserDoX; NULL: none */
+    struct mk_bytes sasl_supers[EDGE_SUPER_USERS_MAX]; /* superUser.N, and superUser */
+    size_t sasl_supers_count;
+    struct sasl_users *sasl_users; /* as the file has them, once it has been read */
+    uint8_t sasl_secret[EDGE_SASL_SECRET_BYTES];
     char *recipe_dir;      /* NULL: where an installation or a checkout has it */
     uint32_t log_level;    /* enum mk_log_level */
     char *server_line;     /* the name of zoo.cfg's server.N, when it has one */
@@ -78,6 +90,11 @@ extern const char edge_help[]; /* one screen; begins with an example */
  * MK_OK: a directory that was asked for, or a recipe in it, cannot be read. A default directory that
  * is missing means no recipes. */
 enum mk_status edge_catalogue_read(struct edge_options *options, struct mk_error *error);
+
+/* The users of SASL, from the file of the options, if there is one, and a secret to make nonces of. Like
+ * everything in a file of options, they are as they were at the start. Anything but MK_OK: the file
+ * cannot be read, or is not such a file. */
+enum mk_status edge_sasl_users_read(struct edge_options *options, struct mk_error *error);
 
 /* ---- Log lines on standard error: time, level, what mk_log() was given ---- */
 

@@ -7,7 +7,8 @@
 static bool scheme_is_there(const struct edge_options *options, struct mk_bytes scheme)
 {
     return mk_bytes_equal(scheme, MK_BYTES("ip")) ||
-           (mk_bytes_equal(scheme, MK_BYTES("digest")) && options->server.acl.digest);
+           (mk_bytes_equal(scheme, MK_BYTES("digest")) && options->server.acl.digest) ||
+           (mk_bytes_equal(scheme, MK_BYTES("sasl")) && options->server.acl.sasl);
 }
 
 /* The list without the blanks around its names, which ZooKeeper's own examples have. */
@@ -33,7 +34,7 @@ static enum mk_status schemes_check(const struct edge_options *options, struct m
         if (!scheme_is_there(options, mk_bytes_of(schemes.data, len))) {
             mk_error_set(error,
                          "enforce.auth.schemes: the scheme \"%.*s\" is not there, so nobody could "
-                         "have authenticated by it: give digest or ip",
+                         "have authenticated by it: give digest, ip or, with saslUsersFile, sasl",
                          (int)len, (const char *)schemes.data);
             return MK_BAD_ARGUMENTS;
         }
@@ -43,22 +44,71 @@ static enum mk_status schemes_check(const struct edge_options *options, struct m
     return MK_OK;
 }
 
-enum mk_status options_auth_check(struct edge_options *options, struct mk_error *error)
+enum mk_status options_super_user_add(struct edge_options *options, const char *user,
+                                      struct mk_error *error)
+{
+    if (options->sasl_supers_count == EDGE_SUPER_USERS_MAX) {
+        mk_error_set(error, "superUser.N: there are more than %d", EDGE_SUPER_USERS_MAX);
+        return MK_BAD_ARGUMENTS;
+    }
+    options->sasl_supers[options->sasl_supers_count++] = mk_bytes_text(options_text(options, user));
+    return MK_OK;
+}
+
+static struct mk_bytes text_or_null(const char *text)
+{
+    return text != NULL ? mk_bytes_text(text) : MK_BYTES_NULL;
+}
+
+static enum mk_status sasl_check(struct edge_options *options, struct mk_error *error)
 {
     struct server_options *server = &options->server;
 
-    server->super_digest =
-        options->super_digest != NULL ? mk_bytes_text(options->super_digest) : MK_BYTES_NULL;
-    server->digest_hash = (enum tree_digest)options->digest_hash;
-    server->enforced_schemes = MK_BYTES_NULL;
-    if (!options->auth_enforced) {
+    server->acl.sasl = options->sasl_users_file != NULL;
+    server->acl.sasl_any = text_or_null(options->sasl_any);
+    if (options->sasl_required && !server->acl.sasl) {
+        mk_error_set(error, "sessionRequireClientSASLAuth=true needs saslUsersFile: name the file"
+                            " that has the users");
+        return MK_BAD_ARGUMENTS;
+    }
+    if (options->sasl_section == NULL) {
+        mk_error_set(error,
+                     "sasl.serverconfig is empty: name the section of saslUsersFile to read");
+        return MK_BAD_ARGUMENTS;
+    }
+    if (options->sasl_super != NULL &&
+        options_super_user_add(options, options->sasl_super, error) != MK_OK) {
+        return MK_BAD_ARGUMENTS;
+    }
+    server->sasl_supers = options->sasl_supers;
+    server->sasl_supers_count = options->sasl_supers_count;
+    return MK_OK;
+}
+
+/* What the core is to demand. As in ZooKeeper, a demand for SASL leaves no room for another. */
+static enum mk_status enforcement_check(struct edge_options *options, struct mk_error *error)
+{
+    struct server_options *server = &options->server;
+
+    server->enforced_schemes = options->sasl_required ? MK_BYTES("sasl") : MK_BYTES_NULL;
+    if (options->sasl_required || !options->auth_enforced) {
         return MK_OK;
     }
     if (options->auth_schemes == NULL) {
-        mk_error_set(error,
-                     "enforce.auth.enabled=true needs enforce.auth.schemes: give digest or ip");
+        mk_error_set(error, "enforce.auth.enabled=true needs enforce.auth.schemes: give digest, ip"
+                            " or sasl");
         return MK_BAD_ARGUMENTS;
     }
     server->enforced_schemes = schemes_trimmed(options, options->auth_schemes);
     return schemes_check(options, server->enforced_schemes, error);
+}
+
+enum mk_status options_auth_check(struct edge_options *options, struct mk_error *error)
+{
+    struct server_options *server = &options->server;
+
+    server->super_digest = text_or_null(options->super_digest);
+    server->digest_hash = (enum tree_digest)options->digest_hash;
+    enum mk_status status = sasl_check(options, error);
+    return status == MK_OK ? enforcement_check(options, error) : status;
 }

@@ -4,6 +4,7 @@
 
 #include "edge/option.h"
 #include "admin/admin.h"
+#include "sasl/sasl.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -71,6 +72,12 @@ static const struct option options_table[] = {
     {"DigestAuthenticationProvider.digestAlg", OPTION_HASH, AT(digest_hash)},
     {"enforce.auth.enabled", OPTION_TRUE_FALSE, AT(auth_enforced)},
     {"enforce.auth.schemes", OPTION_TEXT, AT(auth_schemes)},
+    {"saslUsersFile", OPTION_TEXT, AT(sasl_users_file)},
+    {"sasl.serverconfig", OPTION_TEXT, AT(sasl_section)},
+    {"sessionRequireClientSASLAuth", OPTION_TRUE_FALSE, AT(sasl_required)},
+    {"allowSaslFailedClients", OPTION_TRUE_FALSE, AT(server.sasl_failed_stay)},
+    {"superUser", OPTION_TEXT, AT(sasl_super)},
+    {"letAnySaslUserDoX", OPTION_TEXT, AT(sasl_any)},
 
     {"extendedTypesEnabled", OPTION_TRUE_FALSE, AT(server.extended_types)},
     {"znode.container.checkIntervalMs", OPTION_MS, AT(server.reap_interval_ms), 1, DAY_MS},
@@ -111,6 +118,7 @@ void edge_options_default(struct edge_options *options)
     options->segment_bytes = 64 * MIB;
     options->sync = true;
     options->sync_warning_ms = 1000;
+    options->sasl_section = options_text(options, "Server");
     options->log_level = MK_LOG_INFO;
     options->admin_address = options_text(options, "127.0.0.1");
     options->admin_port = 8080;
@@ -125,6 +133,7 @@ void edge_options_default(struct edge_options *options)
 
 void edge_options_free(struct edge_options *options)
 {
+    sasl_users_free(options->sasl_users);
     mk_buf_free(&options->ignored);
     mk_arena_free(&options->texts);
     memset(options, 0, sizeof(*options));
@@ -265,6 +274,7 @@ static enum mk_status foreign_key_set(struct edge_options *options, const char *
         return name != key ? property_unknown(options, key, name, error) : key_unknown(key, error);
     case ZOOKEEPER_KEY_SERVER: return server_line_set(options, name, value, error);
     case ZOOKEEPER_KEY_IGNORED: options_ignore(options, key); return MK_OK;
+    case ZOOKEEPER_KEY_SUPER_USER: return options_super_user_add(options, value, error);
     case ZOOKEEPER_KEY_ENSEMBLE:
         mk_error_set(error,
                      "%s=%s: ensembles are not available yet: remove the line to run one server",
@@ -272,12 +282,6 @@ static enum mk_status foreign_key_set(struct edge_options *options, const char *
         return MK_BAD_ARGUMENTS;
     case ZOOKEEPER_KEY_TLS:
         mk_error_set(error, "%s=%s: TLS is not available yet: remove the line to serve without it",
-                     key, value);
-        return MK_BAD_ARGUMENTS;
-    case ZOOKEEPER_KEY_AUTH:
-        mk_error_set(error,
-                     "%s=%s is not available yet, and ignoring it would let in whom it is "
-                     "meant to keep out: remove the line if that is acceptable",
                      key, value);
         return MK_BAD_ARGUMENTS;
     }

@@ -17,6 +17,8 @@ const char *option_name(size_t index);
 void option_value(const struct edge_options *options, size_t index, struct mk_buf *out);
 
 /* ... those of authentication: option_auth.c. */
+enum mk_status options_super_user_add(struct edge_options *options, const char *user,
+                                      struct mk_error *error); /* superUser.N */
 enum mk_status options_auth_check(struct edge_options *options, struct mk_error *error);
 
 char *options_text(struct edge_options *options, const char *text); /* a copy that lives as long */
@@ -27,10 +29,10 @@ void options_ignore(struct edge_options *options, const char *key);
 enum zookeeper_key {
     ZOOKEEPER_KEY_UNKNOWN,
     ZOOKEEPER_KEY_IGNORED,
-    ZOOKEEPER_KEY_SERVER,   /* server.N: one is harmless, two ask for an ensemble */
-    ZOOKEEPER_KEY_ENSEMBLE, /* asks for more than one server */
-    ZOOKEEPER_KEY_TLS,      /* asks for what would be less safe if it were ignored */
-    ZOOKEEPER_KEY_AUTH,
+    ZOOKEEPER_KEY_SUPER_USER, /* one more SASL user who may do everything */
+    ZOOKEEPER_KEY_SERVER,     /* server.N: one is harmless, two ask for an ensemble */
+    ZOOKEEPER_KEY_ENSEMBLE,   /* asks for more than one server */
+    ZOOKEEPER_KEY_TLS,        /* asks for what would be less safe if it were ignored */
 };
 /* What `key` is with that value: a key that asks for what is the case anyway is ignored. */
 enum zookeeper_key zookeeper_key_find(const char *key, const char *value);

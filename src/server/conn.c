@@ -1,10 +1,10 @@
-/* Connections: opened, attached to a session, authenticated, closed.
+/* Connections: opened, attached to a session, closed.
  *
  *   fresh -- ConnectRequest, new session --> connecting -- createSession applied --> attached
  *   fresh -- ConnectRequest, known session, right password ------------------------> attached
  *   any -- refused, protocol error, session gone, moved elsewhere --> closing -- edge --> freed
  *
- * Protocol reference, sections 2.2 to 2.6 and 7.3. */
+ * Protocol reference, sections 2.2 to 2.6. */
 #include <string.h>
 
 #include "server/internal.h"
@@ -40,8 +40,7 @@ static struct identities *identities_with(const struct identities *base, struct 
     return identities;
 }
 
-/* Does an identity of `scheme` let its connection make requests? */
-static bool scheme_admits(const struct server *server, struct mk_bytes scheme)
+bool server_scheme_admits(const struct server *server, struct mk_bytes scheme)
 {
     struct mk_bytes rest = server->options.enforced_schemes;
 
@@ -60,7 +59,7 @@ static bool scheme_admits(const struct server *server, struct mk_bytes scheme)
     return false;
 }
 
-static bool identity_add(const struct server *server, struct server_conn *conn,
+bool server_identity_add(const struct server *server, struct server_conn *conn,
                          struct mk_bytes scheme, struct mk_bytes id)
 {
     bool added;
@@ -70,7 +69,7 @@ static bool identity_add(const struct server *server, struct server_conn *conn,
         server_identities_unref(conn->identities);
     }
     conn->identities = wider;
-    conn->admitted = conn->admitted || (added && scheme_admits(server, scheme));
+    conn->admitted = conn->admitted || (added && server_scheme_admits(server, scheme));
     return added;
 }
 
@@ -95,7 +94,7 @@ struct server_conn *server_conn_open(struct server *server, struct mk_bytes addr
     tree_watcher_init(&conn->watcher);
     mk_list_append(&server->conns, &conn->all);
     server->conns_count++;
-    (void)identity_add(server, conn, MK_BYTES("ip"), conn->address);
+    (void)server_identity_add(server, conn, MK_BYTES("ip"), conn->address);
     mk_timers_set(&server->timers, &conn->timer,
                   server->now.monotonic_ms + server->options.sessionless_timeout_ms);
     return conn;
@@ -149,6 +148,7 @@ void server_conn_closed(struct server *server, struct server_conn *conn)
     mk_list_remove(&conn->all);
     server->conns_count--;
     server_identities_unref(conn->identities);
+    mk_free(conn->sasl);
     mk_buf_free(&conn->out);
     mk_free((void *)(uintptr_t)conn->address.data);
     mk_free(conn);
@@ -271,45 +271,6 @@ void server_conn_connect(struct server *server, struct server_conn *conn, struct
         conn->state = CONN_CONNECTING;
         server_propose_session(server, conn, timeout_ms);
     }
-}
-
-/* ---- Authentication ---- */
-
-static bool auth_digest(struct server *server, struct server_conn *conn,
-                        struct mk_bytes credentials)
-{
-    struct mk_buf id = {0};
-    bool added;
-
-    if (!server->options.acl.digest || credentials.data == NULL) {
-        return false;
-    }
-    tree_digest_id(server->options.digest_hash, credentials, &id);
-    added = true;
-    if (server->options.super_digest.data != NULL &&
-        mk_bytes_equal(mk_buf_view(&id), server->options.super_digest)) {
-        added = identity_add(server, conn, MK_BYTES("super"), MK_BYTES(""));
-    }
-    added = added && identity_add(server, conn, MK_BYTES("digest"), mk_buf_view(&id));
-    mk_buf_free(&id);
-    return added;
-}
-
-bool server_conn_auth(struct server *server, struct server_conn *conn,
-                      const struct jute_request *request, struct mk_buf *reply)
-{
-    bool accepted = false;
-
-    if (mk_bytes_equal(request->scheme, MK_BYTES("digest"))) {
-        accepted = auth_digest(server, conn, request->data);
-    } else if (mk_bytes_equal(request->scheme, MK_BYTES("ip"))) {
-        accepted = true; /* the address is there since the connection was opened */
-    }
-    size_t frame =
-        jute_reply_begin(reply, request->xid, 0, accepted ? 0 : jute_error_code(MK_AUTH_FAILED));
-    jute_reply_end(reply, frame);
-    server->stats.auth_failed += accepted ? 0 : 1;
-    return accepted;
 }
 
 /* ---- What the edge asks ---- */

@@ -7,6 +7,7 @@
 #include "prepare/prepare.h"
 #include "recipe/recipe.h"
 #include "server/server.h"
+#include "sasl/sasl.h"
 #include "session/session.h"
 #include "zab/zab.h"
 
@@ -54,7 +55,8 @@ struct server_conn {
     struct mk_bytes address; /* owned */
     uint16_t port;
     struct identities *identities;
-    struct session *session; /* NULL unless attached, and while it lives */
+    struct sasl_exchange *sasl; /* NULL: none has begun */
+    struct session *session;    /* NULL unless attached, and while it lives */
     mk_session session_id;
     struct tree_watcher watcher;
     struct mk_link queue; /* struct request, in the order received */
@@ -165,6 +167,8 @@ struct server {
     struct mk_buf expired; /* ids of expired sessions, 8 bytes each; closed up to expired_done */
     size_t expired_done;
 
+    uint64_t sasl_exchanges; /* begun: no two nonces are made of the same number */
+
     struct mk_link conns, dirty, blocked;
     size_t conns_count;
     struct mk_timers timers;
@@ -217,9 +221,18 @@ void server_conn_established(struct server *server, struct server_conn *conn, mk
                              int32_t timeout_ms);
 struct identities *server_identities_ref(struct identities *identities);
 void server_identities_unref(struct identities *identities);
+bool server_identity_add(const struct server *server, struct server_conn *conn,
+                         struct mk_bytes scheme, struct mk_bytes id);
+/* Does an identity of `scheme` let its connection make requests? */
+bool server_scheme_admits(const struct server *server, struct mk_bytes scheme);
+
+/* auth.c */
 /* An auth packet: if it is good, be somebody more from now on. The reply's frame goes to `reply`; if
  * false, the connection is to be closed behind it. */
 bool server_conn_auth(struct server *server, struct server_conn *conn,
+                      const struct jute_request *request, struct mk_buf *reply);
+/* A SASL token, likewise. */
+bool server_conn_sasl(struct server *server, struct server_conn *conn,
                       const struct jute_request *request, struct mk_buf *reply);
 
 /* throttle.c */

@@ -358,18 +358,6 @@ static enum mk_status read_multi(struct server *server, struct server_conn *conn
     return MK_OK;
 }
 
-/* ---- What is not configured ---- */
-
-static void answer_sasl(struct server *server, struct server_conn *conn,
-                        const struct jute_request *request)
-{
-    /* Without SASL: no error and a null token, and the client goes on (reference, section 13.1). */
-    size_t frame = jute_reply_begin(&conn->out, request->xid, 0, 0);
-
-    mk_buf_put_field(&conn->out, MK_BYTES_NULL);
-    server_reply_end(server, conn, frame);
-}
-
 enum mk_status server_read_execute(struct server *server, struct server_conn *conn,
                                    const struct jute_request *request, struct mk_bytes identities)
 {
@@ -389,7 +377,6 @@ enum mk_status server_read_execute(struct server *server, struct server_conn *co
     case JUTE_ADD_WATCH: server_watches_add(server, conn, request); return MK_OK;
     case JUTE_CHECK_WATCHES:
     case JUTE_REMOVE_WATCHES: server_watches_check(server, conn, request); return MK_OK;
-    case JUTE_SASL: answer_sasl(server, conn, request); return MK_OK;
     default: return MK_UNIMPLEMENTED;
     }
 }

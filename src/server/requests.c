@@ -618,7 +618,7 @@ static void enqueue_reply(struct server *server, struct server_conn *conn,
     server_requests_drain(server, conn);
 }
 
-/* Answered without a look at the tree, in order: auth, and what could not be decoded. */
+/* Answered without a look at the tree, in order: auth, SASL, and what could not be decoded. */
 static void receive_special(struct server *server, struct server_conn *conn,
                             const struct jute_request *decoded, enum mk_status status)
 {
@@ -626,7 +626,8 @@ static void receive_special(struct server *server, struct server_conn *conn,
     bool close_after = false;
 
     if (status == MK_OK) {
-        close_after = !server_conn_auth(server, conn, decoded, &reply);
+        close_after = decoded->op == JUTE_AUTH ? !server_conn_auth(server, conn, decoded, &reply)
+                                               : !server_conn_sasl(server, conn, decoded, &reply);
     } else {
         /* An unknown operation has no place in the order of states: zxid -1, then the end. */
         bool unknown = status == MK_UNIMPLEMENTED;
@@ -697,7 +698,8 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
     }
     bool malformed_write = status == MK_MALFORMED && is_malformed_write(&decoded);
     server->stats.malformed += malformed_write;
-    if ((status != MK_OK && !malformed_write) || decoded.op == JUTE_AUTH) {
+    bool authenticates = decoded.op == JUTE_AUTH || decoded.op == JUTE_SASL;
+    if ((status != MK_OK && !malformed_write) || authenticates) {
         receive_special(server, conn, &decoded, status);
         return;
     }

@@ -10,6 +10,8 @@
 #include "base/base.h"
 #include "store/store.h"
 
+struct sasl_users; /* sasl/sasl.h */
+
 struct server_recipe { /* of the catalogue: enters the tree when it is not there yet */
     struct mk_bytes name;
     struct mk_bytes source;
@@ -42,6 +44,12 @@ struct server_options {
     /* enforce.auth.schemes, "digest,sasl": requests are taken only from who has an identity of one of
      * these; or null. */
     struct mk_bytes enforced_schemes;
+    /* SASL. What is pointed to is borrowed, as all else here. */
+    const struct sasl_users *sasl_users; /* NULL: clients that ask are told that there is no SASL */
+    struct mk_bytes sasl_secret;         /* 32 random bytes, of which nonces are made */
+    const struct mk_bytes *sasl_supers;  /* users who may do everything */
+    size_t sasl_supers_count;
+    bool sasl_failed_stay;    /* allowSaslFailedClients */
     uint32_t outstanding_max; /* globalOutstandingLimit: requests not answered yet, all sessions */
     uint32_t conn_outstanding_max;     /* ... of one connection; beyond it reading pauses */
     uint32_t conn_watches_max;         /* beyond it the connection is closed */

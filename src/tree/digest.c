@@ -5,23 +5,6 @@
 #include <openssl/sha.h>
 #include <string.h>
 
-/* Standard alphabet, padded: 20 bytes of SHA1 become 28 characters. */
-static void base64_append(struct mk_buf *out, const uint8_t *bytes, size_t len)
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < len; i += 3) {
-        size_t left = len - i;
-        uint32_t group = (uint32_t)bytes[i] << 16;
-        group |= left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0;
-        group |= left > 2 ? (uint32_t)bytes[i + 2] : 0;
-        mk_buf_put_u8(out, (uint8_t)alphabet[group >> 18]);
-        mk_buf_put_u8(out, (uint8_t)alphabet[group >> 12 & 63]);
-        mk_buf_put_u8(out, left > 1 ? (uint8_t)alphabet[group >> 6 & 63] : '=');
-        mk_buf_put_u8(out, left > 2 ? (uint8_t)alphabet[group & 63] : '=');
-    }
-}
-
 static size_t hash_of(enum tree_digest hash, const uint8_t *data, size_t len,
                       uint8_t out[SHA512_DIGEST_LENGTH])
 {
@@ -45,5 +28,5 @@ void tree_digest_id(enum tree_digest hash, struct mk_bytes credentials, struct m
 
     mk_buf_append(out, data, colon == NULL ? credentials.len : (size_t)(colon - data));
     mk_buf_put_u8(out, ':');
-    base64_append(out, bytes, bytes_len);
+    mk_buf_put_base64(out, mk_bytes_of(bytes, bytes_len));
 }

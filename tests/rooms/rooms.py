@@ -20,6 +20,7 @@ CORE_HEADERS_OF = {
     "tree": ["openssl/sha.h"],  # digest ACLs
     "recipe": ["lua.h", "lualib.h", "lauxlib.h", "luajit.h", "jansson.h", "msgpack.h",
                "msgpack/*.h", "openssl/sha.h"],
+    "sasl": ["openssl/evp.h", "openssl/sha.h"],  # MD5 of DIGEST-MD5, SHA256 of nonces
     "prepare": ["openssl/sha.h"],  # content hashes of recipe versions
 }
 
@@ -55,6 +56,7 @@ CORE_SYMBOLS_OF = {
     "tree": ["SHA1", "SHA224", "SHA256", "SHA384", "SHA512"],
     "recipe": """SHA1 SHA256 lua_* luaL_* luaJIT_setmode json_* msgpack_*
         luaopen_base luaopen_math luaopen_string luaopen_table luaopen_bit""".split(),
+    "sasl": ["EVP_Digest", "EVP_md5", "SHA256"],
     "prepare": ["SHA1", "SHA256"],
 }
 

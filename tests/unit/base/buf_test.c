@@ -109,6 +109,24 @@ static void stored_integers_are_loaded_again_at_any_address(void **state)
     }
 }
 
+static void assert_base64(struct mk_bytes bytes, const char *expected)
+{
+    struct mk_buf buf = {0};
+    mk_buf_put_base64(&buf, bytes);
+    assert_true(mk_bytes_equal(mk_buf_view(&buf), mk_bytes_text(expected)));
+    mk_buf_free(&buf);
+}
+
+/* RFC 4648, section 10. */
+static void base64_is_padded_to_groups_of_four(void **state)
+{
+    assert_base64(MK_BYTES("f"), "Zg==");
+    assert_base64(MK_BYTES("fo"), "Zm8=");
+    assert_base64(MK_BYTES("foo"), "Zm9v");
+    assert_base64(MK_BYTES("foobar"), "Zm9vYmFy");
+    assert_base64(MK_BYTES("\xfb\xff"), "+/8=");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +138,7 @@ int main(void)
         cmocka_unit_test(formatted_text_fits_whatever_its_length),
         cmocka_unit_test(nothing_can_be_appended_from_nowhere),
         cmocka_unit_test(stored_integers_are_loaded_again_at_any_address),
+        cmocka_unit_test(base64_is_padded_to_groups_of_four),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,7 +170,6 @@ static void what_would_be_unsafe_to_ignore_is_refused(void **state)
     assert_refuses("standaloneEnabled", "false", "ensembles are not available yet");
     assert_refuses("peerType", "observer", "ensembles are not available yet");
     assert_refuses("secureClientPort", "2281", "TLS is not available yet");
-    assert_refuses("sessionRequireClientSASLAuth", "true", "let in whom it is meant to keep out");
 }
 
 /* ---- Authentication ---- */
@@ -223,6 +222,55 @@ static void a_demanded_scheme_by_which_nobody_can_come_in_is_refused(void **stat
     assert_accepts(&options, "DigestAuthenticationProvider.enabled", "false");
     assert_int_equal(options_check(&options, &error), MK_BAD_ARGUMENTS);
     assert_non_null(strstr(error.text, "the scheme \"digest\" is not there"));
+    edge_options_free(&options);
+}
+
+static void sasl_is_there_when_its_users_file_is_named(void **state)
+{
+    struct edge_options options;
+    struct mk_error error;
+
+    edge_options_default(&options);
+    assert_accepts(&options, "saslUsersFile", "/etc/users.jaas");
+    assert_accepts(&options, "sessionRequireClientSASLAuth", "true");
+    assert_accepts(&options, "enforce.auth.schemes", "digest");
+    assert_accepts(&options, "superUser.1", "ann");
+    assert_accepts(&options, "zookeeper.superUser", "bob");
+    assert_accepts(&options, "letAnySaslUserDoX", "anybody");
+    assert_int_equal(options_check(&options, &error), MK_OK);
+    assert_true(options.server.acl.sasl);
+    assert_true(mk_bytes_equal(options.server.acl.sasl_any, MK_BYTES("anybody")));
+    assert_true(mk_bytes_equal(options.server.enforced_schemes, MK_BYTES("sasl")));
+    assert_int_equal(options.server.sasl_supers_count, 2);
+    assert_true(mk_bytes_equal(options.server.sasl_supers[0], MK_BYTES("ann")));
+    assert_true(mk_bytes_equal(options.server.sasl_supers[1], MK_BYTES("bob")));
+    edge_options_free(&options);
+}
+
+static void sasl_cannot_be_demanded_without_users(void **state)
+{
+    struct edge_options options;
+    struct mk_error error;
+
+    edge_options_default(&options);
+    assert_accepts(&options, "sessionRequireClientSASLAuth", "true");
+    assert_int_equal(options_check(&options, &error), MK_BAD_ARGUMENTS);
+    assert_non_null(strstr(error.text, "needs saslUsersFile"));
+    edge_options_free(&options);
+    assert_int_equal(checked(&options, &error, "sasl"), MK_BAD_ARGUMENTS);
+    edge_options_free(&options);
+}
+
+static void there_is_a_limit_to_super_users(void **state)
+{
+    struct edge_options options;
+    struct mk_error error;
+
+    edge_options_default(&options);
+    for (int i = 0; i < EDGE_SUPER_USERS_MAX; i++) {
+        assert_accepts(&options, "superUser.7", "ann");
+    }
+    assert_int_equal(option_set(&options, "superUser.8", "bob", &error), MK_BAD_ARGUMENTS);
     edge_options_free(&options);
 }
 
@@ -394,6 +442,9 @@ int main(void)
         cmocka_unit_test(demanded_schemes_are_handed_to_the_core_without_blanks),
         cmocka_unit_test(schemes_without_enforcement_demand_nothing),
         cmocka_unit_test(a_demanded_scheme_by_which_nobody_can_come_in_is_refused),
+        cmocka_unit_test(sasl_is_there_when_its_users_file_is_named),
+        cmocka_unit_test(sasl_cannot_be_demanded_without_users),
+        cmocka_unit_test(there_is_a_limit_to_super_users),
         cmocka_unit_test(the_hash_of_digests_is_called_as_java_calls_it),
         cmocka_unit_test(session_timeouts_must_fit_together),
         cmocka_unit_test_setup_teardown(the_command_line_overrides_the_file_wherever_it_stands,
