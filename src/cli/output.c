@@ -33,22 +33,6 @@ json_t *output_stat(const struct moonkeeper_stat *stat)
     return object;
 }
 
-static void base64(struct mk_bytes data, struct mk_buf *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < data.len; i += 3) {
-        size_t left = data.len - i;
-        uint32_t group = (uint32_t)data.data[i] << 16;
-        group |= left > 1 ? (uint32_t)data.data[i + 1] << 8 : 0;
-        group |= left > 2 ? (uint32_t)data.data[i + 2] : 0;
-        mk_buf_put_u8(out, (uint8_t)digits[group >> 18]);
-        mk_buf_put_u8(out, (uint8_t)digits[group >> 12 & 63]);
-        mk_buf_put_u8(out, left > 1 ? (uint8_t)digits[group >> 6 & 63] : '=');
-        mk_buf_put_u8(out, left > 2 ? (uint8_t)digits[group & 63] : '=');
-    }
-}
-
 static json_t *utf8_string(struct mk_bytes text)
 {
     return text.len == 0 ? json_string("") : json_stringn((const char *)text.data, text.len);
@@ -63,7 +47,7 @@ void output_put_data(json_t *object, struct mk_bytes data)
         json_object_set_new(object, "data", text);
         return;
     }
-    base64(data, &encoded);
+    mk_buf_put_base64(&encoded, data);
     json_object_set_new(object, "data_base64", utf8_string(mk_buf_view(&encoded)));
     mk_buf_free(&encoded);
 }

@@ -65,6 +65,7 @@ struct edge_options {
     char *auth_schemes;    /* enforce.auth.schemes; NULL: none */
     char *sasl_users_file; /* NULL: no SASL */
     char *sasl_section;
+    char *sasl_super_password; /* of the user super, whatever the file says; NULL: as it says */
     bool sasl_required;
     char *sasl_super;                                  /* superUser; NULL: none */
     char *sasl_any;                                    /* letAnySaslUserDoX; NULL: none */

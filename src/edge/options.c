@@ -74,6 +74,7 @@ static const struct option options_table[] = {
     {"enforce.auth.schemes", OPTION_TEXT, AT(auth_schemes)},
     {"saslUsersFile", OPTION_TEXT, AT(sasl_users_file)},
     {"sasl.serverconfig", OPTION_TEXT, AT(sasl_section)},
+    {"SASLAuthenticationProvider.superPassword", OPTION_TEXT, AT(sasl_super_password)},
     {"sessionRequireClientSASLAuth", OPTION_TRUE_FALSE, AT(sasl_required)},
     {"allowSaslFailedClients", OPTION_TRUE_FALSE, AT(server.sasl_failed_stay)},
     {"superUser", OPTION_TEXT, AT(sasl_super)},

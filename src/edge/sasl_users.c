@@ -41,6 +41,10 @@ static enum mk_status users_read(struct edge_options *options, struct mk_error *
             mk_error_set(error, "saslUsersFile=%s: %s", options->sasl_users_file, why.text);
         }
     }
+    if (status == MK_OK && options->sasl_super_password != NULL) {
+        status = sasl_users_put(options->sasl_users, MK_BYTES("super"),
+                                mk_bytes_text(options->sasl_super_password), error);
+    }
     mk_buf_free(&text);
     return status;
 }

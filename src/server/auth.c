@@ -56,8 +56,6 @@ static bool is_super(const struct server *server, struct mk_bytes user)
 
 static bool sasl_become(struct server *server, struct server_conn *conn, struct mk_bytes user)
 {
-    mk_log(server->log, MK_LOG_DEBUG, "a client has authenticated  session=0x%llx user=%.*s",
-           (unsigned long long)conn->session_id, (int)user.len, (const char *)user.data);
     return (!is_super(server, user) ||
             server_identity_add(server, conn, MK_BYTES("super"), MK_BYTES(""))) &&
            server_identity_add(server, conn, MK_BYTES("sasl"), user);

@@ -157,7 +157,9 @@ ZOOKEEPER_ONLY = {"recipes": None, "extendedTypesEnabled": "zookeeper.extendedTy
                   "znode.container.checkIntervalMs": "znode.container.checkIntervalMs",
                   "znode.container.maxPerMinute": "znode.container.maxPerMinute",
                   "znode.container.maxNeverUsedIntervalMs":
-                      "znode.container.maxNeverUsedIntervalMs"}
+                      "znode.container.maxNeverUsedIntervalMs",
+                  "saslUsersFile": "java.security.auth.login.config"}
+SASL_PROVIDER = "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider"
 
 
 class ZooKeeper(Moonkeeper):
@@ -176,6 +178,7 @@ class ZooKeeper(Moonkeeper):
             if key not in ZOOKEEPER_ONLY:
                 lines.append(option)
             elif ZOOKEEPER_ONLY[key]:
+                lines += [SASL_PROVIDER] if key == "saslUsersFile" else []
                 properties.append(f"-D{ZOOKEEPER_ONLY[key]}={value}")
         config = self.data + ".cfg"
         with open(config, "w", encoding="ascii") as file:

@@ -2,6 +2,7 @@
 """The client protocol: what real clients depend on and servers that speak it tend to get wrong."""
 
 import random
+import time
 
 import harness
 import raw_client as raw
@@ -58,6 +59,19 @@ def _():
         equal(again.create("/q/n-", flags=raw.SEQUENTIAL), "/q/n-0000000003")
         true(again.zxid > seen, "zxids go on")
         true(Client(server.port).session != client.session, "no session id twice")
+
+
+@case("no session expires for the time in which the server was down")
+def _():
+    with harness.server("tickTime=200") as server:
+        client = Client(server.port, timeout_ms=1000)
+        client.create("/mine", flags=raw.EPHEMERAL)
+        server.kill()
+        time.sleep(3)
+        server.start()
+        again = client.reattached(timeout_ms=1000)
+        equal(again.session, client.session)
+        true(again.stat("/mine") is not None, "its ephemeral")
 
 
 # --- Replies.
@@ -173,6 +187,30 @@ def _():
     owner.must(raw.SET_ACL, raw.set_acl(path, OPEN))
     owner.set(path, b"open")
     equal(watcher.take_events(), [])
+
+
+@case("an identity by address is there from the beginning, and may be added again")
+def _():
+    client = connect()
+    for data in (b"", b"anything", None):
+        equal(client.ask(raw.AUTH, raw.auth("ip", data), xid=raw.XID_AUTH).error, raw.OK)
+    reader = client.must(raw.WHO_AM_I)
+    equal([(reader.string(), reader.string()) for _ in range(reader.i32())], [("ip", "127.0.0.1")])
+
+
+@case("addWatch needs neither a znode nor a right, and tells nothing that may not be read")
+def _():
+    owner, path = room()
+    owner.authenticate(b"bob:secret")
+    owner.create(path + "/closed", entries=[(ALL, "auth", "")])
+    watcher = connect()
+    for mode in (0, 1):
+        for name in (path + "/closed", path + "/absent", path + "/closed/below"):
+            expect(watcher, name, raw.ADD_WATCH, raw.string(name) + raw.i32(mode), raw.OK)
+    owner.set(path + "/closed", b"x")
+    owner.create(path + "/closed/below", entries=[(ALL, "auth", "")])
+    owner.create(path + "/absent")
+    equal(watcher.take_events(), [(raw.CREATED, path + "/absent")])
 
 
 # --- Watches.

@@ -211,10 +211,12 @@ def _():
         with_sasl.get("/theirs")
 
 
-@case("another section of the file may have the users")
+@case("another section of the file may have the users, and super a password beside it")
 def _():
-    with server("sasl.serverconfig=Other") as one:
+    with server("sasl.serverconfig=Other",
+                "zookeeper.SASLAuthenticationProvider.superPassword=beside") as one:
         authenticate(Client(one.port), "ann", "x")
+        authenticate(Client(one.port), "super", "beside")
 
 
 @case("without a file of users SASL's ACLs are refused, and who asks for SASL goes on without")
