@@ -149,7 +149,7 @@ struct moonkeeper_options { /* zero: the default */
     const char *servers;
     int timeout_ms; /* of the session, 1 to 2^31 - 1; default 10,000; servers adjust it */
     int wait_ms;    /* how long functions wait for an answer; default: timeout_ms; -1: for ever */
-    bool read_only; /* be content with a server in read-only mode */
+    bool read_only; /* be content with a server in read-only mode, until it is lost */
     bool in_order;  /* try the servers in the order given, not shuffled */
     uint64_t seed;  /* of the shuffle and of pauses; default: from the system */
     size_t requests_max;     /* outstanding, default 65,536 */

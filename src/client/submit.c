@@ -93,7 +93,8 @@ int client_submit_locked(struct moonkeeper *handle, const struct moonkeeper_requ
         client_request_encode(request, handle->chroot, handle->options.bytes_max, &pending->frame);
 
     pending->bytes = pending->frame.len;
-    if (request->watcher != NULL && !may_have_watcher(request->op)) {
+    if ((request->watcher != NULL && !may_have_watcher(request->op)) ||
+        pending->bytes > handle->options.bytes_max) {
         error = MOONKEEPER_BAD_ARGUMENTS;
     }
     if (error == MOONKEEPER_OK) {

@@ -609,6 +609,47 @@ static void case_silence(const char *address, const char *other)
     (void)other;
 }
 
+/* Pings keep a session that has nothing to say. */
+static void case_idle(const char *address, const char *other)
+{
+    struct transcript *states = transcript_new();
+    struct moonkeeper *handle = open_with((struct moonkeeper_options){
+        .servers = address, .timeout_ms = 600, .listener = note_state, .listener_context = states});
+    struct timespec idle = {.tv_sec = 3};
+
+    EQUAL(moonkeeper_create(handle, "/idle", "", 0, MOONKEEPER_EPHEMERAL, NULL), MOONKEEPER_OK);
+    CHECK(moonkeeper_timeout_ms(handle) == 600);
+    (void)nanosleep(&idle, NULL);
+    EQUAL(moonkeeper_exists(handle, "/idle", NULL), MOONKEEPER_OK);
+    expect(states, 1, "SyncConnected");
+    EQUAL(moonkeeper_close(handle), MOONKEEPER_OK);
+    transcript_free(states);
+    (void)other;
+}
+
+/* The first two of the list are nowhere; the third is found, and requests have waited for it. */
+static void case_next_server(const char *address, const char *other)
+{
+    char servers[128];
+    char found[64];
+
+    (void)snprintf(servers, sizeof(servers), "127.0.0.1:1,[::1]:1,%s", address);
+    struct moonkeeper *handle =
+        open_with((struct moonkeeper_options){.servers = servers, .in_order = true});
+
+    EQUAL(moonkeeper_exists(handle, "/", NULL), MOONKEEPER_OK);
+    moonkeeper_server(handle, found, sizeof(found));
+    CHECK(strcmp(found, address) == 0);
+    EQUAL(moonkeeper_close(handle), MOONKEEPER_OK);
+    handle = open_with((struct moonkeeper_options){.servers = "127.0.0.1:1,[::1]:1"});
+    EQUAL(moonkeeper_connect_wait(handle, -1, 2), MOONKEEPER_CONNECTION_LOSS);
+    EQUAL(moonkeeper_exists(handle, "/", NULL), MOONKEEPER_CONNECTION_LOSS);
+    moonkeeper_trouble(handle, found, sizeof(found));
+    CHECK(strstr(found, ":1: ") != NULL);
+    EQUAL(moonkeeper_close(handle), MOONKEEPER_OK);
+    (void)other;
+}
+
 static void case_expiry(const char *address, const char *other)
 {
     struct transcript *transcript = transcript_new();
@@ -908,6 +949,8 @@ static const struct {
     {"restart", case_restart},
     {"losses", case_losses},
     {"silence", case_silence},
+    {"idle", case_idle},
+    {"next_server", case_next_server},
     {"expiry", case_expiry},
     {"ten_thousand_outstanding", case_ten_thousand_outstanding},
     {"limits", case_limits},

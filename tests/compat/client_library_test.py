@@ -148,6 +148,8 @@ ON_BOTH = {
     "missed_events": "what watches missed while the connection was cut is delivered afterwards",
     "losses": "what was outstanding when a connection broke ends with ConnectionLoss, once",
     "silence": "a server that falls silent is left",
+    "idle": "a session that has nothing to say is kept alive",
+    "next_server": "servers are tried one after the other, and requests wait meanwhile",
     "expiry": "an expired session is the end of its requests and its watches",
     "ten_thousand_outstanding": "10,000 requests may be outstanding, and are answered in order",
     "limits": "requests, bytes and watches are limited, and who asks beyond is told",
