@@ -765,8 +765,12 @@ static void case_close_with_requests_outstanding(const char *address, const char
     struct moonkeeper *witness = open_at(other);
     struct moonkeeper *handle = open_at(address);
     struct tally tally = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0, true};
-    struct moonkeeper_request request = {
-        .op = MOONKEEPER_CREATE, .path = "/last-", .mode = MOONKEEPER_PERSISTENT_SEQUENTIAL};
+    static const char data[20000]; /* in sum more than a connection takes at once */
+    struct moonkeeper_request request = {.op = MOONKEEPER_CREATE,
+                                         .path = "/last-",
+                                         .data = data,
+                                         .data_bytes = sizeof(data),
+                                         .mode = MOONKEEPER_PERSISTENT_SEQUENTIAL};
 
     for (int i = 0; i < 500; i++) {
         EQUAL(moonkeeper_submit(handle, &request, tally_result, &tally), MOONKEEPER_OK);
