@@ -15,17 +15,6 @@ void moonkeeper_result_free(struct moonkeeper_result *result)
     *result = (struct moonkeeper_result){.error = 0};
 }
 
-static void waiter_init(struct client_waiter *waiter)
-{
-    pthread_condattr_t attributes;
-
-    *waiter = (struct client_waiter){.done = false};
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&waiter->answered, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-}
-
 /* Under the lock. Until `done` the request is there, and after it the waiter is its owner's again. */
 static void wait_locked(struct moonkeeper *handle, struct client_pending *pending,
                         struct client_waiter *waiter, int wait_ms)
@@ -52,7 +41,8 @@ int moonkeeper_ask(struct moonkeeper *handle, const struct moonkeeper_request *r
                                            : client_submit_locked(handle, request, &pending);
 
     if (error == MOONKEEPER_OK) {
-        waiter_init(&waiter);
+        waiter = (struct client_waiter){.done = false};
+        client_condition_init(&waiter.answered);
         pending->waiter = &waiter;
         wait_locked(handle, pending, &waiter,
                     request->wait_ms != 0 ? request->wait_ms : handle->options.wait_ms);

@@ -292,23 +292,23 @@ struct moonkeeper_acl {
  */
 struct moonkeeper_request {
     enum moonkeeper_op op;
+    int32_t version;  /* as it must be; MOONKEEPER_ANY_VERSION: no matter. Zero means version 0. */
     const char *path; /* absolute; "/" with a chroot is the chroot itself */
     const void *data; /* NULL: none, which is not the same as empty */
     size_t data_bytes;
-    int32_t version; /* as it must be; MOONKEEPER_ANY_VERSION: no matter. Zero means version 0. */
 
     enum moonkeeper_mode mode;
+    enum moonkeeper_format format; /* CALL: of `data`, and of the result's */
     int64_t ttl_ms;
     const struct moonkeeper_acl *acls; /* CREATE with none: anyone may do anything */
     size_t acls_count;
 
-    /* EXISTS, GET, CHILDREN…: NULL sets no watch. REMOVE_WATCHES: this function with this context, or,
-     * if NULL, all at the path. NO_WATCHER: there is none here, and nothing was sent. */
+    /* EXISTS, GET, CHILDREN…: NULL sets no watch. REMOVE_WATCHES: this function with this context,
+     * or, if NULL, all at the path. NO_WATCHER: there is none here, and nothing was sent. */
     moonkeeper_watcher *watcher;
     void *watcher_context;
     enum moonkeeper_watch_mode watch_mode;
     enum moonkeeper_watch_type watch_type;
-    bool local; /* REMOVE_WATCHES: remove them here even if no server can be told */
 
     const struct moonkeeper_request *requests; /* MULTI… */
     size_t requests_count;
@@ -322,10 +322,9 @@ struct moonkeeper_request {
     int64_t config;      /* the version of the configuration to change, or -1 */
 
     const char *operation; /* CALL: "lock.acquire"; `data` are its arguments, an object */
-    enum moonkeeper_format format;
 
-    /* For functions that wait: how long; 0: the handle's; -1: for ever. */
-    int wait_ms;
+    int wait_ms; /* for functions that wait: how long; 0: the handle's; -1: for ever */
+    bool local;  /* REMOVE_WATCHES: remove them here even if no server can be told */
 };
 
 struct moonkeeper_stat {

@@ -33,7 +33,7 @@ bool client_result_decode(const struct client_asked *asked, const struct jute_re
                           struct mk_bytes chroot, struct mk_arena *arena,
                           struct moonkeeper_result *out);
 
-/* A string for C: NULL if the reader has failed, or if it is null or holds a NUL, which fails it. */
-const char *client_string_read(struct mk_reader *reader, struct mk_arena *arena);
+/* A copy of bytes for C: a NUL follows. */
+char *client_text_copy(struct mk_arena *arena, struct mk_bytes text);
 
 #endif

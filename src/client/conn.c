@@ -152,18 +152,26 @@ static bool server_next(struct moonkeeper *handle)
     return true;
 }
 
+/* False: there is none left in this round. */
+static bool address_next(struct moonkeeper *handle)
+{
+    while (handle->conn.address == NULL) {
+        if (!server_next(handle)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Begin to connect to the next address that does not fail at once. */
 static void connect_next(struct moonkeeper *handle)
 {
     struct client_conn *conn = &handle->conn;
 
     while (conn->fd < 0) {
-        if (conn->address == NULL) {
-            if (!server_next(handle)) {
-                round_over(handle);
-                return;
-            }
-            continue;
+        if (!address_next(handle)) {
+            round_over(handle);
+            return;
         }
         conn->fd = client_socket_connect(conn->address);
         conn->address = conn->address->ai_next;

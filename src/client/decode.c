@@ -18,7 +18,7 @@ struct decoding {
 
 /* ---- Parts ---- */
 
-static const char *text_of(struct mk_arena *arena, struct mk_bytes text)
+char *client_text_copy(struct mk_arena *arena, struct mk_bytes text)
 {
     char *copy = mk_arena_alloc(arena, text.len + 1);
 
@@ -29,7 +29,8 @@ static const char *text_of(struct mk_arena *arena, struct mk_bytes text)
     return copy;
 }
 
-const char *client_string_read(struct mk_reader *reader, struct mk_arena *arena)
+/* NULL if the reader has failed, or if it is null or holds a NUL, which fails it. */
+static const char *string_read(struct mk_reader *reader, struct mk_arena *arena)
 {
     struct mk_bytes text = mk_read_field(reader);
 
@@ -37,7 +38,7 @@ const char *client_string_read(struct mk_reader *reader, struct mk_arena *arena)
         reader->failed = true;
         return NULL;
     }
-    return text_of(arena, text);
+    return client_text_copy(arena, text);
 }
 
 static const char *path_read(struct decoding *decoding)
@@ -49,7 +50,7 @@ static const char *path_read(struct decoding *decoding)
         decoding->reader.failed = true;
         return NULL;
     }
-    return text_of(decoding->arena, path);
+    return client_text_copy(decoding->arena, path);
 }
 
 static void data_read(struct decoding *decoding, struct moonkeeper_result *out)
@@ -57,7 +58,7 @@ static void data_read(struct decoding *decoding, struct moonkeeper_result *out)
     struct mk_bytes data = mk_read_field(&decoding->reader);
 
     if (data.data != NULL) {
-        out->data = text_of(decoding->arena, data);
+        out->data = client_text_copy(decoding->arena, data);
         out->data_bytes = data.len;
     }
 }
@@ -99,8 +100,7 @@ static void names_read(struct decoding *decoding, bool paths, struct moonkeeper_
     const char **names = mk_arena_alloc(decoding->arena, (count + 1) * sizeof(*names));
 
     for (size_t i = 0; i < count && !decoding->reader.failed; i++) {
-        names[i] =
-            paths ? path_read(decoding) : client_string_read(&decoding->reader, decoding->arena);
+        names[i] = paths ? path_read(decoding) : string_read(&decoding->reader, decoding->arena);
     }
     out->names = names;
     out->names_count = count;
@@ -113,8 +113,8 @@ static void acls_read(struct decoding *decoding, struct moonkeeper_result *out)
 
     for (size_t i = 0; i < count && !decoding->reader.failed; i++) {
         acls[i].permissions = mk_read_i32(&decoding->reader);
-        acls[i].scheme = client_string_read(&decoding->reader, decoding->arena);
-        acls[i].id = client_string_read(&decoding->reader, decoding->arena);
+        acls[i].scheme = string_read(&decoding->reader, decoding->arena);
+        acls[i].id = string_read(&decoding->reader, decoding->arena);
     }
     out->acls = acls;
     out->acls_count = count;
@@ -127,8 +127,8 @@ static void identities_read(struct decoding *decoding, struct moonkeeper_result 
         mk_arena_alloc(decoding->arena, (count + 1) * sizeof(*identities));
 
     for (size_t i = 0; i < count && !decoding->reader.failed; i++) {
-        identities[i].scheme = client_string_read(&decoding->reader, decoding->arena);
-        identities[i].id = client_string_read(&decoding->reader, decoding->arena);
+        identities[i].scheme = string_read(&decoding->reader, decoding->arena);
+        identities[i].id = string_read(&decoding->reader, decoding->arena);
     }
     out->identities = identities;
     out->identities_count = count;
@@ -143,8 +143,8 @@ static void call_read(struct decoding *decoding, struct moonkeeper_result *out)
     data_read(decoding, out);
     if (error.data != NULL) {
         out->error = MOONKEEPER_CALL_FAILED;
-        out->call_error = text_of(decoding->arena, error);
-        out->call_message = text_of(decoding->arena, message);
+        out->call_error = client_text_copy(decoding->arena, error);
+        out->call_message = client_text_copy(decoding->arena, message);
     }
 }
 
@@ -191,6 +191,16 @@ static bool part_header_read(struct mk_reader *reader, int32_t *type, int32_t *e
     return !done && !reader->failed;
 }
 
+/* Of a multi the error is that of the operation that failed; those before it say 0. */
+static void part_error_read(struct decoding *decoding, enum moonkeeper_op multi,
+                            struct moonkeeper_result *part, struct moonkeeper_result *whole)
+{
+    part->error = mk_read_i32(&decoding->reader);
+    if (multi == MOONKEEPER_MULTI && whole->error == 0) {
+        whole->error = part->error;
+    }
+}
+
 static void multi_read(struct decoding *decoding, const struct client_asked *asked,
                        struct moonkeeper_result *out)
 {
@@ -205,10 +215,7 @@ static void multi_read(struct decoding *decoding, const struct client_asked *ask
         struct moonkeeper_result *part = &results[count];
         *part = (struct moonkeeper_result){.error = error, .zxid = out->zxid};
         if (type == -1) {
-            part->error = mk_read_i32(reader);
-            if (asked->op == MOONKEEPER_MULTI && out->error == 0) {
-                out->error = part->error; /* those before the one that failed say 0 */
-            }
+            part_error_read(decoding, asked->op, part, out);
         } else if (type_answers(type, (enum moonkeeper_op)asked->multi.data[count])) {
             part_read(decoding, type, part);
         } else {

@@ -118,7 +118,7 @@ static void options_set(struct moonkeeper *handle, const struct moonkeeper_optio
     }
 }
 
-static void condition_init(pthread_cond_t *condition)
+void client_condition_init(pthread_cond_t *condition)
 {
     pthread_condattr_t attributes;
 
@@ -175,7 +175,7 @@ int moonkeeper_open(const struct moonkeeper_options *options, struct moonkeeper 
     handle->chroot = mk_bytes_text(servers.chroot);
     mk_list_init(&handle->submitted);
     (void)pthread_mutex_init(&handle->lock, NULL);
-    condition_init(&handle->changed);
+    client_condition_init(&handle->changed);
     options_set(handle, options);
     client_conn_init(handle);
     handle->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -143,7 +143,8 @@ void client_trouble_set(struct moonkeeper *handle, const char *format, ...) MK_P
 bool client_state_final(enum moonkeeper_state state);
 int client_state_error(enum moonkeeper_state state); /* of a final one */
 bool client_in_callback(struct moonkeeper *handle);
-void client_wake(struct moonkeeper *handle); /* under the lock */
+void client_wake(struct moonkeeper *handle);           /* under the lock */
+void client_condition_init(pthread_cond_t *condition); /* waits by the monotonic clock */
 
 /* ---- submit.c ---- */
 

@@ -52,7 +52,9 @@ static void wait_once(struct moonkeeper *handle, mk_ms due_ms)
         {.fd = handle->wake_fd, .events = POLLIN},
     };
     mk_ms now_ms = client_clock_ms();
-    mk_ms wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
+    mk_ms close_ms = handle->close_due_ms != 0 ? handle->close_due_ms : INT64_MAX;
+    mk_ms wake_ms = due_ms < close_ms ? due_ms : close_ms;
+    mk_ms wait_ms = wake_ms > now_ms ? wake_ms - now_ms : 0;
 
     int ready = poll(waits, MK_COUNT(waits), wait_ms < INT32_MAX ? (int)wait_ms : INT32_MAX);
     if (ready > 0 && waits[0].revents != 0) {
@@ -71,11 +73,8 @@ void *client_thread(void *argument)
             break;
         }
         mk_ms due_ms = client_conn_step(handle, now_ms);
-        if (closing) {
-            if (close_step(handle, now_ms)) {
-                break;
-            }
-            due_ms = due_ms < handle->close_due_ms ? due_ms : handle->close_due_ms;
+        if (closing && close_step(handle, now_ms)) {
+            break;
         }
         wait_once(handle, due_ms);
     }

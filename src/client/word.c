@@ -109,18 +109,6 @@ static int word_ask(const struct client_servers *servers, const char *word, mk_m
     return done ? MOONKEEPER_OK : MOONKEEPER_OPERATION_TIMEOUT;
 }
 
-/* A copy in the result's own memory, ended by NUL. */
-static const char *result_text(struct mk_arena *memory, struct mk_bytes text)
-{
-    char *copy = mk_arena_alloc(memory, text.len + 1);
-
-    if (text.len > 0) {
-        memcpy(copy, text.data, text.len);
-    }
-    copy[text.len] = '\0';
-    return copy;
-}
-
 int moonkeeper_word(const char *servers, const char *word, int wait_ms,
                     struct moonkeeper_result *result)
 {
@@ -136,10 +124,10 @@ int moonkeeper_word(const char *servers, const char *word, int wait_ms,
     }
     result->error = word_ask(&parsed, word, until_ms, &answer, &error);
     if (result->error == MOONKEEPER_OK) {
-        result->data = result_text(&memory, mk_buf_view(&answer));
+        result->data = client_text_copy(&memory, mk_buf_view(&answer));
         result->data_bytes = answer.len;
     } else {
-        result->call_message = result_text(&memory, mk_bytes_text(error.text));
+        result->call_message = client_text_copy(&memory, mk_bytes_text(error.text));
     }
     result->memory = memory.blocks;
     mk_buf_free(&answer);
