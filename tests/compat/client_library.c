@@ -1,5 +1,5 @@
-/* libmoonkeeper against a server: each case is a function, run by client_library_test.py, which also is
- * the driver: it cuts and mends the connection, restarts the server, and plays servers that lie.
+/* libmoonkeeper against a server: each case is a function, run by client_library.py, which also is the
+ * driver: it cuts and mends the connection, restarts the server, and plays servers that lie.
  *
  *   compat_client_library CASE ADDRESS [OTHER_ADDRESS]
  *
