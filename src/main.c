@@ -205,6 +205,14 @@ static enum edge_exit open_failed(const struct process *process, const struct mk
     return failed(process, damaged ? EDGE_EXIT_CORRUPT : EDGE_EXIT_FAILED, error);
 }
 
+/* Only the order of buckets depends on it, so 0 would do no harm but to a server under attack. */
+static uint64_t secret_draw(void)
+{
+    uint64_t secret;
+
+    return getrandom(&secret, sizeof(secret), 0) == sizeof(secret) ? secret : 0;
+}
+
 static enum edge_exit store_start(struct process *process)
 {
     const struct edge_options *options = &process->options;
@@ -216,9 +224,8 @@ static enum edge_exit store_start(struct process *process)
                                  .overlay_bytes = options->overlay_bytes,
                                  .overlay_bytes_max = options->overlay_bytes * OVERLAY_FACTOR};
 
-    if (getrandom(&rows.hash_seed, sizeof(rows.hash_seed), 0) != sizeof(rows.hash_seed)) {
-        rows.hash_seed = 0; /* only the order of buckets depends on it */
-    }
+    rows.hash_seed = secret_draw();
+    process->options.server.hash_secret = secret_draw();
     struct store_base *base = store_base_rocks(process->state_path, &disk, &error);
     if (base == NULL) {
         return open_failed(process, &error);

@@ -101,6 +101,9 @@ bool mk_bytes_equal(struct mk_bytes a, struct mk_bytes b);  /* null equals null 
 int mk_bytes_compare(struct mk_bytes a, struct mk_bytes b); /* like memcmp, shorter first */
 bool mk_bytes_starts(struct mk_bytes bytes, struct mk_bytes prefix);
 uint64_t mk_bytes_hash(struct mk_bytes bytes); /* deterministic, the same in every process */
+/* For tables whose keys a client chooses: who does not know the secret cannot choose some that
+ * collide. With 0 it is the same as without. */
+uint64_t mk_bytes_hash_secret(struct mk_bytes bytes, uint64_t secret);
 
 /* ---- Buffer: owned, growing. Zero-initialise to init; mk_buf_free() to deinit. ---- */
 
@@ -196,6 +199,7 @@ struct mk_map_bytes { /* bytes -> pointer; keys are borrowed and must live as lo
     size_t count;
     size_t capacity;
     size_t tombs;
+    uint64_t secret; /* of the hash; to be set while the map is empty, if at all */
 };
 void *mk_map_bytes_get(const struct mk_map_bytes *map, struct mk_bytes key);
 void *mk_map_bytes_put(struct mk_map_bytes *map, struct mk_bytes key, void *value);

@@ -99,13 +99,16 @@ static inline void hash_load_tail(const uint8_t *at, size_t len, uint64_t *a, ui
     }
 }
 
-uint64_t mk_bytes_hash(struct mk_bytes bytes)
+/* A product is 0 when one factor is, whatever the other: so the secret goes into what the bytes are
+ * combined with, or bytes that equal the constant would collide with all others like them. */
+uint64_t mk_bytes_hash_secret(struct mk_bytes bytes, uint64_t secret)
 {
     const uint8_t *at = bytes.data;
     size_t left = bytes.len;
-    uint64_t state = HASH_K0;
+    uint64_t constant = HASH_K1 ^ secret;
+    uint64_t state = HASH_K0 ^ secret;
     while (left > 16) {
-        state = hash_mix(hash_load8(at) ^ HASH_K1, hash_load8(at + 8) ^ state);
+        state = hash_mix(hash_load8(at) ^ constant, hash_load8(at + 8) ^ state);
         at += 16;
         left -= 16;
     }
@@ -113,6 +116,11 @@ uint64_t mk_bytes_hash(struct mk_bytes bytes)
     uint64_t a;
     uint64_t b;
     hash_load_tail(at, left, &a, &b);
-    state = hash_mix(a ^ HASH_K1, b ^ state);
-    return hash_mix(state ^ HASH_K2, (uint64_t)bytes.len ^ HASH_K1);
+    state = hash_mix(a ^ constant, b ^ state);
+    return hash_mix(state ^ HASH_K2, (uint64_t)bytes.len ^ constant);
+}
+
+uint64_t mk_bytes_hash(struct mk_bytes bytes)
+{
+    return mk_bytes_hash_secret(bytes, 0);
 }

@@ -217,14 +217,15 @@ void *mk_map_bytes_get(const struct mk_map_bytes *map, struct mk_bytes key)
     if (map->count == 0) {
         return NULL; /* before hashing: many tables are empty most of the time */
     }
-    const struct mk_map_bytes_slot *slot = bytes_find(map, key, mk_bytes_hash(key));
+    const struct mk_map_bytes_slot *slot =
+        bytes_find(map, key, mk_bytes_hash_secret(key, map->secret));
     return slot == NULL ? NULL : slot->value;
 }
 
 void *mk_map_bytes_put(struct mk_map_bytes *map, struct mk_bytes key, void *value)
 {
     MK_ASSERT(value != NULL);
-    uint64_t hash = mk_bytes_hash(key);
+    uint64_t hash = mk_bytes_hash_secret(key, map->secret);
     struct mk_map_bytes_slot *slot = bytes_find(map, key, hash);
     if (slot != NULL) {
         void *old = slot->value;
@@ -241,7 +242,7 @@ void *mk_map_bytes_put(struct mk_map_bytes *map, struct mk_bytes key, void *valu
 
 void *mk_map_bytes_remove(struct mk_map_bytes *map, struct mk_bytes key)
 {
-    struct mk_map_bytes_slot *slot = bytes_find(map, key, mk_bytes_hash(key));
+    struct mk_map_bytes_slot *slot = bytes_find(map, key, mk_bytes_hash_secret(key, map->secret));
     if (slot == NULL) {
         return NULL;
     }
@@ -279,5 +280,5 @@ bool mk_map_bytes_next(const struct mk_map_bytes *map, size_t *cursor, struct mk
 void mk_map_bytes_free(struct mk_map_bytes *map)
 {
     mk_free(map->slots);
-    *map = (struct mk_map_bytes){0};
+    *map = (struct mk_map_bytes){.secret = map->secret};
 }

@@ -89,7 +89,7 @@ struct server *server_new(const struct server_options *options, struct store *st
     mk_list_init(&server->blocked);
     mk_list_init(&server->requests_spare);
     server->sessions = session_table_new(&server->limits);
-    server->watches = tree_watches_new();
+    server->watches = tree_watches_new(options->hash_secret);
     server->apply = (struct apply){
         .store = store,
         .watches = server->watches,

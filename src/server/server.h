@@ -60,6 +60,7 @@ struct server_options {
     uint64_t large_requests_bytes_max; /* of those that wait; beyond it the connection is closed */
     struct server_throttle throttle;
     mk_ms sessionless_timeout_ms;  /* a connection without ConnectRequest */
+    uint64_t hash_secret;          /* a random number: of tables whose keys clients choose */
     uint64_t log_bytes_checkpoint; /* checkpoint after that much log: 64 MB */
     mk_ms checkpoint_ms;           /* ... or that long after the last change: 60 s */
     /* The reaper of containers and TTL znodes: znode.container.*. */

@@ -82,6 +82,7 @@ void sim_machine_init(struct sim_machine *machine, const struct sim_machine_opti
             },
         .log = options->log,
     };
+    machine->options.hash_secret = options->seed;
     mk_random_seed(&machine->stalls, options->seed);
     machine->base = store_base_memory(&machine->stalls, options->stall_per_mille);
     disk_init(machine);

@@ -155,7 +155,8 @@ struct tree_watcher { /* embedded in whatever is told; tree_watcher_init() befor
     uint64_t told;     /* private: stamp of the last trigger, to tell each at most once */
 };
 
-struct tree_watches *tree_watches_new(void);
+/* `secret`: so that clients cannot choose paths that collide in the table. */
+struct tree_watches *tree_watches_new(uint64_t secret);
 void tree_watches_free(struct tree_watches *watches); /* all watchers must be gone */
 void tree_watcher_init(struct tree_watcher *watcher);
 /* O(1) expected each; adding what is there already changes nothing. */

@@ -247,9 +247,11 @@ static void watch_free(struct tree_watches *watches, struct watch *watch)
     mk_free(watch);
 }
 
-struct tree_watches *tree_watches_new(void)
+struct tree_watches *tree_watches_new(uint64_t secret)
 {
-    return mk_alloc_zero(1, sizeof(struct tree_watches));
+    struct tree_watches *watches = mk_alloc_zero(1, sizeof(*watches));
+    watches->paths.secret = secret;
+    return watches;
 }
 
 void tree_watches_free(struct tree_watches *watches)

@@ -73,6 +73,22 @@ static void zeros_of_different_lengths_hash_differently(void **state)
     }
 }
 
+/* The first word makes a factor of the plain hash 0: whatever stands in the second is lost. */
+static void texts_that_were_chosen_to_collide_do_not_if_there_is_a_secret(void **state)
+{
+    static const char one[] = "\xdb\x28\xb4\xa0\xd1\x7e\x03\xe7"
+                              "11111111"
+                              "/znode";
+    static const char other[] = "\xdb\x28\xb4\xa0\xd1\x7e\x03\xe7"
+                                "22222222"
+                                "/znode";
+    struct mk_bytes a = mk_bytes_of(one, sizeof(one) - 1);
+    struct mk_bytes b = mk_bytes_of(other, sizeof(other) - 1);
+
+    assert_true(mk_bytes_hash(a) == mk_bytes_hash(b));
+    assert_true(mk_bytes_hash_secret(a, 0x1234) != mk_bytes_hash_secret(b, 0x1234));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +99,7 @@ int main(void)
         cmocka_unit_test(the_hash_of_a_text_is_the_same_in_every_process),
         cmocka_unit_test(texts_of_every_length_that_differ_in_one_bit_hash_differently),
         cmocka_unit_test(zeros_of_different_lengths_hash_differently),
+        cmocka_unit_test(texts_that_were_chosen_to_collide_do_not_if_there_is_a_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ struct world {
 static int world_make(void **state)
 {
     struct world *world = mk_alloc_zero(1, sizeof(*world));
-    world->watches = tree_watches_new();
+    world->watches = tree_watches_new(0);
     world->limit = 100;
     tree_watcher_init(&world->ann);
     tree_watcher_init(&world->bob);

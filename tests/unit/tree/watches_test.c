@@ -15,7 +15,7 @@ struct world {
 static struct world *world_new(void)
 {
     struct world *world = mk_alloc_zero(1, sizeof(*world));
-    world->watches = tree_watches_new();
+    world->watches = tree_watches_new(0);
     tree_watcher_init(&world->ann);
     tree_watcher_init(&world->bob);
     tree_watcher_init(&world->cat);
@@ -404,7 +404,7 @@ static void count_told(void *context, struct tree_watcher *watcher, int event, s
 static void a_thousand_watchers_of_one_path_and_one_watcher_of_many_are_no_burden(void **state)
 {
     enum { WATCHERS = 1000, PATHS = 100000 };
-    struct tree_watches *watches = tree_watches_new();
+    struct tree_watches *watches = tree_watches_new(0);
     struct tree_watcher *watchers = mk_alloc(WATCHERS * sizeof(watchers[0]));
     char path[32];
     for (size_t i = 0; i < WATCHERS; i++) {
@@ -606,7 +606,7 @@ static void model_step(struct model *model, struct tree_watches *watches, struct
 static void a_hundred_thousand_random_steps_agree_with_a_plain_list(void **state)
 {
     struct model *model = mk_alloc_zero(1, sizeof(*model));
-    struct tree_watches *watches = tree_watches_new();
+    struct tree_watches *watches = tree_watches_new(0);
     struct mk_random random;
     mk_random_seed(&random, 1);
     for (size_t i = 0; i < MODEL_WATCHERS; i++) {
