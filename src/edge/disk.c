@@ -3,16 +3,21 @@
  *   loads        rows that a read of the core missed; as many at once as there are threads
  *   checkpoint   a frozen table written and ingested; one at a time
  *   chores       log segments that a checkpoint has made superfluous removed, the next one written
- *                full of zeros; one at a time
+ *                full of zeros, a backup; one at a time, so that no segment goes while it is copied
  *
  * A load or checkpoint that fails ends the process: the core could not go on, and the log has all that
  * was acknowledged. A chore that fails is said and tried again: the log needs it later, and says so
- * itself when it cannot go on. */
+ * itself when it cannot go on. A backup that fails is said, and not tried again. */
 #include "edge/loop.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #define CHORES_RETRY_MS 10000
+#define BACKUP_PATH_BYTES 1024
 #define PREWRITE_DIVISOR 8 /* Looked after each time that part of a segment has been filled. */
 
 struct load_job {
@@ -34,7 +39,14 @@ struct disk {
     uv_work_t chores_work;
     bool chores_running;
     bool prewrite_wanted;
-    bool prewriting;       /* what the chores under way do */
+    bool prewriting; /* what the chores under way do */
+    bool backup_wanted;
+    bool backing_up;
+    struct store_backup backup;
+    enum mk_status backup_status;
+    struct mk_error backup_error;
+    char backup_path[BACKUP_PATH_BYTES];
+    mk_ms backup_began_ms;
     mk_zxid remove_wanted; /* segments up to here may go; 0: none */
     mk_zxid removing;
     enum mk_status chores_status;
@@ -83,6 +95,78 @@ static void loads_take(struct disk *disk)
     }
 }
 
+/* ---- Backups ---- */
+
+void disk_backup(struct disk *disk)
+{
+    const char *directory = disk->edge->options->backup_dir;
+
+    if (directory == NULL) {
+        mk_log(disk->edge->log, MK_LOG_ERROR,
+               "no backup is made: say where it should go, with the option backupDir");
+    } else if (disk->backup_wanted || disk->backing_up) {
+        mk_log(disk->edge->log, MK_LOG_WARN, "no second backup is begun: one is being made");
+    } else {
+        disk->backup_wanted = true;
+    }
+}
+
+/* "20261128T012233Z-0x100000a2f": sorted by name they are sorted by age. */
+static bool backup_path_make(struct disk *disk)
+{
+    const struct edge *edge = disk->edge;
+    time_t now = (time_t)(edge_now().wall_ms / 1000);
+    struct tm utc;
+    char when[32];
+
+    (void)strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+    int bytes =
+        snprintf(disk->backup_path, sizeof(disk->backup_path), "%s/%s-0x%" PRIx64,
+                 edge->options->backup_dir, when, (uint64_t)store_applied(edge->core.store));
+    return bytes > 0 && (size_t)bytes < sizeof(disk->backup_path);
+}
+
+static void backup_begin(struct disk *disk)
+{
+    if (!disk->backup_wanted) {
+        return;
+    }
+    disk->backup_wanted = false;
+    disk->backing_up = backup_path_make(disk);
+    disk->backup_began_ms = disk->edge->now_ms;
+    if (!disk->backing_up) {
+        mk_log(disk->edge->log, MK_LOG_ERROR,
+               "no backup is made: the path of backupDir is too long");
+    }
+}
+
+static void backup_work(struct disk *disk)
+{
+    const struct edge *edge = disk->edge;
+
+    (void)mkdir(edge->options->backup_dir, 0750); /* If it cannot be made, the backup says why. */
+    disk->backup_status = store_backup_write(store_base_of(edge->core.store), edge->core.log,
+                                             disk->backup_path, &disk->backup, &disk->backup_error);
+}
+
+static void backup_done(struct disk *disk)
+{
+    const struct mk_log *log = disk->edge->log;
+
+    disk->backing_up = false;
+    if (disk->backup_status == MK_OK) {
+        mk_log(log, MK_LOG_INFO,
+               "backup written  directory=%s zxid=0x%" PRIx64 " copied_bytes=%" PRIu64
+               " took_ms=%" PRId64,
+               disk->backup_path, (uint64_t)disk->backup.zxid, disk->backup.bytes,
+               disk->edge->now_ms - disk->backup_began_ms);
+    } else {
+        mk_log(log, MK_LOG_ERROR,
+               "the backup could not be written, nothing of it is left: %s  status=%s",
+               disk->backup_error.text, mk_status_name(disk->backup_status));
+    }
+}
+
 /* ---- Chores ---- */
 
 static void chores_work(uv_work_t *work)
@@ -97,6 +181,9 @@ static void chores_work(uv_work_t *work)
     if (disk->prewriting && disk->chores_status == MK_OK) {
         disk->chores_status = store_log_prewrite(log, &disk->chores_error);
     }
+    if (disk->backing_up) {
+        backup_work(disk);
+    }
 }
 
 static void chores_done(uv_work_t *work, int cancelled)
@@ -107,6 +194,9 @@ static void chores_done(uv_work_t *work, int cancelled)
 
     turn_begin(edge);
     disk->chores_running = false;
+    if (disk->backing_up) {
+        backup_done(disk);
+    }
     if (disk->chores_status == MK_OK) {
         return;
     }
@@ -123,11 +213,12 @@ static void chores_done(uv_work_t *work, int cancelled)
 
 static void chores_start(struct disk *disk)
 {
-    bool wanted = disk->prewrite_wanted || disk->remove_wanted != 0;
+    bool wanted = disk->prewrite_wanted || disk->remove_wanted != 0 || disk->backup_wanted;
     if (!wanted || disk->chores_running || disk->edge->phase >= EDGE_DRAINING ||
         disk->edge->now_ms < disk->chores_not_before_ms) {
         return;
     }
+    backup_begin(disk);
     disk->chores_running = true;
     disk->prewriting = disk->prewrite_wanted;
     disk->removing = disk->remove_wanted;

@@ -36,6 +36,7 @@ struct edge_options {
     struct server_options server; /* the catalogue is filled in by edge_catalogue_read() */
     char *data_dir;
     char *log_dir;              /* dataLogDir; NULL: data_dir */
+    char *backup_dir;           /* where SIGUSR1 puts backups; NULL: nowhere */
     char *address;              /* NULL: all */
     uint32_t port;              /* 0: any that is free */
     int64_t listen_backlog;     /* -1: the edge's own choice */

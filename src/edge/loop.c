@@ -129,9 +129,12 @@ static void phase_advance(struct edge *edge)
 static void on_signal(uv_signal_t *signal, int number)
 {
     struct edge *edge = signal->data;
-    (void)number;
 
     turn_begin(edge);
+    if (number == SIGUSR1) {
+        disk_backup(edge->disk);
+        return;
+    }
     if (edge->phase == EDGE_STARTING || edge->phase == EDGE_SERVING) {
         draining_begin(edge);
     } else {
@@ -370,7 +373,7 @@ struct edge *edge_new(const struct edge_options *options, const struct mk_log *l
 
 static void handles_start(struct edge *edge)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
 
     edge->prepare.data = edge->check.data = edge->idle.data = edge->timer.data = edge;
     uv_prepare_init(&edge->loop, &edge->prepare);

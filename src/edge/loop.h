@@ -38,7 +38,7 @@ struct edge {
     uv_idle_t idle; /* active while `resuming` holds anything, so that polling does not wait */
     uv_timer_t timer;
     mk_ms timer_due_ms;
-    uv_signal_t signals[2];
+    uv_signal_t signals[3];
 
     bool turn_open;
     struct server_time now; /* of this turn, for the core: stands still from DRAINING on */
@@ -138,6 +138,7 @@ struct disk *disk_new(struct edge *edge);
 void disk_free(struct disk *disk);
 void disk_take(struct disk *disk); /* the core's loads and checkpoint; once a turn */
 void disk_logged(struct disk *disk, size_t bytes);
+void disk_backup(struct disk *disk); /* write one soon; says in the log what came of it */
 bool disk_idle(const struct disk *disk);
 
 #endif

@@ -20,6 +20,7 @@
 static const struct option options_table[] = {
     {"dataDir", OPTION_TEXT, AT(data_dir)},
     {"dataLogDir", OPTION_TEXT, AT(log_dir)},
+    {"backupDir", OPTION_TEXT, AT(backup_dir)},
     {"clientPort", OPTION_COUNT, AT(port), 0, 65535},
     {"clientPortAddress", OPTION_TEXT, AT(address)},
     {"clientPortListenBacklog", OPTION_INTEGER, AT(listen_backlog), -1, 65535},
