@@ -5,17 +5,6 @@
 
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ARENA_ONE_SCRAP_A_BLOCK 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_ONE_SCRAP_A_BLOCK 1
-#endif
-#endif
-#ifndef ARENA_ONE_SCRAP_A_BLOCK
-#define ARENA_ONE_SCRAP_A_BLOCK 0
-#endif
-
 #define ARENA_BLOCK_MIN ((size_t)4096)
 #define ARENA_BLOCK_MAX ((size_t)1 << 20) /* a larger scrap gets a block of its size */
 #define ARENA_ALIGN ((size_t)16)
@@ -30,7 +19,7 @@ struct mk_arena_block {
 static struct mk_arena_block *arena_block_new(struct mk_arena *arena, size_t size)
 {
     size_t block_size = size;
-    if (!ARENA_ONE_SCRAP_A_BLOCK) {
+    if (MK_MEMORY_REUSED) {
         size_t last = arena->blocks == NULL ? ARENA_BLOCK_MIN / 2 : arena->blocks->size;
         size_t doubled = last >= ARENA_BLOCK_MAX / 2 ? ARENA_BLOCK_MAX : last * 2;
         block_size = size > doubled ? size : doubled;
@@ -48,7 +37,7 @@ void *mk_arena_alloc(struct mk_arena *arena, size_t size)
 {
     MK_ASSERT(size <= MK_ALLOC_MAX / 2);
     struct mk_arena_block *block = arena->blocks;
-    if (block == NULL || size > block->size - block->used || ARENA_ONE_SCRAP_A_BLOCK) {
+    if (block == NULL || size > block->size - block->used || !MK_MEMORY_REUSED) {
         block = arena_block_new(arena, size);
     }
 
@@ -73,7 +62,7 @@ struct mk_bytes mk_arena_copy(struct mk_arena *arena, struct mk_bytes bytes)
 
 static bool block_is_worth_keeping(const struct mk_arena_block *block)
 {
-    return block->size <= ARENA_BLOCK_MAX && !ARENA_ONE_SCRAP_A_BLOCK;
+    return block->size <= ARENA_BLOCK_MAX && MK_MEMORY_REUSED;
 }
 
 /* Keep the largest block that is not oversized: after a few steps one block fits a usual step,

@@ -81,6 +81,18 @@ void mk_error_set(struct mk_error *error, const char *format, ...) MK_PRINTF(2, 
 /* ---- Memory. Aborts when there is none; sizes above MK_ALLOC_MAX are bugs and assert. ---- */
 
 #define MK_ALLOC_MAX ((size_t)1 << 40)
+/* Whether memory that was let go may be kept by who had it, to be used again without malloc. Under
+ * AddressSanitizer it may not: a use after that would look like any other. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MK_MEMORY_REUSED 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MK_MEMORY_REUSED 0
+#endif
+#endif
+#ifndef MK_MEMORY_REUSED
+#define MK_MEMORY_REUSED 1
+#endif
 void *mk_alloc(size_t size); /* uninitialised; free with mk_free() */
 void *mk_alloc_zero(size_t count, size_t size);
 void *mk_realloc(void *memory, size_t size);

@@ -145,7 +145,7 @@ struct reaper {
     bool blocked;   /* it waits for the disk */
 };
 
-#define REQUESTS_SPARE_MAX 1000 /* as many as may be outstanding by default; 150 KiB */
+#define REQUESTS_SPARE_MAX (MK_MEMORY_REUSED ? 1000 : 0) /* outstanding by default; 150 KiB */
 
 struct server {
     struct server_options options;

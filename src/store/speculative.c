@@ -5,7 +5,7 @@
 /* Rows come and go a batch at a time, which the heap is slow at; so they are kept for the next batch.
  * Room for key and value of most znodes, and for the rows of a thousand outstanding requests. */
 #define ROW_ROOM ((size_t)384)
-#define ROWS_SPARE_MAX 4096
+#define ROWS_SPARE_MAX (MK_MEMORY_REUSED ? (size_t)4096 : 0)
 
 void speculative_init(struct speculative *rows, uint64_t seed)
 {
