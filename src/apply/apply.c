@@ -230,7 +230,6 @@ static enum mk_status delete_ephemeral(struct apply *apply, const struct jute_tx
 
 struct paths { /* of the ephemerals still to delete, gathered before the first is */
     struct mk_arena *scraps;
-    struct mk_bytes last;
     struct mk_bytes *paths;
     size_t count;
 };
@@ -245,7 +244,8 @@ static bool gather_path(void *context, struct mk_bytes path)
 }
 
 /* The listed paths, then whatever else the session still owns: the list is empty when it would have
- * been too long for a transaction. */
+ * been too long for a transaction. Each round goes on behind the last, or it would pass over all that
+ * has been deleted, row by row. */
 static enum mk_status apply_close_session(struct apply *apply, const struct jute_txn *txn,
                                           struct mk_arena *scraps)
 {
@@ -258,17 +258,24 @@ static enum mk_status apply_close_session(struct apply *apply, const struct jute
         status = delete_ephemeral(apply, txn, path, scraps);
     }
     struct paths rest = {.scraps = scraps};
+    struct mk_buf from = {0};
     do {
         rest.paths = mk_arena_alloc(scraps, CLOSE_PATHS_PER_ROUND * sizeof(*rest.paths));
         rest.count = 0;
         if (status == MK_OK) {
-            status = store_ephemerals_each(view, txn->client_id, MK_BYTES_NULL, gather_path, &rest);
+            struct mk_bytes behind = from.len > 0 ? mk_buf_view(&from) : MK_BYTES_NULL;
+            status = store_ephemerals_each(view, txn->client_id, behind, gather_path, &rest);
         }
         for (size_t i = 0; status == MK_OK && i < rest.count; i++) {
             status = delete_ephemeral(apply, txn, rest.paths[i], scraps);
         }
+        from.len = 0;
+        if (rest.count > 0) {
+            mk_buf_append_bytes(&from, rest.paths[rest.count - 1]);
+        }
         mk_arena_reset(scraps);
     } while (status == MK_OK && rest.count == CLOSE_PATHS_PER_ROUND);
+    mk_buf_free(&from);
     if (status == MK_OK) {
         store_session_remove(view, txn->client_id);
     }

@@ -233,17 +233,20 @@ static bool gather(void *context, struct mk_bytes path)
     return gathered->count <= CLOSE_PATHS_MAX;
 }
 
+/* Each round goes on behind the last: what has been deleted is still passed over, row by row. */
 static enum mk_status delete_own_ephemerals(struct prepare *prepare, mk_session session)
 {
     struct gathered *gathered = mk_arena_alloc(&prepare->scraps, sizeof(*gathered));
+    struct mk_bytes from = MK_BYTES_NULL;
     enum mk_status status = MK_OK;
 
     gathered->scraps = &prepare->scraps;
     do {
         gathered->count = 0;
-        status = store_ephemerals_each(prepare->view, session, MK_BYTES_NULL, gather, gathered);
+        status = store_ephemerals_each(prepare->view, session, from, gather, gathered);
         for (size_t i = 0; status == MK_OK && i < gathered->count; i++) {
-            status = store_znode_delete(prepare->view, gathered->paths[i]);
+            from = gathered->paths[i];
+            status = store_znode_delete(prepare->view, from);
         }
     } while (status == MK_OK && gathered->count > CLOSE_PATHS_MAX);
     return status;
