@@ -5,19 +5,27 @@ set -u
 failed=0
 count=0
 
-# found_by SABOTAGE PATTERN: the checker that is meant to find it has found it.
+# found_by SABOTAGE PATTERN: the checker that is meant to find it finds it. In another seed another
+# one may be quicker: what it says has to be a failure too, and the next seed is tried.
 found_by() {
     count=$((count + 1))
-    local name="the checker finds $1"
-    "$MOONKEEPER_SIM" --seeds 1..20 --steps 10000 --sabotage "$1" \
-        --recipes "$SOURCE_DIR/recipes" >"$1.out" 2>&1
-    if [ $? -eq 1 ] && grep -qE "$2" "$1.out" && grep -q "to replay it" "$1.out"; then
-        echo "ok $count - $name"
-    else
-        echo "not ok $count - $name"
-        sed 's/^/    /' "$1.out"
-        failed=1
-    fi
+    local name="the checker finds $1" seed
+    for seed in $(seq 20); do
+        if "$MOONKEEPER_SIM" --seed "$seed" --steps 10000 --sabotage "$1" \
+            --recipes "$SOURCE_DIR/recipes" >"$1.out" 2>&1; then
+            continue
+        fi
+        if ! grep -q "to replay it" "$1.out"; then
+            break
+        fi
+        if grep -qE "$2" "$1.out"; then
+            echo "ok $count - $name"
+            return
+        fi
+    done
+    echo "not ok $count - $name"
+    sed 's/^/    /' "$1.out"
+    failed=1
 }
 
 found_by forget-synced 'the store (is at|counts|has)'
