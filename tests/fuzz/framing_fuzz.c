@@ -35,7 +35,7 @@ static bool feed(struct feed *feed, struct mk_bytes piece)
     for (;;) {
         uint8_t word[FRAMING_LENGTH_BYTES];
         struct mk_bytes frame;
-        if (framing_peek(&feed->framing, piece, word)) {
+        if (framing_peek(&feed->framing, piece, word, sizeof(word))) {
             MK_ASSERT(memcmp(word, feed->expected.data, sizeof(word)) == 0);
         }
         size_t seen = framing_kept(&feed->framing) + piece.len;
