@@ -17,6 +17,7 @@ then fail by intention, where Moonkeeper follows a newer release.
 import glob
 import itertools
 import os
+import random
 import re
 import shutil
 import signal
@@ -40,9 +41,16 @@ class Skip(Exception):
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """For a server that cannot choose one itself. Below those that the system gives to outgoing
+    connections, of which other tests make thousands meanwhile."""
+    for port in random.sample(range(15000, 32000), 500):
+        try:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+                return port
+        except OSError:
+            pass
+    raise AssertionError("no port is free")
 
 
 def needed(name, *alternatives):

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import harness
+
 JAR = "/usr/share/java/zookeeper.jar"
 COUNT = 1000  # znodes; a session, a create and a change of each are 2,001 entries
 LAST = "0x1%08x" % (2 * COUNT + 1)
@@ -40,12 +42,6 @@ def zookeepers_log_tool_reads_every_entry():
     assert entries == 2 * COUNT + 1, entries
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def ask(port, word, seconds=60):
     deadline = time.monotonic() + seconds
     while True:
@@ -64,7 +60,7 @@ def ask(port, word, seconds=60):
 
 
 def a_zookeeper_starts_from_it():
-    port = free_port()
+    port = harness.free_port()
     server = java("-Dzookeeper.snapshot.trust.empty=true", "-Dzookeeper.admin.enableServer=false",
                   "-Dzookeeper.4lw.commands.whitelist=srvr",
                   "org.apache.zookeeper.server.ZooKeeperServerMain", str(port), "data")
