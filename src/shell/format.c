@@ -105,20 +105,6 @@ void format_hex(struct mk_buf *out, struct mk_bytes data)
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-void format_base64(struct mk_buf *out, struct mk_bytes data)
-{
-    for (size_t i = 0; i < data.len; i += 3) {
-        size_t left = data.len - i;
-        uint32_t group = (uint32_t)data.data[i] << 16;
-        group |= left > 1 ? (uint32_t)data.data[i + 1] << 8 : 0;
-        group |= left > 2 ? (uint32_t)data.data[i + 2] : 0;
-        mk_buf_put_u8(out, (uint8_t)base64_digits[group >> 18]);
-        mk_buf_put_u8(out, (uint8_t)base64_digits[group >> 12 & 63]);
-        mk_buf_put_u8(out, left > 1 ? (uint8_t)base64_digits[group >> 6 & 63] : '=');
-        mk_buf_put_u8(out, left > 2 ? (uint8_t)base64_digits[group & 63] : '=');
-    }
-}
-
 /* As java.util.Base64: padding may be left out, nothing may follow it, bits left over are dropped. */
 bool parse_base64(struct mk_buf *out, const char *text)
 {

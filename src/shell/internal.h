@@ -84,7 +84,6 @@ void format_date(struct mk_buf *out, int64_t time_ms); /* local time, as java.ut
 void format_acl(struct mk_buf *out, const struct moonkeeper_acl *acl);
 void format_event(struct mk_buf *out, const char *state, const char *type, const char *path);
 void format_hex(struct mk_buf *out, struct mk_bytes data);
-void format_base64(struct mk_buf *out, struct mk_bytes data);
 bool parse_base64(struct mk_buf *out, const char *text); /* false: it is none */
 /* "version host:port,host:port" of the text of a configuration. */
 void format_config_clients(struct mk_buf *out, struct mk_bytes config);

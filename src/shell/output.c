@@ -184,7 +184,7 @@ void shell_show_data(struct shell *shell, const char *name, struct mk_bytes data
         member_set(shell, name, text);
         return;
     }
-    format_base64(&base64, data);
+    mk_buf_put_base64(&base64, data);
     (void)snprintf(encoded, sizeof(encoded), "%s_base64", name);
     member_set(shell, encoded, shell_json_text((const char *)base64.data, base64.len));
     mk_buf_free(&base64);

@@ -39,7 +39,7 @@ int shell_do_get(struct shell *shell, struct shell_call *call)
     if (data.data == NULL || (!shell_call_has(call, "b") && !shell_call_has(call, "x"))) {
         shell_show_data(shell, "data", data);
     } else if (shell_call_has(call, "b")) {
-        format_base64(&text, data);
+        mk_buf_put_base64(&text, data);
         mk_buf_put_u8(&text, '\0');
         shell_show_text(shell, "data_base64", (const char *)text.data);
     } else {

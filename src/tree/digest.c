@@ -1,5 +1,5 @@
-/* The digest scheme's ids: user:base64(SHA1(user:password)), or another hash if the operator says so. Neither secret nor slow enough to stop
- * a guesser, but what every ZooKeeper client computes. Source: DigestAuthenticationProvider. */
+/* The digest scheme's ids: user:base64(SHA1(user:password)), or another hash if the operator says so.
+ * Neither secret nor slow enough to stop a guesser, but what every ZooKeeper client computes. Source: DigestAuthenticationProvider. */
 #include "tree/tree.h"
 
 #include <openssl/sha.h>
