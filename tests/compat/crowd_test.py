@@ -185,7 +185,9 @@ def _():
             equal(stream(client, frames, each, 16), each)  # NoNode, and the watch is set
         per_watch = (arena.memory() - arena.before) * (1 << 20) / count
         print(f"# {per_watch:.0f} bytes a watch", flush=True)
-        true(SANITIZED or per_watch < 400, f"{per_watch:.0f} bytes a watch")
+        # 200 to 300 for the watch and its path (tree/watches.c), tables that have just doubled, and
+        # what the server remembers of the znodes that it did not find.
+        true(SANITIZED or per_watch < 512, f"{per_watch:.0f} bytes a watch")
         maker = Client(arena.server.port)
         maker.create("/w0")
         maker.create("/w0/0000007")
