@@ -208,27 +208,29 @@ static int start(const struct order *order)
     return answer_await(order, pid, log_begin);
 }
 
+/* ... and the server's program, for those that start one. */
+static int order_read_program(struct order *order, int argc, char **argv, mk_ms wait_ms)
+{
+    int code = order_read(order, argc, argv, wait_ms);
+
+    return code == CLI_OK ? program_find(order, argv[0]) : code;
+}
+
 int cli_start(struct cli *cli, int argc, char **argv)
 {
     struct order order;
-    int code = order_read(&order, argc, argv, START_WAIT_MS_DEFAULT);
+    int code = order_read_program(&order, argc, argv, START_WAIT_MS_DEFAULT);
 
     (void)cli;
-    if (code == CLI_OK) {
-        code = program_find(&order, argv[0]);
-    }
     return code == CLI_OK ? start(&order) : code;
 }
 
 int cli_start_foreground(struct cli *cli, int argc, char **argv)
 {
     struct order order;
-    int code = order_read(&order, argc, argv, 0);
+    int code = order_read_program(&order, argc, argv, 0);
 
     (void)cli;
-    if (code == CLI_OK) {
-        code = program_find(&order, argv[0]);
-    }
     if (code == CLI_OK) {
         (void)execl(order.program, order.program, "--config", order.service.config, (char *)NULL);
         fprintf(stderr, "moonkeeper: %s: %s: %s\n", argv[0], order.program, strerror(errno));
@@ -310,12 +312,9 @@ static bool config_accepted(const struct order *order)
 int cli_restart(struct cli *cli, int argc, char **argv)
 {
     struct order order;
-    int code = order_read(&order, argc, argv, START_WAIT_MS_DEFAULT);
+    int code = order_read_program(&order, argc, argv, START_WAIT_MS_DEFAULT);
 
     (void)cli;
-    if (code == CLI_OK) {
-        code = program_find(&order, argv[0]);
-    }
     if (code == CLI_OK && !config_accepted(&order)) {
         fprintf(stderr, "moonkeeper: restart: the server that runs, if any, was left alone\n");
         code = CLI_USAGE;
@@ -352,12 +351,9 @@ int cli_status(struct cli *cli, int argc, char **argv)
 int cli_print_cmd(struct cli *cli, int argc, char **argv)
 {
     struct order order;
-    int code = order_read(&order, argc, argv, 0);
+    int code = order_read_program(&order, argc, argv, 0);
 
     (void)cli;
-    if (code == CLI_OK) {
-        code = program_find(&order, argv[0]);
-    }
     if (code == CLI_OK) {
         printf("\"%s\" --config \"%s\" >> \"%s\" 2>&1 < /dev/null\n", order.program,
                order.service.config, order.service.log_file);
