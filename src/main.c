@@ -103,6 +103,7 @@ static void process_prepare(void)
 
     (void)signal(SIGPIPE, SIG_IGN); /* A peer that has gone is told by write(), */
     (void)signal(SIGXFSZ, SIG_IGN); /* and so is a limit on file sizes. */
+    (void)signal(SIGUSR1, SIG_IGN); /* Who asks for a backup before we serve does not end us. */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max; /* Every client is a descriptor. */
         (void)setrlimit(RLIMIT_NOFILE, &files);
