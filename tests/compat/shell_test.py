@@ -43,7 +43,8 @@ def run(command, *words, stdin=""):
     return done.returncode, done.stdout, done.stderr
 
 
-EVENT = re.compile(r"\nWATCHER::\n\nWatchedEvent ([^\n]*)\n")
+# zkCli.sh writes an event in two pieces, and between them whatever else it has to say.
+EVENT = re.compile(r"\nWATCHER::\n|\nWatchedEvent ([^\n]*)\n")
 
 
 def session(command, lines):
@@ -267,7 +268,7 @@ def _():
 
     def outcome(command):
         code, out, _ = run(*command)
-        events = EVENT.findall(out)
+        events = [event for event in EVENT.findall(out) if event]
         # The first event comes when it comes; whether a command that asks nothing waits for it,
         # nobody can say.
         return code, EVENT.sub("", out), [event for event in events if "SyncConnected" not in event]
@@ -614,7 +615,8 @@ def _():
     terminal.type("create /never x" + CTRL_C)
     terminal.sees("^C", mark)
     terminal.ask("ls /never", "Node does not exist: /never")
-    terminal.type(CTRL_D)
+    terminal.sees("(CONNECTED) ", terminal.shown.index("Node does not exist: /never"))
+    terminal.type(CTRL_D) # at the prompt: before it the terminal is not yet the editor's
     equal(terminal.end(), FAILED) # of the last command, as ever
 
 

@@ -129,7 +129,7 @@ final class CounterCases extends Cases {
         var cutter = start(() -> {
             while (!Thread.currentThread().isInterrupted()) {
                 Thread.sleep(200);
-                links.get(0).proxy.cut();
+                links.get(0).cut();
             }
             return null;
         });
