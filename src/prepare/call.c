@@ -179,6 +179,10 @@ static enum mk_status check_arguments(struct call_step *step, const struct targe
     enum mk_status status = recipe_arguments_check(target->version, target->operation, format,
                                                    step->call.arguments, &timeout_ms, why);
 
+    if (target->operation->deadline_ms > 0 &&
+        (timeout_ms < 0 || timeout_ms > target->operation->deadline_ms)) {
+        timeout_ms = target->operation->deadline_ms;
+    }
     if (status == MK_OK && timeout_ms >= 0) {
         step->call.deadline_ms = step->at.time_ms + timeout_ms;
     }

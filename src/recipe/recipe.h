@@ -50,6 +50,7 @@ struct recipe_operation {
     bool has_cancel;
     bool reads_only;
     bool outlives_session;
+    mk_ms deadline_ms; /* no call of it lasts longer; 0: no such bound */
 };
 /* NULL: the version has no such operation ("acquire", without the recipe's name). */
 const struct recipe_operation *recipe_operation_find(const struct recipe_version *version,

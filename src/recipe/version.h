@@ -4,28 +4,11 @@
 
 #include "recipe/log.h"
 #include "recipe/sandbox.h"
+#include "recipe/schema.h"
 
 /* More than any recipe of the catalogue has by far; a declaration beyond them is refused. */
 #define VERSION_OPERATIONS_MAX 64
 #define OPERATION_ARGUMENTS_MAX 32
-
-enum argument_type {
-    ARGUMENT_PATH,
-    ARGUMENT_STRING,
-    ARGUMENT_BYTES,
-    ARGUMENT_INTEGER,
-    ARGUMENT_NUMBER,
-    ARGUMENT_BOOLEAN,
-    ARGUMENT_DURATION,
-    ARGUMENT_LIST,
-    ARGUMENT_MAP,
-};
-
-struct argument {
-    const char *name;
-    enum argument_type type;
-    bool optional;
-};
 
 struct operation {
     struct recipe_operation shown; /* first: operation_of() */
@@ -70,8 +53,10 @@ void version_sandbox_leave(struct recipe_version *version);
 /* From what the recipe returned, at `index`, fill version->operations. [-0, +0, raises] */
 void operations_read(lua_State *L, int index, struct recipe_version *version);
 
+/* ---- arguments.c ---- */
+
 /* Decode and check a call's arguments against the schema: durations become whole milliseconds, null
- * becomes nil. Raises BadArguments. *timeout_ms is that of `timeout`, or -1. [-0, +1, raises] */
+ * becomes the default or nil. Raises BadArguments. *timeout_ms is that of `timeout`, or -1. [-0, +1, raises] */
 void arguments_push(lua_State *L, const struct operation *operation, enum recipe_format format,
                     struct mk_bytes bytes, mk_ms *timeout_ms);
 /* Keep the arguments on top for the next arguments_push() with the same bytes. [-1, +0, raises] */

@@ -1,0 +1,474 @@
+/* Schemas of arguments: how they are declared, and what they accept. */
+#include "recipe/schema.h"
+
+#include "recipe/options.h"
+#include "recipe/value.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const type_names[] = {
+    [SCHEMA_PATH] = "path",         [SCHEMA_STRING] = "string", [SCHEMA_BYTES] = "bytes",
+    [SCHEMA_INTEGER] = "integer",   [SCHEMA_NUMBER] = "number", [SCHEMA_BOOLEAN] = "boolean",
+    [SCHEMA_DURATION] = "duration", [SCHEMA_LIST] = "list",     [SCHEMA_MAP] = "map",
+};
+
+const char *schema_type_name(enum schema_type type)
+{
+    MK_ASSERT((size_t)type < MK_COUNT(type_names));
+    return type_names[type];
+}
+
+/* ---- One value ---- */
+
+bool schema_duration(lua_State *L, int index, double *ms)
+{
+    static const struct {
+        const char *unit;
+        double ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    if (lua_type(L, index) == LUA_TNUMBER) {
+        *ms = lua_tonumber(L, index);
+        return *ms >= 0 && *ms <= VALUE_NUMBER_MAX && *ms == floor(*ms);
+    }
+    if (lua_type(L, index) != LUA_TSTRING) {
+        return false;
+    }
+    struct mk_bytes text = sandbox_bytes(L, index);
+    double count = 0;
+    size_t digits = 0;
+    while (digits < text.len && text.data[digits] >= '0' && text.data[digits] <= '9') {
+        count = count * 10 + (text.data[digits++] - '0');
+    }
+    struct mk_bytes unit = mk_bytes_of(text.data + digits, text.len - digits);
+    for (size_t i = 0; i < MK_COUNT(units) && digits > 0; i++) {
+        if (mk_bytes_equal(unit, mk_bytes_text(units[i].unit))) {
+            *ms = count * units[i].ms;
+            return *ms <= VALUE_NUMBER_MAX;
+        }
+    }
+    return false;
+}
+
+/* The shape only, as a courtesy: what znodes may be called is the host's business. */
+static bool path_valid(struct mk_bytes path)
+{
+    if (path.len == 0 || path.data[0] != '/' || !value_utf8_valid(path)) {
+        return false;
+    }
+    for (size_t i = 0; i < path.len; i++) {
+        bool slash = path.data[i] == '/';
+        bool last = i + 1 == path.len;
+        if (path.data[i] == 0 || (slash && last && path.len > 1) ||
+            (slash && !last && path.data[i + 1] == '/')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool table_valid(lua_State *L, int index, bool list_wanted)
+{
+    if (lua_type(L, index) != LUA_TTABLE) {
+        return false;
+    }
+    return sandbox_has_metatable(L, index, SLOT_LIST) == list_wanted; /* decoded, hence marked */
+}
+
+/* Whether the value on top is of `type`; a duration becomes whole milliseconds. */
+static bool type_convert(lua_State *L, enum schema_type type)
+{
+    int index = lua_gettop(L);
+    int lua = lua_type(L, index);
+    double number = lua == LUA_TNUMBER ? lua_tonumber(L, index) : 0;
+    switch (type) {
+    case SCHEMA_PATH: return lua == LUA_TSTRING && path_valid(sandbox_bytes(L, index));
+    case SCHEMA_STRING: return lua == LUA_TSTRING && value_utf8_valid(sandbox_bytes(L, index));
+    case SCHEMA_BYTES: return lua == LUA_TSTRING;
+    case SCHEMA_INTEGER: return lua == LUA_TNUMBER && number == floor(number);
+    case SCHEMA_NUMBER: return lua == LUA_TNUMBER;
+    case SCHEMA_BOOLEAN: return lua == LUA_TBOOLEAN;
+    case SCHEMA_LIST: return table_valid(L, index, true);
+    case SCHEMA_MAP: return table_valid(L, index, false);
+    case SCHEMA_DURATION:
+        if (!schema_duration(L, index, &number)) {
+            return false;
+        }
+        lua_pushnumber(L, number);
+        lua_replace(L, index);
+        return true;
+    }
+    MK_ASSERT(!"an unknown type of argument");
+    return false;
+}
+
+/* What `min` and `max` are about: of a map, `keys` has been found. */
+static double measure(lua_State *L, int index, const struct value_keys *keys)
+{
+    switch (lua_type(L, index)) {
+    case LUA_TNUMBER: return lua_tonumber(L, index);
+    case LUA_TTABLE: return keys == NULL ? (double)lua_objlen(L, index) : (double)keys->count;
+    default: return (double)sandbox_bytes(L, index).len;
+    }
+}
+
+static bool choice_is(lua_State *L, int index, const struct schema_choice *choice)
+{
+    if (lua_type(L, index) != choice->lua_type) {
+        return false;
+    }
+    switch (choice->lua_type) {
+    case LUA_TSTRING: return mk_bytes_equal(sandbox_bytes(L, index), choice->text);
+    case LUA_TNUMBER: return lua_tonumber(L, index) == choice->number;
+    default: return (lua_toboolean(L, index) != 0) == (choice->number != 0);
+    }
+}
+
+static bool choices_allow(lua_State *L, int index, const struct schema *schema)
+{
+    for (size_t i = 0; i < schema->choices_count; i++) {
+        if (choice_is(L, index, &schema->choices[i])) {
+            return true;
+        }
+    }
+    return schema->choices_count == 0;
+}
+
+/* ---- What was expected, in words ---- */
+
+static const char *type_text(enum schema_type type)
+{
+    switch (type) {
+    case SCHEMA_PATH: return "a path like \"/a/b\"";
+    case SCHEMA_STRING: return "text in UTF-8";
+    case SCHEMA_BYTES: return "bytes";
+    case SCHEMA_INTEGER: return "a whole number";
+    case SCHEMA_NUMBER: return "a number";
+    case SCHEMA_BOOLEAN: return "true or false";
+    case SCHEMA_LIST: return "a list";
+    case SCHEMA_MAP: return "a map";
+    case SCHEMA_DURATION:
+        return "a duration: \"250ms\", \"10s\", \"5m\", \"1h\" or whole milliseconds";
+    }
+    return "";
+}
+
+static const char *unit_text(enum schema_type type)
+{
+    switch (type) {
+    case SCHEMA_STRING:
+    case SCHEMA_BYTES: return " bytes";
+    case SCHEMA_LIST:
+    case SCHEMA_MAP: return " elements";
+    case SCHEMA_DURATION: return " ms";
+    default: return "";
+    }
+}
+
+static void choice_append(struct mk_buf *out, const struct schema_choice *choice)
+{
+    switch (choice->lua_type) {
+    case LUA_TSTRING: recipe_json_string(out, choice->text); break;
+    case LUA_TNUMBER: mk_buf_printf(out, "%.15g", choice->number); break;
+    default: mk_buf_printf(out, "%s", choice->number != 0 ? "true" : "false"); break;
+    }
+}
+
+_Noreturn static void mismatch(lua_State *L, const struct schema *schema, const char *what)
+{
+    struct mk_buf *text = &sandbox_of(L)->scratch;
+    const char *unit = unit_text(schema->type);
+    text->len = 0;
+    mk_buf_printf(text, "%s", type_text(schema->type));
+    if (schema->has_min && schema->has_max) {
+        mk_buf_printf(text, ", %.15g to %.15g%s", schema->min, schema->max, unit);
+    } else if (schema->has_min) {
+        mk_buf_printf(text, ", at least %.15g%s", schema->min, unit);
+    } else if (schema->has_max) {
+        mk_buf_printf(text, ", at most %.15g%s", schema->max, unit);
+    }
+    for (size_t i = 0; i < schema->choices_count; i++) {
+        mk_buf_printf(text, i == 0 ? ", one of: " : ", ");
+        choice_append(text, &schema->choices[i]);
+    }
+    sandbox_raise(L, "BadArguments", "%s must be %.*s", what, (int)text->len,
+                  (const char *)text->data);
+}
+
+/* ---- Checking ---- */
+
+/* Each element of the list on top. */
+static void list_check(lua_State *L, const struct schema *items, const char *what)
+{
+    struct mk_error where;
+    int index = lua_gettop(L);
+    int count = (int)lua_objlen(L, index);
+    luaL_checkstack(L, 4, "checking a list");
+    sandbox_charge(L, (uint64_t)count * SANDBOX_ELEMENT);
+    for (int i = 1; i <= count; i++) {
+        mk_error_set(&where, "element %d of %s", i, what);
+        lua_rawgeti(L, index, i);
+        schema_check(L, items, where.text);
+        lua_rawseti(L, index, i);
+    }
+}
+
+#define KEY_SHOWN_MAX 64 /* bytes of a map's key in a message */
+
+/* Each value of the map on top, whose keys are `keys`. */
+static void map_check(lua_State *L, const struct schema *items, const struct value_keys *keys,
+                      const char *what)
+{
+    struct mk_error where;
+    int index = lua_gettop(L);
+    luaL_checkstack(L, 4, "checking a map");
+    for (size_t i = 0; i < keys->count; i++) {
+        struct mk_bytes key = keys->keys[i].text;
+        mk_error_set(&where, "element '%.*s' of %s",
+                     key.len > KEY_SHOWN_MAX ? KEY_SHOWN_MAX : (int)key.len,
+                     key.len > 0 ? (const char *)key.data : "", what);
+        value_key_push(L, &keys->keys[i]);
+        lua_pushvalue(L, -1);
+        lua_rawget(L, index);
+        schema_check(L, items, where.text);
+        lua_rawset(L, index);
+    }
+}
+
+void schema_check(lua_State *L, const struct schema *schema, const char *what)
+{
+    int index = lua_gettop(L);
+    bool bounded = schema->has_min || schema->has_max;
+    struct value_keys keys = {.count = 0};
+    if (!type_convert(L, schema->type)) {
+        mismatch(L, schema, what);
+    }
+    if (schema->type == SCHEMA_MAP && (bounded || schema->items != NULL)) {
+        keys = value_keys_sorted(L, index);
+    }
+    if (bounded) {
+        double size = measure(L, index, schema->type == SCHEMA_MAP ? &keys : NULL);
+        if ((schema->has_min && size < schema->min) || (schema->has_max && size > schema->max)) {
+            mismatch(L, schema, what);
+        }
+    }
+    if (!choices_allow(L, index, schema)) {
+        mismatch(L, schema, what);
+    }
+    if (schema->items != NULL && schema->type == SCHEMA_LIST) {
+        list_check(L, schema->items, what);
+    } else if (schema->items != NULL) {
+        map_check(L, schema->items, &keys, what);
+    }
+}
+
+/* ---- Declarations ---- */
+
+static bool is_table(enum schema_type type)
+{
+    return type == SCHEMA_LIST || type == SCHEMA_MAP;
+}
+
+/* "duration?" False: there is no such type. */
+static bool type_parse(struct mk_bytes text, enum schema_type *type, bool *optional)
+{
+    bool marked = text.len > 0 && text.data[text.len - 1] == '?';
+    text.len -= marked ? 1 : 0;
+    for (size_t i = 0; i < MK_COUNT(type_names); i++) {
+        if (mk_bytes_equal(text, mk_bytes_text(type_names[i]))) {
+            *type = (enum schema_type)i;
+            *optional = *optional || marked;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void type_read(lua_State *L, int index, const char *what, struct argument *out)
+{
+    if (lua_type(L, index) != LUA_TSTRING ||
+        !type_parse(sandbox_bytes(L, index), &out->schema.type, &out->optional)) {
+        luaL_error(L,
+                   "operation: the type of %s must be path, string, bytes, integer, number, "
+                   "boolean, duration, list or map, with or without a '?'",
+                   what);
+    }
+}
+
+/* The bound on top: a number; of a duration also "10s". */
+static double bound_read(lua_State *L, const struct schema *schema, const char *what,
+                         const char *name)
+{
+    double bound = lua_tonumber(L, -1);
+    bool valid = lua_type(L, -1) == LUA_TNUMBER;
+    switch (schema->type) {
+    case SCHEMA_PATH:
+    case SCHEMA_BOOLEAN: luaL_error(L, "operation: %s has no '%s'", what, name); break;
+    case SCHEMA_DURATION: valid = schema_duration(L, lua_gettop(L), &bound); break;
+    case SCHEMA_NUMBER: valid = valid && bound == bound; break;
+    case SCHEMA_INTEGER: valid = valid && bound == floor(bound); break;
+    default: valid = valid && bound == floor(bound) && bound >= 0; break;
+    }
+    if (!valid) {
+        luaL_error(L, "operation: '%s' of %s is no such bound", name, what);
+    }
+    return bound;
+}
+
+static void bounds_read(lua_State *L, int index, const char *what, struct schema *out)
+{
+    lua_getfield(L, index, "min");
+    lua_getfield(L, index, "max");
+    out->has_max = !lua_isnil(L, -1);
+    out->max = out->has_max ? bound_read(L, out, what, "max") : 0;
+    lua_pop(L, 1);
+    out->has_min = !lua_isnil(L, -1);
+    out->min = out->has_min ? bound_read(L, out, what, "min") : 0;
+    lua_pop(L, 1);
+    if (out->has_min && out->has_max && out->min > out->max) {
+        luaL_error(L, "operation: 'min' of %s is more than its 'max'", what);
+    }
+}
+
+/* The choice on top. */
+static void choice_read(lua_State *L, struct mk_arena *arena, const struct schema *schema,
+                        struct schema_choice *out)
+{
+    *out = (struct schema_choice){.lua_type = lua_type(L, -1)};
+    MK_ASSERT(!is_table(schema->type));
+    if (out->lua_type == LUA_TSTRING) {
+        out->text = mk_arena_copy(arena, sandbox_bytes(L, lua_gettop(L)));
+    } else {
+        out->number = out->lua_type == LUA_TNUMBER ? lua_tonumber(L, -1) : lua_toboolean(L, -1);
+    }
+}
+
+static void choices_read(lua_State *L, int index, struct mk_arena *arena, const char *what,
+                         struct schema *out)
+{
+    lua_getfield(L, index, "one_of");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    struct mk_error choice;
+    struct value_keys keys = value_keys_sorted(L, lua_gettop(L));
+    if (is_table(out->type) || !keys.list || keys.count == 0 || keys.count > SCHEMA_CHOICES_MAX) {
+        luaL_error(L, "operation: 'one_of' of %s is a list of 1 to %d values, none of them a table",
+                   what, SCHEMA_CHOICES_MAX);
+    }
+    struct schema each = *out; /* without the choices themselves */
+    struct schema_choice *choices = mk_arena_alloc(arena, keys.count * sizeof(*choices));
+    mk_error_set(&choice, "operation: each of 'one_of' of %s", what);
+    for (size_t i = 0; i < keys.count; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        schema_check(L, &each, choice.text);
+        choice_read(L, arena, &each, &choices[i]);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    out->choices = choices;
+    out->choices_count = keys.count;
+}
+
+static void argument_read(lua_State *L, int index, struct mk_arena *arena, const char *what,
+                          int depth, struct argument *out);
+
+static void items_read(lua_State *L, int index, struct mk_arena *arena, const char *what, int depth,
+                       struct schema *out)
+{
+    lua_getfield(L, index, "items");
+    if (!lua_isnil(L, -1)) {
+        struct mk_error elements;
+        struct argument each;
+        mk_error_set(&elements, "the elements of %s", what);
+        if (!is_table(out->type)) {
+            luaL_error(L, "operation: %s has no 'items': it is no list and no map", what);
+        }
+        if (depth == SCHEMA_DEPTH_MAX) {
+            luaL_error(L, "operation: %s are nested more than %d deep", elements.text,
+                       SCHEMA_DEPTH_MAX);
+        }
+        argument_read(L, lua_gettop(L), arena, elements.text, depth + 1, &each);
+        if (each.optional) {
+            luaL_error(L, "operation: %s cannot be optional", elements.text);
+        }
+        struct schema *items = mk_arena_alloc(arena, sizeof(*items));
+        *items = each.schema;
+        out->items = items;
+    }
+    lua_pop(L, 1);
+}
+
+/* As a call would give it: written and read again, so that lists are known as such. */
+static void default_read(lua_State *L, int index, struct mk_arena *arena, const char *what,
+                         struct argument *out)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    struct mk_error text;
+    lua_getfield(L, index, "default");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    bool empty = lua_type(L, -1) == LUA_TTABLE && value_keys_sorted(L, lua_gettop(L)).count == 0;
+    if (empty && out->schema.type == SCHEMA_LIST) {
+        lua_newtable(L); /* {} is a map, unless a list is what is wanted */
+        sandbox_set_metatable(L, SLOT_LIST);
+        lua_replace(L, -2);
+    }
+    sandbox->scratch.len = 0;
+    value_append_msgpack(L, lua_gettop(L), &sandbox->scratch, sandbox->limits->result_bytes_max);
+    out->value = mk_arena_copy(arena, mk_buf_view(&sandbox->scratch));
+    out->optional = true;
+    lua_pop(L, 1);
+    value_push_msgpack(L, out->value);
+    mk_error_set(&text, "operation: the default of %s", what);
+    schema_check(L, &out->schema, text.text);
+    lua_pop(L, 1);
+}
+
+/* { type = ..., ... } at `index`. */
+static void long_read(lua_State *L, int index, struct mk_arena *arena, const char *what, int depth,
+                      struct argument *out)
+{
+    struct mk_error where;
+    struct option fields[] = {{"type", LUA_TSTRING},  {"optional", LUA_TBOOLEAN},
+                              {"default", LUA_TNONE}, {"min", LUA_TNONE},
+                              {"max", LUA_TNONE},     {"one_of", LUA_TTABLE},
+                              {"items", LUA_TNONE}};
+    mk_error_set(&where, "operation: %s", what);
+    options_read(L, index, where.text, fields, MK_COUNT(fields));
+    out->optional = fields[1].flag;
+    lua_getfield(L, index, "type");
+    type_read(L, lua_gettop(L), what, out);
+    lua_pop(L, 1);
+    bounds_read(L, index, what, &out->schema);
+    choices_read(L, index, arena, what, &out->schema);
+    items_read(L, index, arena, what, depth, &out->schema);
+    default_read(L, index, arena, what, out);
+}
+
+static void argument_read(lua_State *L, int index, struct mk_arena *arena, const char *what,
+                          int depth, struct argument *out)
+{
+    *out = (struct argument){.optional = false};
+    luaL_checkstack(L, LUA_MINSTACK, "reading a declaration");
+    if (lua_type(L, index) == LUA_TTABLE) {
+        long_read(L, index, arena, what, depth, out);
+    } else {
+        type_read(L, index, what, out);
+    }
+}
+
+void schema_read(lua_State *L, int index, struct mk_arena *arena, const char *name,
+                 struct argument *out)
+{
+    struct mk_error what;
+    mk_error_set(&what, "argument '%s'", name);
+    argument_read(L, index, arena, what.text, 1, out);
+    out->name = name;
+    if (strcmp(name, "timeout") == 0 && out->schema.type != SCHEMA_DURATION) {
+        luaL_error(L, "operation: the argument 'timeout' must be a duration");
+    }
+}
