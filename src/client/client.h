@@ -188,6 +188,10 @@ int moonkeeper_detach(struct moonkeeper *handle);
 
 enum moonkeeper_state moonkeeper_state(struct moonkeeper *handle);
 int moonkeeper_timeout_ms(struct moonkeeper *handle); /* as granted; before: as asked for */
+/* For so long the session lives on for certain, whatever happens: its timeout, less the time since the
+ * sending of what the server has answered last; time in which the process was stopped, or the machine
+ * suspended, counts. 0: it may have expired. Who holds a lock by the session stops in time by this. */
+int moonkeeper_lease_ms(struct moonkeeper *handle);
 void moonkeeper_session(struct moonkeeper *handle, struct moonkeeper_session *session);
 /* "127.0.0.1:2181", where the handle is connected to or tries to; cut to fit, ended by NUL. */
 void moonkeeper_server(struct moonkeeper *handle, char *text, size_t text_bytes);

@@ -54,6 +54,7 @@ static void disconnect(struct client_conn *conn)
     conn->out_sent = 0;
     conn->chunks = 0;
     conn->close_xid = 0;
+    conn->pings = 0;
 }
 
 static void addresses_forget(struct client_conn *conn)
@@ -202,6 +203,7 @@ static void handshake_begin(struct moonkeeper *handle)
     };
     jute_connect_encode(&conn->out, &connect);
     conn->phase = CLIENT_HANDSHAKE;
+    conn->ping_boot_ms = client_clock_boot_ms();
 }
 
 static void over(struct moonkeeper *handle, enum moonkeeper_state state, const char *why)
@@ -230,6 +232,7 @@ static void attach(struct moonkeeper *handle, int32_t granted_ms,
     handle->public.session.id = session->id;
     memcpy(handle->public.session.password, session->password, sizeof(session->password));
     (void)pthread_mutex_unlock(&handle->lock);
+    client_sure_since(handle, conn->ping_boot_ms);
     client_frames_begin(handle);
     client_state_tell(handle, conn->state);
 }
@@ -457,6 +460,7 @@ mk_ms client_conn_step(struct moonkeeper *handle, mk_ms now_ms)
     struct client_conn *conn = &handle->conn;
     mk_ms due_ms = now_ms + IDLE_MS;
 
+    conn->step_boot_ms = client_clock_boot_ms();
     switch (conn->phase) {
     case CLIENT_PAUSE:
         if (now_ms >= conn->due_ms) {

@@ -27,6 +27,7 @@ static int32_t xid_next(struct client_conn *conn)
 static void send_frame(struct client_conn *conn, struct client_pending *pending)
 {
     pending->xid = xid_next(conn);
+    pending->sent_boot_ms = conn->step_boot_ms;
     frame_store_u32(&pending->frame, CLIENT_FRAME_XID, pending->xid);
     mk_buf_append_bytes(&conn->out, mk_buf_view(&pending->frame));
 }
@@ -182,6 +183,9 @@ void client_frames_ping(struct client_conn *conn)
 {
     struct jute_request request = {.xid = JUTE_XID_PING, .op = JUTE_PING};
 
+    if (conn->pings++ == 0) {
+        conn->ping_boot_ms = conn->step_boot_ms;
+    }
     jute_request_encode(&conn->out, &request);
 }
 
@@ -236,6 +240,7 @@ static const char *take_answer(struct moonkeeper *handle, const struct jute_repl
         return "the server answered what was not asked, or not in its turn";
     }
     mk_list_remove(&pending->link);
+    client_sure_since(handle, pending->sent_boot_ms);
     if (!client_answer(handle, pending, reply)) {
         /* It ends with the connection; a call, too: the same answer would come again. */
         pending->refusal = MOONKEEPER_MARSHALLING_ERROR;
@@ -255,6 +260,18 @@ static const char *take_chunk(struct client_conn *conn, const struct jute_reply 
     return reply->error == 0 ? NULL : "the server refused to set watches again";
 }
 
+/* Behind the oldest ping there may be younger ones, whose times are not kept: they count as the oldest
+ * does, which is on the safe side. */
+static void take_ping(struct moonkeeper *handle)
+{
+    struct client_conn *conn = &handle->conn;
+
+    if (conn->pings > 0) {
+        conn->pings--;
+        client_sure_since(handle, conn->ping_boot_ms);
+    }
+}
+
 const char *client_frame_take(struct moonkeeper *handle, struct mk_bytes frame)
 {
     struct jute_reply reply;
@@ -265,7 +282,7 @@ const char *client_frame_take(struct moonkeeper *handle, struct mk_bytes frame)
     switch (reply.xid) {
     case JUTE_XID_NOTIFICATION:
         return client_event(handle, &reply) ? NULL : "the server sent an event that is none";
-    case JUTE_XID_PING: return NULL;
+    case JUTE_XID_PING: take_ping(handle); return NULL;
     case JUTE_XID_AUTH: return take_auth(handle, &reply);
     case XID_SET_WATCHES: return take_chunk(&handle->conn, &reply);
     default: return take_answer(handle, &reply);

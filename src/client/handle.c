@@ -238,6 +238,17 @@ int moonkeeper_timeout_ms(struct moonkeeper *handle)
     return look(handle).timeout_ms;
 }
 
+int moonkeeper_lease_ms(struct moonkeeper *handle)
+{
+    mk_ms now_ms = client_clock_boot_ms();
+
+    (void)pthread_mutex_lock(&handle->lock);
+    mk_ms until_ms = handle->sure_boot_ms + handle->public.timeout_ms;
+    bool over = handle->sure_boot_ms == 0 || client_state_final(handle->public.state);
+    (void)pthread_mutex_unlock(&handle->lock);
+    return over || until_ms <= now_ms ? 0 : (int)(until_ms - now_ms);
+}
+
 void moonkeeper_session(struct moonkeeper *handle, struct moonkeeper_session *session)
 {
     *session = look(handle).session;

@@ -37,7 +37,8 @@ struct client_pending {
     struct mk_buf frame; /* empty once sent, unless it may be sent again */
     size_t bytes;        /* of the frame, as counted against bytes_max */
     int32_t xid;
-    int32_t refusal; /* not 0: this is the answer, given in its turn, without asking a server */
+    mk_ms sent_boot_ms; /* not later than it was sent, by client_clock_boot_ms() */
+    int32_t refusal;    /* not 0: this is the answer, given in its turn, without asking a server */
     moonkeeper_done *done;
     void *context;
     struct client_waiter *waiter; /* instead of `done`; under the lock: it may give up */
@@ -86,6 +87,9 @@ struct client_conn {
     mk_ms attached_ms; /* when this connection was */
     mk_ms heard_ms;
     mk_ms sent_ms;
+    mk_ms step_boot_ms;             /* when this step began, by client_clock_boot_ms() */
+    mk_ms ping_boot_ms;             /* when the oldest unanswered ping was sent, or the handshake */
+    int pings;                      /* unanswered */
     size_t server;                  /* index of the one that is tried, or used */
     size_t tried;                   /* servers of this round */
     struct addrinfo *addresses;     /* of that server */
@@ -126,6 +130,7 @@ struct moonkeeper {
     size_t watches_asked; /* by requests that are outstanding */
     size_t watches_set;   /* watches.count */
     int64_t call_id;      /* the last that was given out */
+    mk_ms sure_boot_ms;   /* the server has heard of the session after this; 0: never */
     bool woken;           /* the thread knows, or will see, that there is something new */
     bool closing;
     bool detaching; /* and the session is to live */
@@ -163,6 +168,8 @@ bool client_answer(struct moonkeeper *handle, struct client_pending *pending,
 void client_refuse(struct moonkeeper *handle, struct client_pending *pending, int error);
 /* A NodeXxx event. False: it is none. */
 bool client_event(struct moonkeeper *handle, const struct jute_reply *reply);
+/* The server has heard of the session after `boot_ms`. */
+void client_sure_since(struct moonkeeper *handle, mk_ms boot_ms);
 /* What a request to remove watches names. */
 struct client_watch_name client_watch_name_of(const struct client_pending *pending);
 /* From `submitted` to the connection's queue. */
@@ -197,7 +204,8 @@ const char *client_frame_take(struct moonkeeper *handle, struct mk_bytes frame);
 
 /* ---- socket.c ---- */
 
-mk_ms client_clock_ms(void); /* monotonic */
+mk_ms client_clock_ms(void);      /* monotonic */
+mk_ms client_clock_boot_ms(void); /* the same, but goes on while the machine is suspended */
 /* By the same clock; wait_ms < 0: now. */
 struct timespec client_clock_after(int wait_ms);
 /* NULL: `error` says why. freeaddrinfo() */

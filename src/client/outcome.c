@@ -224,6 +224,15 @@ void client_state_tell(struct moonkeeper *handle, enum moonkeeper_state state)
     }
 }
 
+void client_sure_since(struct moonkeeper *handle, mk_ms boot_ms)
+{
+    (void)pthread_mutex_lock(&handle->lock);
+    if (boot_ms > handle->sure_boot_ms) {
+        handle->sure_boot_ms = boot_ms;
+    }
+    (void)pthread_mutex_unlock(&handle->lock);
+}
+
 void client_lose_all(struct moonkeeper *handle)
 {
     struct mk_link lost;

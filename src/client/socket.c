@@ -18,6 +18,14 @@ mk_ms client_clock_ms(void)
     return (mk_ms)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+mk_ms client_clock_boot_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    return (mk_ms)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 struct timespec client_clock_after(int wait_ms)
 {
     struct timespec at;

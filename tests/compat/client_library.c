@@ -597,8 +597,10 @@ static void case_silence(const char *address, const char *other)
     char trouble[128];
 
     expect(states, 1, "SyncConnected");
+    CHECK(moonkeeper_lease_ms(handle) > 0 && moonkeeper_lease_ms(handle) <= 4000);
     driver("hold");
     expect(states, 1, "Disconnected");
+    CHECK(moonkeeper_lease_ms(handle) <= 4000 / 3 + 1); /* two thirds without an answer */
     moonkeeper_trouble(handle, trouble, sizeof(trouble));
     CHECK(strstr(trouble, "fallen silent") != NULL || strstr(trouble, "no session") != NULL ||
           strstr(trouble, "refused") != NULL);
@@ -667,6 +669,7 @@ static void case_expiry(const char *address, const char *other)
     EQUAL(ask(handle, watched(MOONKEEPER_GET, "/expiring", states)), MOONKEEPER_OK);
     driver("cut");
     expect(transcript, 1, "NodeDeleted /expiring!");
+    CHECK(moonkeeper_lease_ms(handle) == 0); /* before anybody else could know */
     driver("mend");
     expect(states, 3, "Disconnected, None /expiring!, Expired");
     CHECK(moonkeeper_state(handle) == MOONKEEPER_EXPIRED);
