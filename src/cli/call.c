@@ -4,9 +4,8 @@
  *     connection lost: the library asks again, and the call's place in the queue is kept
  *     Ctrl-C: the call's znode is deleted, which cancels it; one attempt, of CANCEL_MS
  *     session expired: what became of the call is unknown, exit code CLI_LOST */
-#include "cli/cli.h"
+#include "cli/call.h"
 #include "cli/output.h"
-#include "cli/session.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -15,74 +14,6 @@
 
 #define CALLS_PATH "/zookeeper/calls"
 #define CANCEL_MS 2000
-
-struct call {
-    struct cli *cli;
-    struct session session;
-    const char *operation;
-    json_t *arguments;
-    char *arguments_text;
-    mk_ms hold_ms;
-};
-
-/* ---- The command line ---- */
-
-/* "key=text" or "key:=json", added to the arguments. CLI_OK or CLI_USAGE, said. */
-static int argument_add(struct call *call, const char *word)
-{
-    const char *equals = strchr(word, '=');
-    bool typed = equals != NULL && equals > word && equals[-1] == ':';
-    size_t key_len = equals == NULL ? 0 : (size_t)(equals - word) - (typed ? 1 : 0);
-    json_error_t error = {.text = "it is not UTF-8"};
-    char key[256];
-
-    if (key_len == 0 || key_len >= sizeof(key)) {
-        return cli_usage("call", "\"%s\" is not KEY=TEXT or KEY:=JSON", word);
-    }
-    memcpy(key, word, key_len);
-    key[key_len] = '\0';
-    if (json_object_get(call->arguments, key) != NULL) {
-        return cli_usage("call", "%s is given twice", key);
-    }
-    json_t *value = typed ? json_loads(equals + 1, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error)
-                          : json_string(equals + 1);
-    if (value == NULL || json_object_set_new(call->arguments, key, value) != 0) {
-        return cli_usage("call", "%s: %s", word, error.text);
-    }
-    return CLI_OK;
-}
-
-static int line_read(struct call *call, int argc, char **argv)
-{
-    static const struct option options[] = {{"hold", optional_argument, NULL, 'H'},
-                                            {NULL, 0, NULL, 0}};
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 'H') {
-            return cli_usage("call", "%s is not an option", argv[optind - 1]);
-        }
-        if (!session_hold_parse(optarg, &call->hold_ms)) {
-            return cli_usage("call", "--hold=%s is not a duration like 30s or 5m", optarg);
-        }
-    }
-    if (optind == argc) {
-        return cli_usage("call", "which operation? For example lock.acquire");
-    }
-    call->operation = argv[optind];
-    if (strchr(call->operation, '=') != NULL) {
-        return cli_usage("call", "the operation comes before its arguments");
-    }
-    for (int i = optind + 1; i < argc; i++) {
-        int code = argument_add(call, argv[i]);
-        if (code != CLI_OK) {
-            return code;
-        }
-    }
-    call->arguments_text = json_dumps(call->arguments, JSON_COMPACT);
-    MK_ASSERT(call->arguments_text != NULL);
-    return CLI_OK;
-}
 
 /* ---- Asking ---- */
 
@@ -117,15 +48,12 @@ static const char *text_or(const struct mk_buf *text, const char *otherwise)
     return text->len > 1 ? (const char *)text->data : otherwise;
 }
 
-static int print_answer(struct call *call)
+static int answer_code(struct call *call)
 {
     const struct session_news *news = &call->session.news;
 
     switch (news->error) {
-    case MOONKEEPER_OK:
-        printf("%.*s\n", (int)news->data.len,
-               news->data.len > 0 ? (const char *)news->data.data : "");
-        return CLI_OK;
+    case MOONKEEPER_OK: return CLI_OK;
     case MOONKEEPER_CALL_FAILED:
         return cli_fail(call->cli, CLI_FAILED, call->operation,
                         text_or(&news->call_error, "Failed"),
@@ -199,15 +127,39 @@ static int cancelled(struct call *call)
 
 /* ---- The whole ---- */
 
-static int run(struct call *call)
+void call_init(struct call *call, struct cli *cli, const char *operation)
 {
-    int error = ask(call);
+    *call = (struct call){.cli = cli, .operation = operation, .arguments = json_object()};
+    session_init(&call->session);
+}
 
-    if (error != MOONKEEPER_OK) {
-        return cli_fail(call->cli, CLI_FAILED, call->operation, moonkeeper_error_name(error),
-                        moonkeeper_error_text(error));
+void call_deinit(struct call *call)
+{
+    session_close(&call->session);
+    free(call->arguments_text);
+    json_decref(call->arguments);
+}
+
+int call_start(struct call *call, const char *command)
+{
+    call->arguments_text = json_dumps(call->arguments, JSON_COMPACT);
+    MK_ASSERT(call->arguments_text != NULL);
+    int code = session_open(call->cli, &call->session, command);
+    if (code != CLI_OK) {
+        return code;
     }
+    session_signals_catch(&call->session);
+    int error = ask(call);
+    return error == MOONKEEPER_OK
+               ? CLI_OK
+               : cli_fail(call->cli, CLI_FAILED, call->operation, moonkeeper_error_name(error),
+                          moonkeeper_error_text(error));
+}
+
+int call_wait(struct call *call)
+{
     enum session_end end = wait_answer(call);
+
     if (end == SESSION_SIGNALLED) {
         return cancelled(call);
     }
@@ -215,27 +167,86 @@ static int run(struct call *call)
         return cli_fail(call->cli, CLI_LOST, call->operation, "SessionExpired",
                         "the session was lost: what became of the call is not known");
     }
-    int code = print_answer(call);
-    if (code == CLI_OK && call->hold_ms != HOLD_NONE) {
-        code = session_hold(call->cli, &call->session, call->operation, call->hold_ms);
+    return answer_code(call);
+}
+
+/* ---- The command line ---- */
+
+/* "key=text" or "key:=json", added to the arguments. CLI_OK or CLI_USAGE, said. */
+static int argument_add(struct call *call, const char *word)
+{
+    const char *equals = strchr(word, '=');
+    bool typed = equals != NULL && equals > word && equals[-1] == ':';
+    size_t key_len = equals == NULL ? 0 : (size_t)(equals - word) - (typed ? 1 : 0);
+    json_error_t error = {.text = "it is not UTF-8"};
+    char key[256];
+
+    if (key_len == 0 || key_len >= sizeof(key)) {
+        return cli_usage("call", "\"%s\" is not KEY=TEXT or KEY:=JSON", word);
     }
-    return code;
+    memcpy(key, word, key_len);
+    key[key_len] = '\0';
+    if (json_object_get(call->arguments, key) != NULL) {
+        return cli_usage("call", "%s is given twice", key);
+    }
+    json_t *value = typed ? json_loads(equals + 1, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error)
+                          : json_string(equals + 1);
+    if (value == NULL || json_object_set_new(call->arguments, key, value) != 0) {
+        return cli_usage("call", "%s: %s", word, error.text);
+    }
+    return CLI_OK;
+}
+
+static int line_read(struct call *call, mk_ms *hold_ms, int argc, char **argv)
+{
+    static const struct option options[] = {{"hold", optional_argument, NULL, 'H'},
+                                            {NULL, 0, NULL, 0}};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option != 'H') {
+            return cli_usage("call", "%s is not an option", argv[optind - 1]);
+        }
+        if (!session_hold_parse(optarg, hold_ms)) {
+            return cli_usage("call", "--hold=%s is not a duration like 30s or 5m", optarg);
+        }
+    }
+    if (optind == argc) {
+        return cli_usage("call", "which operation? For example lock.acquire");
+    }
+    call->operation = argv[optind];
+    if (strchr(call->operation, '=') != NULL) {
+        return cli_usage("call", "the operation comes before its arguments");
+    }
+    for (int i = optind + 1; i < argc; i++) {
+        int code = argument_add(call, argv[i]);
+        if (code != CLI_OK) {
+            return code;
+        }
+    }
+    return CLI_OK;
 }
 
 int cli_call(struct cli *cli, int argc, char **argv)
 {
-    struct call call = {.cli = cli, .arguments = json_object(), .hold_ms = HOLD_NONE};
-    int code = line_read(&call, argc, argv);
+    struct call call;
+    mk_ms hold_ms = HOLD_NONE;
 
+    call_init(&call, cli, NULL);
+    int code = line_read(&call, &hold_ms, argc, argv);
     if (code == CLI_OK) {
-        code = session_open(cli, &call.session, argv[0]);
-        if (code == CLI_OK) {
-            session_signals_catch(&call.session);
-            code = run(&call);
-        }
-        session_close(&call.session);
+        code = call_start(&call, argv[0]);
     }
-    free(call.arguments_text);
-    json_decref(call.arguments);
+    if (code == CLI_OK) {
+        code = call_wait(&call);
+    }
+    if (code == CLI_OK) {
+        const struct mk_buf *result = &call.session.news.data;
+        printf("%.*s\n", (int)result->len, result->len > 0 ? (const char *)result->data : "");
+    }
+    if (code == CLI_OK && hold_ms != HOLD_NONE) {
+        code = session_hold(cli, &call.session, call.operation, hold_ms);
+    }
+    call_deinit(&call);
     return code;
 }

@@ -37,6 +37,8 @@ int cli_stat(struct cli *cli, int argc, char **argv);
 int cli_exists(struct cli *cli, int argc, char **argv);
 int cli_sync(struct cli *cli, int argc, char **argv);
 int cli_call(struct cli *cli, int argc, char **argv);
+int cli_lock(struct cli *cli, int argc, char **argv);
+int cli_lead(struct cli *cli, int argc, char **argv);
 int cli_word(struct cli *cli, int argc, char **argv);
 int cli_start(struct cli *cli, int argc, char **argv);
 int cli_start_foreground(struct cli *cli, int argc, char **argv);

@@ -20,6 +20,8 @@ static const char overview[] =
     "  ls PATH             stat PATH       exists PATH      sync [PATH]\n"
     "Recipes\n"
     "  call [--hold[=TIME]] RECIPE.OPERATION [KEY=TEXT | KEY:=JSON]...\n"
+    "  lock [--timeout TIME] [--grace TIME] PATH -- COMMAND ...   run it while the lock is held\n"
+    "  lead [--value TEXT] ... PATH -- COMMAND ...                run it while elected\n"
     "Others\n"
     "  shell [-server HOST:PORT[,...][/CHROOT]] [COMMAND ...]     ZooKeeper's zkCli, and more\n"
     "  word WORD           a four-letter word: ruok srvr stat mntr isro conf\n"
@@ -57,6 +59,22 @@ static const struct topic {
      "Call an operation of a recipe, wait for its result and print it. Ctrl-C cancels.\n"
      "What was granted ends with the session: --hold keeps it for TIME, or until Ctrl-C or the\n"
      "end of standard input.\n"},
+    {"lock", "lock [--timeout TIME] [--grace TIME] PATH -- COMMAND [ARGUMENT]...",
+     "Run a command while the lock at PATH is held. It finds MOONKEEPER_FENCE, MOONKEEPER_TICKET\n"
+     "and MOONKEEPER_PATH in its environment; signals are passed on to it. --timeout: wait for "
+     "the\n"
+     "lock no longer than TIME.\n"
+     "When two thirds of the session timeout have passed without a server, or the session or the\n"
+     "ticket is gone, the command and all of its process group get SIGTERM, and SIGKILL after\n"
+     "--grace (5s), but in any case before the session can have expired.\n"
+     "Exit codes: the command's, or 128 + the signal that ended it; 123 it was stopped, because\n"
+     "the lock was lost; 124 not granted in time; 125 not asked for, or refused; 126, 127 the\n"
+     "command cannot be run, is not there; 128 + signal, if one came while the lock was waited "
+     "for.\n"},
+    {"lead", "lead [--value TEXT] [--timeout TIME] [--grace TIME] PATH -- COMMAND [ARGUMENT]...",
+     "Run a command while this candidate leads the election at PATH: as lock, with "
+     "election.campaign\n"
+     "in the place of lock.acquire. --value: what observers are told of the leader.\n"},
     {"shell",
      "shell [-server HOST:PORT[,HOST:PORT][/CHROOT]] [-timeout MS] [-r]\n"
      "                        [-waitforconnection] [--json] [COMMAND ...]",

@@ -29,6 +29,8 @@ static const struct command {
     {"exists", cli_exists},
     {"sync", cli_sync},
     {"call", cli_call},
+    {"lock", cli_lock},
+    {"lead", cli_lead},
     {"word", cli_word},
     {"shell", cli_shell},
     {"start", cli_start},

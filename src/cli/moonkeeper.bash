@@ -42,7 +42,7 @@ _moonkeeper_command() {
 
 _moonkeeper() {
     local word=${COMP_WORDS[COMP_CWORD]} command index words="" line
-    local commands="create get set delete ls stat exists sync call word shell start start-foreground
+    local commands="create get set delete ls stat exists sync call lock lead word shell start start-foreground
         stop restart status print-cmd version help"
     index=$(_moonkeeper_command)
     command=${COMP_WORDS[index]}
@@ -57,6 +57,8 @@ _moonkeeper() {
         create:-*) words="-e -s -c --hold" ;;
         set:-* | delete:-*) words="-v" ;;
         call:-*) words="--hold" ;;
+        lock:-*) words="--timeout --grace" ;;
+        lead:-*) words="--value --timeout --grace" ;;
         shell:-*) words="-server -timeout -r -waitforconnection --json" ;;
         start:-* | stop:-* | restart:-*) words="--wait" ;;
         help:*) words=$commands ;;

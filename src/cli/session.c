@@ -62,7 +62,21 @@ static void answer_came(void *context, const struct moonkeeper_result *result)
     news_unlock(news);
 }
 
+void session_poke(struct session *session)
+{
+    (void)pthread_mutex_lock(&session->news.lock);
+    session->news.poked = true;
+    news_unlock(&session->news);
+}
+
 /* ---- Opening and closing ---- */
+
+void session_init(struct session *session)
+{
+    /* It will be connected when anybody looks; only a break after that is news. */
+    *session = (struct session){.signals = -1, .news = {.state = MOONKEEPER_CONNECTED, .fd = -1}};
+    (void)pthread_mutex_init(&session->news.lock, NULL);
+}
 
 int session_open(struct cli *cli, struct session *session, const char *command)
 {
@@ -75,9 +89,6 @@ int session_open(struct cli *cli, struct session *session, const char *command)
     };
     char trouble[300];
 
-    /* It will be connected when anybody looks; only a break after that is news. */
-    *session = (struct session){.signals = -1, .news.state = MOONKEEPER_CONNECTED};
-    (void)pthread_mutex_init(&session->news.lock, NULL);
     session->news.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int error = session->news.fd < 0 ? MOONKEEPER_INVALID_STATE
                                      : moonkeeper_open(&options, &session->handle);
@@ -162,15 +173,26 @@ int session_begin(struct session *session, const struct moonkeeper_request *requ
     return moonkeeper_submit(session->handle, request, answer_came, &session->news);
 }
 
+static const int ends_processes[] = {SIGINT, SIGTERM, SIGHUP};
+
 void session_signals_catch(struct session *session)
+{
+    session_signals_add(session, ends_processes, MK_COUNT(ends_processes));
+}
+
+void session_signals_add(struct session *session, const int *numbers, size_t count)
 {
     sigset_t set;
 
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, NULL, &set);
+    if (session->signals < 0) {
+        session->mask_before = set;
+    }
+    for (size_t i = 0; i < count; i++) {
+        (void)sigaddset(&set, numbers[i]);
+    }
     if (sigprocmask(SIG_BLOCK, &set, NULL) == 0) {
-        session->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        session->signals = signalfd(session->signals, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     }
 }
 
@@ -203,26 +225,32 @@ static bool news_look(struct session *session, enum session_end *end)
     (void)!read(news->fd, &count, sizeof(count));
     bool answered = news->answered;
     enum moonkeeper_state state = news->state;
+    bool poked = news->poked;
     news->answered = false;
+    news->poked = false;
     (void)pthread_mutex_unlock(&news->lock);
     bool connected = state == MOONKEEPER_CONNECTED || state == MOONKEEPER_CONNECTED_READ_ONLY;
     bool broken = state == MOONKEEPER_CONNECTING && session->lost_ms == 0;
-    bool over = !connected && state != MOONKEEPER_CONNECTING;
+    bool over = !connected && state != MOONKEEPER_CONNECTING && !session->lost_said;
     if (connected || broken) {
         session->lost_ms = broken ? cli_clock_ms() : 0;
     }
-    *end = answered ? SESSION_ANSWERED : over ? SESSION_LOST : SESSION_BROKEN;
-    return answered || over || broken;
+    *end = answered ? SESSION_ANSWERED
+           : over   ? SESSION_LOST
+           : poked  ? SESSION_CHANGED
+                    : SESSION_BROKEN;
+    return answered || over || poked || broken;
 }
 
 /* Until when the session may live, without anything heard. */
 static mk_ms alive_until_ms(struct session *session)
 {
-    return session->lost_ms == 0 ? INT64_MAX
-                                 : session->lost_ms + moonkeeper_timeout_ms(session->handle);
+    return session->lost_ms == 0 || session->lost_said
+               ? INT64_MAX
+               : session->lost_ms + moonkeeper_timeout_ms(session->handle);
 }
 
-enum session_end session_wait(struct session *session, mk_ms until_ms, bool watch_input)
+static enum session_end wait_for_end(struct session *session, mk_ms until_ms, bool watch_input)
 {
     struct pollfd waits[] = {{.fd = session->news.fd, .events = POLLIN},
                              {.fd = session->signals, .events = POLLIN},
@@ -247,6 +275,14 @@ enum session_end session_wait(struct session *session, mk_ms until_ms, bool watc
             return SESSION_INPUT_ENDED;
         }
     }
+    return end;
+}
+
+enum session_end session_wait(struct session *session, mk_ms until_ms, bool watch_input)
+{
+    enum session_end end = wait_for_end(session, until_ms, watch_input);
+
+    session->lost_said = session->lost_said || end == SESSION_LOST;
     return end;
 }
 

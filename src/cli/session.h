@@ -7,6 +7,7 @@
 #include "client/client.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 /* What the library's thread has reported, and the command's thread has not yet looked at. */
 struct session_news {
@@ -14,7 +15,8 @@ struct session_news {
     int fd; /* an eventfd: readable when there is something new */
     enum moonkeeper_state state;
     bool answered;
-    int error; /* of the answer: enum moonkeeper_error */
+    bool poked; /* by session_poke() */
+    int error;  /* of the answer: enum moonkeeper_error */
     struct mk_buf call_error;
     struct mk_buf call_message;
     struct mk_buf data;
@@ -23,12 +25,16 @@ struct session_news {
 struct session {
     struct moonkeeper *handle;
     struct session_news news;
-    int signals;   /* a signalfd, or -1: signals end the process as usual */
-    int signal;    /* the last one that came */
+    int signals;          /* a signalfd, or -1: signals end the process as usual */
+    int signal;           /* the last one that came */
+    sigset_t mask_before; /* as it was before signals were caught */
+    bool lost_said;
     mk_ms lost_ms; /* since when there is no connection; 0: there is one */
 };
 
-/* A session, attached; CLI_OK or an exit code, said. session_close() is due in either case. */
+/* session_close() is due from now on. */
+void session_init(struct session *session);
+/* A session, attached; CLI_OK or an exit code, said. */
 int session_open(struct cli *cli, struct session *session, const char *command);
 void session_close(struct session *session);
 
@@ -44,13 +50,19 @@ int session_error(struct cli *cli, const char *command, const struct moonkeeper_
  * enum moonkeeper_error. */
 int session_begin(struct session *session, const struct moonkeeper_request *request);
 
-/* From now on SIGINT and SIGTERM are reported by session_wait() instead of ending the process. */
+/* From a callback of the library: session_wait() is to return. */
+void session_poke(struct session *session);
+
+/* From now on SIGINT, SIGTERM and SIGHUP are reported by session_wait() instead of ending the process;
+ * and so is what session_signals_add() names, which comes after it. */
 void session_signals_catch(struct session *session);
+void session_signals_add(struct session *session, const int *numbers, size_t count);
 
 enum session_end {
     SESSION_ANSWERED,
+    SESSION_CHANGED,     /* session_poke() was called */
     SESSION_LATE,        /* the time given has passed */
-    SESSION_LOST,        /* expired, or must have: nothing was heard for its timeout */
+    SESSION_LOST,        /* expired, or must have: nothing was heard for its timeout; said once */
     SESSION_BROKEN,      /* the connection has broken; the library tries to connect again */
     SESSION_SIGNALLED,   /* see session->signal */
     SESSION_INPUT_ENDED, /* standard input was closed */

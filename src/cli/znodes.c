@@ -116,6 +116,7 @@ int cli_create(struct cli *cli, int argc, char **argv)
         .data_bytes = line.words_count > 1 ? strlen(line.words[1]) : 0,
         .mode = (enum moonkeeper_mode)line.flags, /* the flags are the modes */
     };
+    session_init(&session);
     code = session_open(cli, &session, argv[0]);
     if (code == CLI_OK) {
         code = session_ask(cli, &session, argv[0], &request, &result);
@@ -140,8 +141,9 @@ static int ask_and_print(struct cli *cli, const char *command,
 {
     struct moonkeeper_result result = {.error = 0};
     struct session session;
-    int code = session_open(cli, &session, command);
 
+    session_init(&session);
+    int code = session_open(cli, &session, command);
     if (code == CLI_OK) {
         code = session_ask(cli, &session, command, request, &result);
     }
@@ -320,6 +322,7 @@ int cli_exists(struct cli *cli, int argc, char **argv)
         return code;
     }
     struct moonkeeper_request request = {.op = MOONKEEPER_EXISTS, .path = line.words[0]};
+    session_init(&session);
     code = session_open(cli, &session, argv[0]);
     if (code == CLI_OK) {
         (void)moonkeeper_ask(session.handle, &request, &result);

@@ -14,6 +14,7 @@ import time
 import harness
 from harness import case, equal, true, until
 from raw_client import Client
+from relay import Relay
 
 OK, FAILED, USAGE, UNREACHABLE, LOST, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -385,62 +386,6 @@ class Impostor:
     def __exit__(self, *_):
         for one in [self.socket] + self.connections:
             one.close()
-
-
-class Relay:
-    """Between a client and a server, to be cut."""
-
-    def __init__(self, port):
-        self.port = port
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
-        self.accepted = 0
-        self.requests = b""
-        self.connections = []
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        try:
-            while True:
-                near, _ = self.socket.accept()
-                far = socket.create_connection(("127.0.0.1", self.port))
-                self.accepted += 1
-                self.connections += [near, far]
-                for pair in ((near, far, True), (far, near, False)):
-                    threading.Thread(target=self.pump, args=pair, daemon=True).start()
-        except OSError:
-            pass
-
-    def pump(self, source, sink, keep):
-        try:
-            while True:
-                data = source.recv(65536)
-                if not data:
-                    break
-                self.requests += data if keep else b""
-                sink.sendall(data)
-        except OSError:
-            pass
-
-    def asked(self, what):
-        """Whether the clients have sent these bytes."""
-        return what in self.requests
-
-    def cut(self):
-        """Break what is connected; new connections are let through."""
-        for one in self.connections:
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            one.close()
-        self.connections = []
-
-    def close(self):
-        """Nobody gets through any more. (shutdown() wakes the thread that accepts.)"""
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        self.cut()
 
 
 if __name__ == "__main__":
