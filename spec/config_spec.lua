@@ -1,0 +1,334 @@
+--- The promises of recipes/config.lua, each line of its header.
+local testkit = require "moonkeeper.testkit"
+
+local world, ann, bob
+
+local function new_world()
+  world = testkit.world()
+  ann, bob = world:session(), world:session()
+end
+
+local function refused(session, operation, arguments)
+  local result, name = session:try(operation, arguments)
+  assert.is_nil(result)
+  return name
+end
+
+local function publish(session, set, more)
+  local arguments = { path = "/app/config", set = set }
+  for key, value in pairs(more or {}) do arguments[key] = value end
+  return session:call("config.publish", arguments).revision
+end
+
+local function fetch(session, since)
+  return session:call("config.fetch", { path = "/app/config", since = since })
+end
+
+describe("config.publish", function()
+  before_each(new_world)
+
+  it("sets keys and removes others, as one revision", function()
+    publish(ann, { host = "a", port = "1", user = "root" })
+    local revision = publish(ann, { host = "b" }, { remove = { "user", "unknown" } })
+
+    assert.are.same({ revision = revision, values = { host = "b", port = "1" } }, fetch(bob))
+  end)
+
+  it("creates the znode and those above it", function()
+    publish(ann, {})
+
+    assert.is_not_nil(world:znode("/app/config"))
+    assert.are.same({}, fetch(bob).values)
+  end)
+
+  it("gives every change a larger revision, and none to what changes nothing", function()
+    local one = publish(ann, { a = "1" })
+    local two = publish(ann, { a = "2" })
+    local same = publish(ann, { a = "2" }, { remove = { "b" } })
+
+    assert.is_true(two > one)
+    assert.are.equal(two, same)
+    assert.are.equal(2, #world:children("/app/config"))
+  end)
+
+  it("never uses a revision twice, even if the configuration is made anew", function()
+    local one = publish(ann, { a = "1" })
+    ann:call("tree.delete", { path = "/app/config" })
+
+    assert.is_true(publish(ann, { a = "1" }) > one)
+  end)
+
+  it("fails with Conflict, and the revision, if another is expected", function()
+    local one = publish(ann, { a = "1" }, { expect = 0 })
+    local two = publish(ann, { a = "2" }, { expect = one })
+
+    local _, name, message =
+      bob:try("config.publish", { path = "/app/config", set = { a = "3" }, expect = one })
+
+    assert.are.equal("Conflict", name)
+    assert.matches(string.format("its revision is %.0f", two), message, 1, true)
+    assert.are.equal("Conflict", refused(bob, "config.publish",
+      { path = "/app/config", set = { a = "3" }, expect = 0 }))
+    assert.are.equal("2", fetch(bob).values.a)
+  end)
+
+  it("refuses a key that is both set and removed", function()
+    assert.are.equal("BadArguments", refused(ann, "config.publish",
+      { path = "/app/config", set = { a = "1" }, remove = { "a" } }))
+  end)
+
+  it("fails with Limit beyond 500 keys, and beyond 24 KB", function()
+    local keys = {}
+    for i = 1, 500 do keys["key" .. i] = "" end
+    publish(ann, keys)
+
+    assert.are.equal("Limit", refused(ann, "config.publish",
+      { path = "/app/config", set = { more = "" } }))
+    assert.are.equal("Limit", refused(ann, "config.publish",
+      { path = "/app/other", set = { a = ("x"):rep(24 * 1024) } }))
+    assert.is_nil(world:znode("/app/other"))
+  end)
+
+  it("takes values of nearly 24 KB, and replaces them all at once", function()
+    local function large(letter)
+      local keys = {}
+      for i = 1, 20 do keys["key" .. i] = letter:rep(1150) end
+      return keys
+    end
+    publish(ann, large "a")
+
+    publish(ann, large "b")
+
+    assert.are.same(large "b", fetch(bob).values)
+  end)
+
+  it("fails with NoAuth where the caller may not write", function()
+    ann:create("/app")
+    ann:create("/app/config", "", { acl = "world:anyone:r" })
+
+    assert.are.equal("NoAuth", refused(bob, "config.publish",
+      { path = "/app/config", set = { a = "1" } }))
+  end)
+
+  it("publishes as a whole or not at all, once, wherever the leader dies", function()
+    local proposals, cut = 0, true
+    while cut do
+      new_world()
+      local one = publish(ann, { a = "1", b = "1" })
+      local call
+      cut = world:fail_over_during(proposals, function()
+        call = ann:start("config.publish",
+          { path = "/app/config", set = { a = "2", b = "2" }, expect = one })
+      end)
+
+      local two = call:result().revision
+      assert.are.same({ revision = two, values = { a = "2", b = "2" } }, fetch(bob))
+      assert.are.equal(1, #fetch(bob, one).changes)
+      proposals = proposals + 1
+    end
+    assert.are.equal(2, proposals)
+  end)
+end)
+
+describe("config.fetch", function()
+  before_each(new_world)
+
+  it("tells what came after a revision, in order, none missing", function()
+    local one = publish(ann, { a = "1", b = "1" })
+    local two = publish(ann, { a = "2", c = "2" })
+    local three = publish(ann, {}, { remove = { "b" } })
+
+    assert.are.same({ revision = three, changes = {
+      { revision = two, set = { a = "2", c = "2" }, removed = {} },
+      { revision = three, set = {}, removed = { "b" } },
+    } }, fetch(bob, one))
+    assert.are.same({ revision = three, changes = {} }, fetch(bob, three))
+  end)
+
+  it("tells a change that says nothing new about a key only once", function()
+    local one = publish(ann, { a = "1", b = "1" })
+    publish(ann, { a = "1", b = "2" })
+
+    assert.are.same({ b = "2" }, fetch(bob, one).changes[1].set)
+  end)
+
+  it("gives everything, as a resync, to who has a revision that is not known", function()
+    local one = publish(ann, { a = "1" })
+    local two = publish(ann, { a = "2" })
+
+    for _, since in ipairs { 1, one + 0.0 - 1, two + 1000 } do
+      assert.are.same({ revision = two, values = { a = "2" }, resync = true }, fetch(bob, since))
+    end
+  end)
+
+  it("gives everything, as a resync, to who saw another life of the configuration", function()
+    local one = publish(ann, { a = "1" })
+    ann:call("tree.delete", { path = "/app/config" })
+    local two = publish(ann, { a = "2" })
+
+    assert.are.same({ revision = two, values = { a = "2" }, resync = true }, fetch(bob, one))
+  end)
+
+  it("knows the last 100 changes", function()
+    local revisions = {}
+    for i = 0, 101 do revisions[i] = publish(ann, { a = tostring(i) }) end
+
+    assert.are.equal(100, #fetch(bob, revisions[1]).changes)
+    assert.is_true(fetch(bob, revisions[0]).resync)
+    assert.are.equal(100, #world:children("/app/config"))
+  end)
+
+  it("gives everything, as a resync, if the changes are longer than it", function()
+    local one = publish(ann, { a = "1" })
+    for i = 1, 5 do publish(ann, { a = tostring(i):rep(10000) }) end
+
+    assert.is_true(fetch(bob, one).resync)
+  end)
+
+  it("fails with NoNode before anything was published, and with NoAuth", function()
+    ann:create("/secret", "", { acl = "world:anyone:w" })
+
+    assert.are.equal("NoNode", refused(bob, "config.fetch", { path = "/app/config" }))
+    assert.are.equal("NoAuth", refused(bob, "config.fetch", { path = "/secret" }))
+  end)
+end)
+
+describe("config.wait", function()
+  before_each(new_world)
+
+  local function wait(session, since, timeout)
+    return session:start("config.wait", { path = "/app/config", since = since, timeout = timeout })
+  end
+
+  it("returns at once what the caller has not seen", function()
+    local one = publish(ann, { a = "1" })
+    local two = publish(ann, { a = "2" })
+
+    local change = { revision = two, set = { a = "2" }, removed = {} }
+    assert.are.same({ revision = two, changes = { change } },
+      wait(bob, one):result())
+  end)
+
+  it("waits for the next revision", function()
+    local one = publish(ann, { a = "1" })
+    local call = wait(bob, one)
+    local waited = call:waiting()
+
+    local two = publish(ann, { a = "2" })
+
+    assert.is_true(waited)
+    local change = { revision = two, set = { a = "2" }, removed = {} }
+    assert.are.same({ revision = two, changes = { change } },
+      call:result())
+  end)
+
+  it("waits for the first revision", function()
+    local call = wait(bob, 0)
+    local waited = call:waiting()
+
+    local one = publish(ann, { a = "1" })
+
+    assert.is_true(waited)
+    assert.are.same({ revision = one, values = { a = "1" } }, call:result())
+  end)
+
+  it("does not end for a publication that changes nothing", function()
+    local one = publish(ann, { a = "1" })
+    local call = wait(bob, one)
+
+    publish(ann, { a = "1" })
+
+    assert.is_true(call:waiting())
+  end)
+
+  it("wakes all who wait, once per revision", function()
+    local one = publish(ann, { a = "1" })
+    local calls = {}
+    for i = 1, 10 do calls[i] = wait(bob, one) end
+    local before = world:stats().woken
+
+    publish(ann, { a = "2" })
+
+    assert.are.equal(before + 10, world:stats().woken)
+    assert.are.equal(0, world:waiting())
+  end)
+
+  it("fails with Timeout if nothing has changed in time", function()
+    local one = publish(ann, { a = "1" })
+    local call = wait(bob, one, "5s")
+
+    world:advance("6s")
+
+    assert.are.equal("Timeout", (call:error()))
+  end)
+
+  it("fails with NoAuth where the caller may not read", function()
+    ann:create("/secret", "", { acl = "world:anyone:w" })
+
+    assert.are.equal("NoAuth", refused(bob, "config.wait", { path = "/secret", since = 0 }))
+  end)
+
+  it("goes on under the leader's successor", function()
+    local one = publish(ann, { a = "1" })
+    local call = wait(bob, one)
+
+    world:fail_over()
+    local waited = call:waiting()
+    local two = publish(ann, { a = "2" })
+
+    assert.is_true(waited)
+    assert.are.equal(two, call:result().revision)
+  end)
+end)
+
+describe("config.rollback", function()
+  before_each(new_world)
+
+  it("publishes the values of an earlier revision as a new one", function()
+    local one = publish(ann, { a = "1", b = "1" })
+    local two = publish(ann, { a = "2", c = "2" }, { remove = { "b" } })
+    publish(ann, { d = "3" })
+
+    local four = ann:call("config.rollback", { path = "/app/config", to = one }).revision
+
+    assert.are.same({ revision = four, values = { a = "1", b = "1" } }, fetch(bob))
+    assert.are.same({ revision = four, set = { a = "1", b = "1" }, removed = { "c", "d" } },
+      fetch(bob, two).changes[2])
+  end)
+
+  it("goes back over 100 changes, and over itself", function()
+    local revisions = {}
+    for i = 0, 99 do revisions[i] = publish(ann, { ["k" .. i % 7] = tostring(i) }) end
+
+    ann:call("config.rollback", { path = "/app/config", to = revisions[0] })
+    local empty = fetch(bob).values
+    ann:call("config.rollback", { path = "/app/config", to = revisions[99] })
+
+    assert.are.same({ k0 = "0" }, empty)
+    assert.are.same({ k0 = "98", k1 = "99", k2 = "93", k3 = "94", k4 = "95", k5 = "96", k6 = "97" },
+      fetch(bob).values)
+  end)
+
+  it("to the current revision changes nothing", function()
+    local one = publish(ann, { a = "1" })
+
+    assert.are.equal(one,
+      ann:call("config.rollback", { path = "/app/config", to = one }).revision)
+  end)
+
+  it("fails with NoNode if the revision, or the configuration, is not known", function()
+    assert.are.equal("NoNode", refused(ann, "config.rollback", { path = "/app/config", to = 1 }))
+    local one = publish(ann, { a = "1" })
+
+    assert.are.equal("NoNode",
+      refused(ann, "config.rollback", { path = "/app/config", to = one - 1 }))
+    assert.are.equal("NoNode",
+      refused(ann, "config.rollback", { path = "/app/config", to = one + 1 }))
+  end)
+
+  it("fails with NoAuth where the caller may not read", function()
+    ann:create("/secret", "", { acl = "world:anyone:w" })
+
+    assert.are.equal("NoAuth", refused(ann, "config.rollback", { path = "/secret", to = 1 }))
+  end)
+end)
