@@ -4,7 +4,7 @@
 --            value        what the leader lets know, up to 32 KB; LeaderLatch calls it its id
 --            timeout      how long to wait, "250ms" or "10s"; default: for ever
 -- Result     ticket       the leader's znode, which holds `value`; the office lasts as long as it
---            fence        the epoch: grows with every leader; give it to whatever the leader writes to
+--            fence        the epoch: grows with every leader; give it to whatever is led
 -- Errors     Timeout      not elected in time; nothing is left behind
 --            NoAuth       the caller may not create below path
 --            Lost         somebody deleted the ticket while it waited
@@ -23,8 +23,9 @@
 --            Timeout      handover_to did not take over; the caller has resigned nonetheless
 --
 -- election.leader         who leads at `path` now; reads only
--- election.observe        ... as soon as that is another than in `seen`, as returned by the last
---                         observe; without `seen`, as soon as there is a leader. path, seen?, timeout?
+-- election.observe        ... as soon as that has changed
+-- Arguments  path seen?   `seen` as returned by the last observe; without: as soon as one leads
+--            timeout
 -- Result     leader       ticket, session, value; absent if nobody leads
 --            seen         for the next observe: what comes and goes between two calls is not shown
 --

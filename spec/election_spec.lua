@@ -225,14 +225,14 @@ describe("election.proclaim", function()
     local elected = campaign(ann, "ann"):result()
     campaign(bob, "bob")
 
-    local _, name = proclaim(bob, { ticket = "/office/latch-0000000001", fence = elected.fence + 99 },
-      "bob!")
+    local waiting = { ticket = "/office/latch-0000000001", fence = elected.fence + 99 }
+    local _, name = proclaim(bob, waiting, "bob!")
 
     assert.are.equal("NotOwner", name)
     assert.are.equal("bob", world:znode("/office/latch-0000000001").data)
   end)
 
-  it("fails with NotOwner for an epoch that is over, though the ticket's name is the same", function()
+  it("fails with NotOwner for an epoch that is over, though the ticket is named alike", function()
     local old = campaign(ann, "old"):result()
     resign(ann, old)
     world:advance("3m")
