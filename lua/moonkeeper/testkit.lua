@@ -227,6 +227,16 @@ function Session:exists(path)
   error(stat, 2)
 end
 
+--- True while it has a connection.
+function Session:connected()
+  return not self.ended and connected(self)
+end
+
+--- True until the server has ended it, whether its client knows or not.
+function Session:alive()
+  return self.native:alive(self.client)
+end
+
 --- End the session.
 function Session:close()
   request(self, "close", "none")
@@ -380,9 +390,20 @@ function World:log()
   return self.native:log()
 end
 
+--- True from the moment at which the power went, in world:fail_over_during(), until it is through.
+function World:dark()
+  return self.native:dark()
+end
+
 --- Check every invariant of the server's. It does so by itself after each step.
 function World:check()
   self.native:check()
+end
+
+--- Give its memory back now, and not when the collector, which does not know how much it is, finds
+-- it. The world and its sessions are of no use afterwards.
+function World:free()
+  self.native:free()
 end
 
 -- ---- Recipes ----

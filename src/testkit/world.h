@@ -40,6 +40,7 @@ struct testkit_world {
     /* Does not. */
     struct store *store;
     struct server *server;
+    size_t checked;    /* so many bytes of the log have been followed by a check of everything */
     bool cut_armed;    /* the power goes when the log ... */
     uint32_t cut_left; /* ... has taken this many entries more */
     bool dark;         /* it has gone: nobody hears from the server again */
