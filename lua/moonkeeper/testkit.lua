@@ -440,11 +440,17 @@ local function recipes_default()
     .. " MOONKEEPER_RECIPES", 0)
 end
 
---- Make a world. options.recipes: a folder, a file, or a list of such; default: Moonkeeper's own.
--- Raises if one of them does not load, with its file and line.
+--- Make a world. options.recipes: a folder, a file, or a list of such; options.sources: recipes as
+-- text, by name; default: Moonkeeper's own. Raises if one of them does not load, with its file and
+-- line.
 function testkit.world(options)
-  local wanted = options and options.recipes or recipes_default()
+  local sources = options and options.sources
+  local wanted = options and options.recipes or (sources and {} or recipes_default())
   local recipes = {}
+  for name, source in pairs(sources or {}) do
+    table.insert(recipes, { name, source })
+  end
+  table.sort(recipes, function(a, b) return a[1] < b[1] end) -- the order of the zxids
   for _, path in ipairs(type(wanted) == "table" and wanted or { wanted }) do
     recipes_add(recipes, path)
   end

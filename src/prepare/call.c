@@ -497,6 +497,21 @@ enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prep
 
 /* ---- Woken, timed out, cancelled, orphaned ---- */
 
+/* When its record was written last. */
+static enum mk_status read_parked_ms(struct prepare *prepare, mk_zxid number, mk_ms *parked_ms)
+{
+    uint8_t path[TREE_CALL_RECORD_PATH_BYTES];
+    struct store_znode znode;
+
+    tree_call_record_path(path, number);
+    enum mk_status status =
+        store_znode_read(prepare->view, mk_bytes_of(path, sizeof(path)), false, &znode);
+    if (status == MK_OK) {
+        *parked_ms = znode.stat.mtime_ms;
+    }
+    return status;
+}
+
 static enum mk_status later_step(struct call_step *step, struct prepare *prepare,
                                  const struct prepare_at *at, mk_zxid number, struct mk_buf *out)
 {
@@ -506,6 +521,7 @@ static enum mk_status later_step(struct call_step *step, struct prepare *prepare
         step->who.session = step->call.session;
         step->who.identities = step->call.identities;
         step->node = step->call.node_path;
+        status = read_parked_ms(prepare, number, &step->parked_ms);
     }
     return status;
 }
@@ -630,23 +646,36 @@ static enum mk_status ready_due(struct prepare *prepare, mk_ms time_ms, mk_zxid 
     return MK_END;
 }
 
+/* Of a call whose time has come: its end, or what it waits for? */
+static enum mk_status why_due(struct prepare *prepare, mk_ms time_ms, mk_zxid call,
+                              enum prepare_why *why)
+{
+    struct tree_call record;
+    enum mk_status status = look_call(prepare, call, &record);
+
+    if (status == MK_OK) {
+        bool over = record.deadline_ms > 0 && record.deadline_ms <= time_ms;
+        *why = over ? PREPARE_DEADLINE : PREPARE_READY;
+    }
+    return status;
+}
+
 enum mk_status prepare_call_due(struct prepare *prepare, mk_ms time_ms, mk_zxid *call,
                                 enum prepare_why *why, mk_ms *next_ms)
 {
-    mk_ms deadline_ms;
+    mk_ms due_ms;
 
     mk_arena_reset(&prepare->scraps);
     *next_ms = INT64_MAX;
     if (!prepare->options.recipes) {
         return MK_END;
     }
-    enum mk_status status = store_deadline_first(prepare->view, &deadline_ms, call);
-    if (status == MK_OK && deadline_ms <= time_ms) {
-        *why = PREPARE_DEADLINE;
-        return MK_OK;
+    enum mk_status status = store_deadline_first(prepare->view, &due_ms, call);
+    if (status == MK_OK && due_ms <= time_ms) {
+        return why_due(prepare, time_ms, *call, why);
     }
     if (status == MK_OK) {
-        *next_ms = deadline_ms;
+        *next_ms = due_ms;
     } else if (status != MK_END) {
         return status;
     }

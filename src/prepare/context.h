@@ -99,6 +99,7 @@ struct call_step {
     bool first;             /* this is the run that makes it */
     bool delete_node;       /* the caller deletes the call node with it */
     bool session_ends;
+    mk_ms parked_ms;       /* log time of the run before; not of the first */
     struct tree_call call; /* in the scraps */
     int64_t done_through;
     struct mk_bytes node;  /* path of the call node; on the first run, up to its number, or null */

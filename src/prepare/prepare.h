@@ -92,7 +92,7 @@ enum mk_status prepare_quota_count(struct prepare *prepare, const struct prepare
 /* ---- Parked calls ---- */
 
 enum prepare_why {
-    PREPARE_READY,    /* a wait no longer holds: run again */
+    PREPARE_READY,    /* a wait no longer holds, or the time waited for has come: run again */
     PREPARE_DEADLINE, /* its time is over */
     PREPARE_GONE,     /* its session is ending */
 };

@@ -350,9 +350,14 @@ static enum mk_status wait_stamp(struct call_step *step, struct tree_wait *wait)
     return MK_OK;
 }
 
+/* Before what the call waits for now takes the place of what it waited for before. A wake by time that
+ * was this far away when the call parked comes no more often than those of a call that is slowed. */
 static void slow_down(struct call_step *step)
 {
-    if (step->first) {
+    mk_ms wake_at_ms = step->call.wake_at_ms;
+
+    if (step->first || (wake_at_ms > 0 && wake_at_ms <= step->at.time_ms &&
+                        wake_at_ms - step->parked_ms >= WAKE_DELAY_MAX_MS)) {
         return;
     }
     step->call.wakes++;
@@ -368,6 +373,9 @@ static enum mk_status park(struct call_step *step, const struct recipe_run *run)
     enum mk_status status = MK_OK;
 
     MK_ASSERT(run->waits_count <= TREE_WAITS_MAX);
+    MK_ASSERT(run->waits_count > 0 || run->wake_at_ms > 0);
+    slow_down(step);
+    step->call.wake_at_ms = run->wake_at_ms;
     step->call.waits_count = run->waits_count;
     for (int32_t i = 0; status == MK_OK && i < run->waits_count; i++) {
         struct mk_bytes path = MK_BYTES("");
@@ -386,7 +394,6 @@ static enum mk_status park(struct call_step *step, const struct recipe_run *run)
         return status;
     }
     step->call.once = mk_arena_copy(&step->prepare->scraps, mk_buf_view(&run->once_out));
-    slow_down(step);
     if (step->first) {
         status = put_node_waiting(step);
     }

@@ -4,6 +4,8 @@
 #include "recipe/run.h"
 #include "recipe/value.h"
 
+#include <math.h>
+
 /* `what` with a colon: call.once(...) passes no call. */
 static struct run_state *call_check(lua_State *L, const char *what)
 {
@@ -123,14 +125,22 @@ static void wait_add_field(lua_State *L, struct recipe_run *run, enum recipe_wai
     }
 }
 
+/* A time in the past, however far, wakes at once. */
+static mk_ms wake_at(lua_State *L, double at)
+{
+    if (!(at <= VALUE_NUMBER_MAX)) {
+        luaL_error(L, "call:wait: 'at' is a time in ms, such as call.now + 1000");
+    }
+    return at < 1 ? 1 : (mk_ms)ceil(at);
+}
+
 static void wait_read(lua_State *L, struct recipe_run *run)
 {
-    struct option fields[] = {{"created", LUA_TNONE},
-                              {"deleted", LUA_TNONE},
-                              {"changed", LUA_TNONE},
-                              {"children", LUA_TNONE},
-                              {"all", LUA_TBOOLEAN}};
-    const struct option *all = &fields[MK_COUNT(fields) - 1];
+    struct option fields[] = {{"created", LUA_TNONE}, {"deleted", LUA_TNONE},
+                              {"changed", LUA_TNONE}, {"children", LUA_TNONE},
+                              {"all", LUA_TBOOLEAN},  {"at", LUA_TNUMBER}};
+    const struct option *all = &fields[MK_COUNT(wait_kinds)];
+    const struct option *at = &fields[MK_COUNT(wait_kinds) + 1];
     run->waits_count = 0;
     options_read(L, 2, "call:wait", fields, MK_COUNT(fields));
     for (size_t i = 0; i < MK_COUNT(wait_kinds); i++) {
@@ -144,7 +154,8 @@ static void wait_read(lua_State *L, struct recipe_run *run)
             lua_pop(L, 1);
         }
     }
-    if (run->waits_count == 0) {
+    run->wake_at_ms = at->given ? wake_at(L, at->number) : 0;
+    if (run->waits_count == 0 && run->wake_at_ms == 0) {
         luaL_error(L, "call:wait: nothing to wait for");
     }
 }

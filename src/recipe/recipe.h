@@ -123,7 +123,7 @@ enum recipe_wait_kind { /* as tree_wait_kind */
 enum recipe_end {
     RECIPE_RETURNED,    /* result */
     RECIPE_FAILED,      /* error_name, message: fail(), a Lua error, a budget */
-    RECIPE_PARKED,      /* waits, once */
+    RECIPE_PARKED,      /* waits, or a time to wake at, or both; once */
     RECIPE_WOULD_BLOCK, /* the host said so: load, run again */
 };
 
@@ -153,6 +153,7 @@ struct recipe_run {
         size_t path_at, path_len; /* in wait_paths */
     } waits[RECIPE_WAITS_MAX];
     struct mk_buf wait_paths;
+    mk_ms wake_at_ms;      /* PARKED: log time at which to run again at the latest; 0: none */
     uint64_t instructions; /* spent, in whole hundreds */
 };
 /* Never fails: whatever the script does, the run ends. Names of errors that the engine itself

@@ -256,6 +256,7 @@ static void run_end(struct run_state *state, struct sandbox *sandbox, size_t res
     }
     if (run->end != RECIPE_PARKED) {
         run->waits_count = 0;
+        run->wake_at_ms = 0;
         run->wait_paths.len = waits_begin;
     }
     if (run->end == RECIPE_FAILED) { /* its effects are undone, and so is what it remembers */
@@ -274,6 +275,7 @@ void recipe_run(struct recipe_engine *engine, struct recipe_run *run)
     MK_ASSERT(run->host != NULL);
     state.operation = operation_of(run->operation);
     run->waits_count = 0;
+    run->wake_at_ms = 0;
     run->instructions = 0;
     run->error_name[0] = '\0';
     if (run->cancel && !run->operation->has_cancel) {

@@ -90,6 +90,8 @@ struct sim_call { /* a parked call, from its record in the model */
     int64_t call_id;
     bool finished; /* only its result is kept */
     mk_ms deadline_ms;
+    mk_ms wake_at_ms;       /* it waits for this time and no lock; or 0 */
+    mk_ms due_ms;           /* when it is to be run or ended at the latest; or 0 */
     struct mk_bytes ticket; /* owned; or null */
 };
 

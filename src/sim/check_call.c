@@ -1,6 +1,6 @@
-/* Calls of lock.acquire and lock.release, by what their transactions did: a call ends once, whoever
- * asks again hears the same, and a lock has one holder, the first who asked, with a fence that
- * grows. */
+/* Calls of lock.acquire, lock.release and nap.take, by what their transactions did: a call ends once,
+ * whoever asks again hears the same, a lock has one holder, the first who asked, with a fence that
+ * grows, and nobody wakes early or never. */
 #include "sim/check.h"
 #include "tree/tree.h"
 
@@ -185,6 +185,26 @@ static mk_zxid number_of(struct mk_bytes digits)
     return number;
 }
 
+static struct sim_call *call_numbered(struct sim_check *check, mk_zxid number)
+{
+    for (size_t i = 0; i < check->calls_count; i++) {
+        if (check->calls[i].number == number) {
+            return &check->calls[i];
+        }
+    }
+    return NULL;
+}
+
+/* The call returns: if it waited for a time, that has come. */
+static void woken(struct sim_check *check, mk_zxid number)
+{
+    const struct sim_call *call = call_numbered(check, number);
+
+    if (call != NULL && check->model.time_ms < call->wake_at_ms) {
+        sim_check_fail(check, "call 0x%llx woke before its time", (unsigned long long)number);
+    }
+}
+
 /* A call of `session` has returned in the transaction just done. */
 static void returned(struct sim_check *check, mk_session session, struct mk_bytes value)
 {
@@ -256,6 +276,7 @@ static void ended(struct sim_check *check, mk_session session, int64_t call_id,
     *outcome = (struct sim_outcome){.session = session, .call_id = call_id};
     mk_buf_append_bytes(&outcome->body, body);
     if (result.error.data == NULL) {
+        woken(check, number);
         returned(check, session, result.value);
     } else {
         failed(check, number, result.error);
@@ -271,16 +292,6 @@ const struct sim_call *sim_call_of(const struct sim_check *check, mk_session ses
         const struct sim_call *call = &check->calls[i];
         if (call->session == session && call->call_id == call_id && !call->finished) {
             return call;
-        }
-    }
-    return NULL;
-}
-
-static struct sim_call *call_numbered(struct sim_check *check, mk_zxid number)
-{
-    for (size_t i = 0; i < check->calls_count; i++) {
-        if (check->calls[i].number == number) {
-            return &check->calls[i];
         }
     }
     return NULL;
@@ -318,6 +329,8 @@ static void record_written(struct sim_check *check, mk_zxid number, struct mk_by
     call->call_id = record.call_id;
     call->finished = record.operation.len == 0;
     call->deadline_ms = record.deadline_ms;
+    call->wake_at_ms = record.wake_at_ms;
+    call->due_ms = tree_call_due_ms(&record);
 }
 
 static void record_deleted(struct sim_check *check, mk_zxid number)
@@ -390,6 +403,7 @@ static void node_written(struct sim_check *check, const struct jute_txn *part, m
     struct mk_bytes error = json_member(part->data, "\"error\":\"", "\"");
 
     if (result.data != NULL) {
+        woken(check, number);
         result.len--; /* the object's brace */
         returned(check, part->client_id, result);
     } else if (error.data != NULL) {
@@ -597,9 +611,10 @@ void sim_calls_quiet(struct sim_check *check, mk_ms log_time_ms)
     for (size_t i = 0; i < check->calls_count; i++) {
         const struct sim_call *call = &check->calls[i];
         const struct sim_znode *ticket = sim_model_find(&check->model, call->ticket);
-        if (call->deadline_ms != 0 && call->deadline_ms < log_time_ms) {
-            sim_check_fail(check, "call 0x%llx is past its deadline",
-                           (unsigned long long)call->number);
+        if (call->due_ms != 0 && call->due_ms < log_time_ms) {
+            sim_check_fail(check, "call 0x%llx is past its time", (unsigned long long)call->number);
+        } else if (call->wake_at_ms != 0) {
+            continue;
         } else if (!call->finished && ticket == NULL) {
             sim_check_fail(check, "call 0x%llx waits, and its ticket is gone",
                            (unsigned long long)call->number);

@@ -486,6 +486,20 @@ static struct mk_bytes release_arguments(struct sim_client *client, struct argum
     return mk_buf_view(json);
 }
 
+static struct mk_bytes nap_arguments(struct sim_client *client, struct arguments *arguments)
+{
+    struct sim_run *run = client->run;
+    struct mk_buf *json = &arguments->data;
+
+    json->len = 0;
+    mk_buf_printf(json, "{\"time\":%d", (int)sim_below(run, 1500));
+    if (sim_one_in(run, 4)) {
+        mk_buf_printf(json, ",\"timeout\":%d", (int)sim_below(run, 1500));
+    }
+    mk_buf_put_u8(json, '}');
+    return mk_buf_view(json);
+}
+
 /* One of the calls that wait, a second time, over the same connection. */
 static bool ask_twice(struct sim_client *client)
 {
@@ -511,6 +525,10 @@ static void do_call(struct sim_client *client, struct arguments *arguments)
     struct mk_bytes json =
         release ? release_arguments(client, arguments) : acquire_arguments(client, arguments);
 
+    bool nap = !release && sim_one_in(run, 5);
+    if (nap) {
+        json = nap_arguments(client, arguments);
+    }
     if (sim_one_in(run, 60)) {
         json = MK_BYTES("{\"nonsense\":1}");
     }
@@ -519,6 +537,7 @@ static void do_call(struct sim_client *client, struct arguments *arguments)
     }
     sim_client_call(client,
                     sim_one_in(run, 100) ? "lock.nosuch"
+                    : nap                ? "nap.take"
                     : release            ? "lock.release"
                                          : "lock.acquire",
                     call_id, json);
@@ -533,10 +552,13 @@ static void make_node(struct sim_client *client, struct arguments *arguments)
         .flags = sim_one_in(run, 30) ? 1 : 3,
         .acl = MK_BYTES("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone"),
     };
+    bool nap = !release && sim_one_in(run, 4);
     request.path = release ? MK_BYTES(SIM_CALLS_PATH "/lock.release-")
+                   : nap   ? MK_BYTES(SIM_CALLS_PATH "/nap.take-")
                            : MK_BYTES(SIM_CALLS_PATH "/lock.acquire-");
-    request.data =
-        release ? release_arguments(client, arguments) : acquire_arguments(client, arguments);
+    request.data = release ? release_arguments(client, arguments)
+                   : nap   ? nap_arguments(client, arguments)
+                           : acquire_arguments(client, arguments);
     (void)sim_client_send(client, &request);
 }
 

@@ -478,6 +478,16 @@ static bool change_mood(struct sim_run *run)
 
 /* ---- From the first step to the last ---- */
 
+/* Calls that wait for a time and nothing else. */
+static const char nap_source[] =
+    "return { take = operation { doc = 'Wait for a while.',\n"
+    "  args = { time = 'duration', timeout = 'duration?' },\n"
+    "  run = function(call)\n"
+    "    local at = call:once('at', function() return call.now + call.args.time end)\n"
+    "    if call.now < at then call:wait { at = at } end\n"
+    "    return true\n"
+    "  end } }\n";
+
 static void init_server_options(struct sim_run *run)
 {
     struct server_options *options = &run->server_options;
@@ -500,10 +510,12 @@ static void init_server_options(struct sim_run *run)
     options->container_unused_ms = (mk_ms)(sim_one_in(run, 2) ? 0 : 1 + sim_below(run, 5000));
     mk_buf_append_bytes(&run->recipe_source, run->options.lock_source);
     sim_sabotage_recipe(run, &run->recipe_source);
-    run->recipe = (struct server_recipe){.name = MK_BYTES("lock"),
-                                         .source = mk_buf_view(&run->recipe_source)};
-    options->catalogue = &run->recipe;
-    options->catalogue_count = 1;
+    run->recipes[0] = (struct server_recipe){.name = MK_BYTES("lock"),
+                                             .source = mk_buf_view(&run->recipe_source)};
+    run->recipes[1] =
+        (struct server_recipe){.name = MK_BYTES("nap"), .source = mk_bytes_text(nap_source)};
+    options->catalogue = run->recipes;
+    options->catalogue_count = MK_COUNT(run->recipes);
 }
 
 static void init_events(struct sim_run *run)

@@ -154,7 +154,7 @@ struct sim_run {
     mk_ms committed_ms; /* when something was, last */
     mk_ms booted_ms;
     struct mk_buf recipe_source;
-    struct server_recipe recipe;
+    struct server_recipe recipes[2];
     struct mk_buf line, scratch;
 };
 

@@ -188,10 +188,10 @@ static void record_index(struct store_view *view, mk_zxid number, const struct t
     struct mk_arena *arena = &view->store->scraps;
     rows_put_fresh(view, key_u64_u64(arena, KEY_PARKED, (uint64_t)call->session, (uint64_t)number),
                    MK_BYTES(""));
-    if (call->deadline_ms > 0) {
-        rows_put_fresh(
-            view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)call->deadline_ms, (uint64_t)number),
-            MK_BYTES(""));
+    mk_ms due_ms = tree_call_due_ms(call);
+    if (due_ms > 0) {
+        rows_put_fresh(view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)due_ms, (uint64_t)number),
+                       MK_BYTES(""));
     }
     totals_add(view, &view->store->totals.calls, 1);
 
@@ -379,9 +379,9 @@ static void record_unindex(struct store_view *view, mk_zxid number, const struct
 {
     struct mk_arena *arena = &view->store->scraps;
     rows_delete(view, key_u64_u64(arena, KEY_PARKED, (uint64_t)call->session, (uint64_t)number));
-    if (call->deadline_ms > 0) {
-        rows_delete(
-            view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)call->deadline_ms, (uint64_t)number));
+    mk_ms due_ms = tree_call_due_ms(call);
+    if (due_ms > 0) {
+        rows_delete(view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)due_ms, (uint64_t)number));
     }
     totals_add(view, &view->store->totals.calls, -1);
 
@@ -404,7 +404,8 @@ static void record_gone(struct store_view *view, const struct calls_change *chan
     struct tree_call call;
     if (record_decode(change->record_old, &call)) {
         struct tree_call next;
-        bool parked = record_decode(change->record_new, &next) && next.waits_count > 0;
+        bool parked = record_decode(change->record_new, &next) &&
+                      (next.waits_count > 0 || next.wake_at_ms > 0);
         record_unindex(view, tree_call_of_path(change->path), &call, !parked);
     }
 }
@@ -573,7 +574,7 @@ enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
     return calls_each(view, prefix, visit, context);
 }
 
-enum mk_status store_deadline_first(struct store_view *view, mk_ms *deadline_ms, mk_zxid *call)
+enum mk_status store_deadline_first(struct store_view *view, mk_ms *due_ms, mk_zxid *call)
 {
     rows_enter(view);
     if (!rows_any(view, KEY_DEADLINE)) {
@@ -588,7 +589,7 @@ enum mk_status store_deadline_first(struct store_view *view, mk_ms *deadline_ms,
         status = MK_CORRUPT;
     }
     if (status == MK_OK) {
-        *deadline_ms = (mk_ms)mk_load_u64(cursor.key.data + 1);
+        *due_ms = (mk_ms)mk_load_u64(cursor.key.data + 1);
         *call = (mk_zxid)mk_load_u64(cursor.key.data + 9);
     }
     rows_cursor_close(&cursor);

@@ -65,8 +65,9 @@ static void check_record(struct check *check, mk_zxid number)
     check->totals.calls++;
     uint64_t id = (uint64_t)number;
     check_row(check, key_u64_u64(check->arena, KEY_PARKED, (uint64_t)call.session, id));
-    if (call.deadline_ms > 0) {
-        check_row(check, key_u64_u64(check->arena, KEY_DEADLINE, (uint64_t)call.deadline_ms, id));
+    mk_ms due_ms = tree_call_due_ms(&call);
+    if (due_ms > 0) {
+        check_row(check, key_u64_u64(check->arena, KEY_DEADLINE, (uint64_t)due_ms, id));
     }
     if (row_exists(check, key_u64(check->arena, KEY_WOKEN, id))) {
         return;
@@ -140,7 +141,7 @@ static void check_deadline(struct check *check, struct mk_bytes key)
     struct tree_call call;
     bool sound = check_record_of(check, (mk_zxid)mk_load_u64(key.data + 9), &call);
     MK_ASSERT(sound);
-    MK_ASSERT(call.deadline_ms == (mk_ms)mk_load_u64(key.data + 1));
+    MK_ASSERT(tree_call_due_ms(&call) == (mk_ms)mk_load_u64(key.data + 1));
 }
 
 static void check_ready(struct check *check, struct mk_bytes key)

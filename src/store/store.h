@@ -210,8 +210,8 @@ enum mk_status store_owned_each(struct store_view *view, store_owned_visit *visi
 /* Calls of which a wait no longer holds, in the order in which they became ready. */
 typedef bool store_call_visit(void *context, mk_zxid call);
 enum mk_status store_ready_each(struct store_view *view, store_call_visit *visit, void *context);
-/* The earliest deadline: MK_OK, MK_END if there is none. */
-enum mk_status store_deadline_first(struct store_view *view, mk_ms *deadline_ms, mk_zxid *call);
+/* The call that is due first, and when: tree_call_due_ms(). MK_OK, MK_END if there is none. */
+enum mk_status store_deadline_first(struct store_view *view, mk_ms *due_ms, mk_zxid *call);
 /* Calls of a session, oldest first. */
 enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
                                         store_call_visit *visit, void *context);

@@ -2,10 +2,11 @@
  * bytes, so that servers which apply the same transaction keep the same data.
  *
  *   u8   1              layout version; any other is not ours
- *   u8   flags          bit 0 node, bit 1 outlives_session; the rest 0
+ *   u8   flags          bit 0 node, bit 1 outlives_session, bit 2 wakes at a time; the rest 0
  *   u8   format
  *   i64  session        i64 call_id        i32 cxid
  *   i64  deadline_ms    i64 made_ms        i64 not_before_ms      i32 wakes
+ *   i64  wake_at_ms     positive; only if bit 2 says so
  *   field operation     field version      field chroot
  *   field arguments     field identities   field once          field node_path
  *   u8   waits          at most TREE_WAITS_MAX, then each: u8 kind, i64 stamp, field path
@@ -17,7 +18,7 @@
 
 #define LAYOUT_VERSION 1
 
-enum { FLAG_NODE = 1, FLAG_OUTLIVES_SESSION = 2, FLAGS_ALL = 3 };
+enum { FLAG_NODE = 1, FLAG_OUTLIVES_SESSION = 2, FLAG_WAKES_AT = 4, FLAGS_ALL = 7 };
 
 static void waits_encode(struct mk_buf *out, const struct tree_call *call)
 {
@@ -47,10 +48,11 @@ static void created_encode(struct mk_buf *out, const struct tree_call *call)
 void tree_call_encode(struct mk_buf *out, const struct tree_call *call)
 {
     MK_ASSERT(call->deadline_ms >= 0 && call->made_ms >= 0 && call->not_before_ms >= 0);
-    MK_ASSERT(call->wakes >= 0);
+    MK_ASSERT(call->wakes >= 0 && call->wake_at_ms >= 0);
     mk_buf_put_u8(out, LAYOUT_VERSION);
     mk_buf_put_u8(out, (uint8_t)((call->node ? FLAG_NODE : 0) |
-                                 (call->outlives_session ? FLAG_OUTLIVES_SESSION : 0)));
+                                 (call->outlives_session ? FLAG_OUTLIVES_SESSION : 0) |
+                                 (call->wake_at_ms > 0 ? FLAG_WAKES_AT : 0)));
     mk_buf_put_u8(out, call->format);
     mk_buf_put_i64(out, call->session);
     mk_buf_put_i64(out, call->call_id);
@@ -59,6 +61,9 @@ void tree_call_encode(struct mk_buf *out, const struct tree_call *call)
     mk_buf_put_i64(out, call->made_ms);
     mk_buf_put_i64(out, call->not_before_ms);
     mk_buf_put_i32(out, call->wakes);
+    if (call->wake_at_ms > 0) {
+        mk_buf_put_i64(out, call->wake_at_ms);
+    }
     mk_buf_put_field(out, call->operation);
     mk_buf_put_field(out, call->version);
     mk_buf_put_field(out, call->chroot);
@@ -120,6 +125,8 @@ static bool record_decode(struct mk_reader *reader, struct tree_call *out)
     out->made_ms = mk_read_i64(reader);
     out->not_before_ms = mk_read_i64(reader);
     out->wakes = mk_read_i32(reader);
+    bool timed = (flags & FLAG_WAKES_AT) != 0;
+    out->wake_at_ms = timed ? mk_read_i64(reader) : 0;
     out->operation = mk_read_field(reader);
     out->version = mk_read_field(reader);
     out->chroot = mk_read_field(reader);
@@ -128,7 +135,7 @@ static bool record_decode(struct mk_reader *reader, struct tree_call *out)
     out->once = mk_read_field(reader);
     out->node_path = mk_read_field(reader);
     if ((flags & ~FLAGS_ALL) != 0 || out->deadline_ms < 0 || out->made_ms < 0 ||
-        out->not_before_ms < 0 || out->wakes < 0) {
+        out->not_before_ms < 0 || out->wakes < 0 || (timed && out->wake_at_ms <= 0)) {
         return false;
     }
     return waits_decode(reader, out) && created_decode(reader, out);
@@ -144,4 +151,15 @@ enum mk_status tree_call_decode(struct mk_bytes record, struct tree_call *out)
         return MK_MALFORMED;
     }
     return MK_OK;
+}
+
+mk_ms tree_call_due_ms(const struct tree_call *call)
+{
+    mk_ms due_ms = call->deadline_ms;
+    if (call->wake_at_ms > 0) {
+        mk_ms wake_ms =
+            call->wake_at_ms > call->not_before_ms ? call->wake_at_ms : call->not_before_ms;
+        due_ms = due_ms == 0 || wake_ms < due_ms ? wake_ms : due_ms;
+    }
+    return due_ms;
 }

@@ -231,6 +231,7 @@ struct tree_call {
     mk_ms made_ms;             /* log time */
     int32_t wakes;             /* runs since it was made */
     mk_ms not_before_ms;       /* slowed: not to be run before this log time; 0: at once */
+    mk_ms wake_at_ms;          /* to be run again at this log time at the latest; 0: no such time */
     struct mk_bytes operation; /* "lock.acquire" */
     struct mk_bytes version;   /* hex content hash of the recipe version it runs on */
     struct mk_bytes chroot;    /* "" or a path */
@@ -250,6 +251,10 @@ struct tree_call {
 void tree_call_encode(struct mk_buf *out, const struct tree_call *call);
 /* Borrows from `record`. MK_OK or MK_MALFORMED. */
 enum mk_status tree_call_decode(struct mk_bytes record, struct tree_call *out);
+
+/* The log time at which the call is due whatever else happens: its deadline, or the time that it
+ * waits for, which a call that is slowed may not make any earlier. 0: there is none. */
+mk_ms tree_call_due_ms(const struct tree_call *call);
 
 #define TREE_CALL_RECORD_PATH_BYTES (sizeof(TREE_CALLS_PATH "/.") - 1 + 16)
 /* "/zookeeper/calls/.0000000100000002" for call 0x100000002; `out` gets exactly that many bytes. */

@@ -194,6 +194,38 @@ static void refuses_waits_that_make_no_sense(void **state)
     assert_int_equal(world.run.wait_paths.len, 0);
 }
 
+static void waits_for_a_time_alone_or_beside_paths(void **state)
+{
+    (void)state;
+    world_eval(&world, "call:wait { at = call.now + 1500 }");
+    assert_string_equal(world_waits(&world), "");
+    assert_int_equal(world.run.wake_at_ms, world.now_ms + 1500);
+
+    world_eval(&world, "call:wait { at = call.now + 0.5, deleted = '/a' }");
+    assert_string_equal(world_waits(&world), "deleted /a");
+    assert_int_equal(world.run.wake_at_ms, world.now_ms + 1);
+
+    world_eval(&world, "call:wait { deleted = '/a' }");
+    assert_int_equal(world.run.wake_at_ms, 0);
+    world_eval(&world, "call:wait { at = -7 }");
+    assert_int_equal(world.run.wake_at_ms, 1);
+}
+
+static void refuses_times_that_are_none(void **state)
+{
+    (void)state;
+    static const char *const times[] = {"0/0", "math.huge", "2^54"};
+    for (size_t i = 0; i < MK_COUNT(times); i++) {
+        char body[64];
+        (void)snprintf(body, sizeof(body), "call:wait { at = %s }", times[i]);
+        world_eval(&world, body);
+        world_failed(&world, "RecipeError", "'at' is a time in ms");
+        assert_int_equal(world.run.wake_at_ms, 0);
+    }
+    world_eval(&world, "call:wait { at = '5' }");
+    world_failed(&world, "RecipeError", "call:wait: 'at' must be a number, not a string");
+}
+
 static void refuses_to_wait_after_an_effect_outside_once(void **state)
 {
     (void)state;
@@ -403,6 +435,8 @@ int main(void)
         TEST(waits_for_everything_that_is_listed),
         TEST(does_not_return_from_wait_even_below_pcall),
         TEST(refuses_waits_that_make_no_sense),
+        TEST(waits_for_a_time_alone_or_beside_paths),
+        TEST(refuses_times_that_are_none),
         TEST(refuses_to_wait_after_an_effect_outside_once),
         TEST(refuses_to_wait_after_a_once_that_failed_with_effects),
         TEST(waits_after_effects_inside_once_even_if_some_failed_there),

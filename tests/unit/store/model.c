@@ -61,6 +61,8 @@ static void random_record(struct mk_random *random, struct store_view *view, str
     struct tree_call *call = mk_alloc_zero(1, sizeof(*call));
     call->session = (mk_session)below(random, SESSIONS) + 1;
     call->deadline_ms = below(random, 2) == 0 ? 0 : (mk_ms)below(random, 1000);
+    call->wake_at_ms = below(random, 3) == 0 ? (mk_ms)below(random, 1000) : 0;
+    call->not_before_ms = below(random, 3) == 0 ? (mk_ms)below(random, 1000) : 0;
     call->operation = MK_BYTES("lock.acquire");
     call->version = MK_BYTES("00");
     call->chroot = MK_BYTES("");

@@ -40,6 +40,7 @@ static void assert_call_equal(const struct tree_call *a, const struct tree_call 
     assert_int_equal(a->made_ms, b->made_ms);
     assert_int_equal(a->wakes, b->wakes);
     assert_int_equal(a->not_before_ms, b->not_before_ms);
+    assert_int_equal(a->wake_at_ms, b->wake_at_ms);
     assert_true(mk_bytes_equal(a->operation, b->operation));
     assert_true(mk_bytes_equal(a->version, b->version));
     assert_true(mk_bytes_equal(a->chroot, b->chroot));
@@ -147,7 +148,7 @@ static void a_record_of_another_layout_is_refused(void **state)
 static void unknown_flags_are_refused(void **state)
 {
     assert_int_equal(decode_with_byte(1, 0), MK_OK);
-    assert_int_equal(decode_with_byte(1, 4), MK_MALFORMED);
+    assert_int_equal(decode_with_byte(1, 8), MK_MALFORMED);
     assert_int_equal(decode_with_byte(1, 0x80), MK_MALFORMED);
 }
 
@@ -173,6 +174,43 @@ static enum mk_status decode_with_tail(struct mk_bytes tail)
 }
 
 #define STAMP "\0\0\0\0\0\0\0\1"
+
+static void a_time_to_wake_at_is_there_if_there_is_one(void **state)
+{
+    struct tree_call call = call_example();
+    struct mk_buf without = {0};
+    struct mk_buf with = {0};
+    tree_call_encode(&without, &call);
+    call.wake_at_ms = 1700000002000;
+    tree_call_encode(&with, &call);
+    assert_int_equal(with.len, without.len + 8);
+    assert_round_trip(&call);
+
+    mk_store_u64(with.data + 51, 0); /* present, and yet no time */
+    assert_int_equal(tree_call_decode(mk_buf_view(&with), &call), MK_MALFORMED);
+    mk_store_u64(with.data + 51, (uint64_t)-1);
+    assert_int_equal(tree_call_decode(mk_buf_view(&with), &call), MK_MALFORMED);
+    mk_buf_free(&without);
+    mk_buf_free(&with);
+}
+
+static void a_call_is_due_at_its_deadline_or_when_it_wants_to_wake(void **state)
+{
+    struct tree_call call = {0};
+    assert_int_equal(tree_call_due_ms(&call), 0);
+    call.not_before_ms = 500;
+    assert_int_equal(tree_call_due_ms(&call), 0);
+    call.deadline_ms = 1000;
+    assert_int_equal(tree_call_due_ms(&call), 1000);
+    call.wake_at_ms = 700;
+    assert_int_equal(tree_call_due_ms(&call), 700);
+    call.wake_at_ms = 300; /* slowed */
+    assert_int_equal(tree_call_due_ms(&call), 500);
+    call.not_before_ms = 2000;
+    assert_int_equal(tree_call_due_ms(&call), 1000);
+    call.deadline_ms = 0;
+    assert_int_equal(tree_call_due_ms(&call), 2000);
+}
 
 static void waits_are_checked(void **state)
 {
@@ -244,6 +282,8 @@ int main(void)
         cmocka_unit_test(a_record_of_another_layout_is_refused),
         cmocka_unit_test(unknown_flags_are_refused),
         cmocka_unit_test(negative_times_and_counts_are_refused),
+        cmocka_unit_test(a_time_to_wake_at_is_there_if_there_is_one),
+        cmocka_unit_test(a_call_is_due_at_its_deadline_or_when_it_wants_to_wake),
         cmocka_unit_test(waits_are_checked),
         cmocka_unit_test(created_znodes_are_checked),
         cmocka_unit_test(too_many_waits_or_znodes_are_refused),
