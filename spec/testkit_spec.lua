@@ -1,4 +1,5 @@
 --- The promises of lua/moonkeeper/testkit.lua, and the example of lua/README.md as it stands there.
+local explore = require "moonkeeper.explore"
 local testkit = require "moonkeeper.testkit"
 
 local FOLDER = os.getenv("BUILD_DIR") or "/tmp"
@@ -39,6 +40,12 @@ describe("The example in lua/README.md:", function()
 
   local spec = blocks[2]:gsub("recipes/gate%.lua", FOLDER .. "/gate.lua")
   setfenv(assert(loadstring(spec, "=lua/README.md")), getfenv())()
+
+  it("keeps its invariants in random schedules", function()
+    local invariants = assert(loadstring(blocks[3], "=lua/README.md"))()
+
+    assert.is_nil(explore.seeds({ recipe = path, invariants = invariants }, 1, 3))
+  end)
 end)
 
 describe("A world", function()
