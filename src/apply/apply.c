@@ -252,7 +252,8 @@ static enum mk_status apply_close_session(struct apply *apply, const struct jute
     struct store_view *view = store_committed(apply->store);
     struct jute_strings_cursor cursor = jute_strings_begin(txn->paths);
     struct mk_bytes path;
-    enum mk_status status = MK_OK;
+    /* First, as prepare did: its calls are not to be woken by the end of its ephemerals. */
+    enum mk_status status = store_session_remove(view, txn->client_id);
 
     while (status == MK_OK && jute_strings_next(&cursor, &path)) {
         status = delete_ephemeral(apply, txn, path, scraps);
@@ -276,9 +277,6 @@ static enum mk_status apply_close_session(struct apply *apply, const struct jute
         mk_arena_reset(scraps);
     } while (status == MK_OK && rest.count == CLOSE_PATHS_PER_ROUND);
     mk_buf_free(&from);
-    if (status == MK_OK) {
-        store_session_remove(view, txn->client_id);
-    }
     return status;
 }
 

@@ -592,58 +592,30 @@ enum mk_status prepare_call_delete_node(struct prepare *prepare, const struct pr
                             &prepared->ended_body);
 }
 
-struct due {
-    struct prepare *prepare;
-    mk_ms time_ms;
-    mk_zxid found;
-    mk_zxid ready[32]; /* looked at in one go; the store may not be called while it visits */
-    uint32_t count;
-    uint32_t skip;
-};
-
-static bool gather_ready(void *context, mk_zxid call)
+/* The first of one kind of those that are due by time: MK_OK, or MK_END, and then *next_ms may be
+ * earlier than before. */
+static enum mk_status due_by_time(enum mk_status found, mk_ms due_ms, mk_ms time_ms, mk_ms *next_ms)
 {
-    struct due *due = context;
-
-    if (due->skip > 0) {
-        due->skip--;
-        return true;
+    if (found != MK_OK || due_ms <= time_ms) {
+        return found;
     }
-    due->ready[due->count++] = call;
-    return due->count < MK_COUNT(due->ready);
+    *next_ms = due_ms < *next_ms ? due_ms : *next_ms;
+    return MK_END;
 }
 
-/* The first ready call that is not being slowed. *next_ms: when the first of the slowed ones may. */
-static enum mk_status ready_due(struct prepare *prepare, mk_ms time_ms, mk_zxid *call,
-                                mk_ms *next_ms)
+/* Those that are to be run and those that are to be ended for their session's end take turns, so that
+ * neither many of the one nor a steady stream of the other makes the rest wait for long. */
+static enum mk_status due_by_turn(struct prepare *prepare, mk_zxid *call, enum prepare_why *why)
 {
-    struct due due = {.prepare = prepare, .time_ms = time_ms};
-    uint32_t seen = 0;
+    bool gone = !prepare->gone_last;
+    enum mk_status status = MK_END;
 
-    do {
-        due.count = 0;
-        due.skip = seen;
-        enum mk_status status = store_ready_each(prepare->view, gather_ready, &due);
-        if (status != MK_OK) {
-            return status;
-        }
-        for (uint32_t i = 0; i < due.count; i++) {
-            struct tree_call record;
-            status = look_call(prepare, due.ready[i], &record);
-            if (status == MK_WOULD_BLOCK || status >= MK_IO) {
-                return status;
-            }
-            if (status == MK_OK && record.not_before_ms <= time_ms) {
-                *call = due.ready[i];
-                return MK_OK;
-            }
-            if (status == MK_OK && record.not_before_ms < *next_ms) {
-                *next_ms = record.not_before_ms;
-            }
-        }
-        seen += due.count;
-    } while (due.count == MK_COUNT(due.ready));
-    return MK_END;
+    for (int i = 0; status == MK_END && i < 2; i++, gone = !gone) {
+        *why = gone ? PREPARE_GONE : PREPARE_READY;
+        status =
+            gone ? store_gone_first(prepare->view, call) : store_ready_first(prepare->view, call);
+    }
+    return status;
 }
 
 /* Of a call whose time has come: its end, or what it waits for? */
@@ -663,7 +635,7 @@ static enum mk_status why_due(struct prepare *prepare, mk_ms time_ms, mk_zxid ca
 enum mk_status prepare_call_due(struct prepare *prepare, mk_ms time_ms, mk_zxid *call,
                                 enum prepare_why *why, mk_ms *next_ms)
 {
-    mk_ms due_ms;
+    mk_ms due_ms = 0;
 
     mk_arena_reset(&prepare->scraps);
     *next_ms = INT64_MAX;
@@ -671,16 +643,44 @@ enum mk_status prepare_call_due(struct prepare *prepare, mk_ms time_ms, mk_zxid 
         return MK_END;
     }
     enum mk_status status = store_deadline_first(prepare->view, &due_ms, call);
-    if (status == MK_OK && due_ms <= time_ms) {
+    status = due_by_time(status, due_ms, time_ms, next_ms);
+    if (status == MK_OK) {
         return why_due(prepare, time_ms, *call, why);
     }
-    if (status == MK_OK) {
-        *next_ms = due_ms;
-    } else if (status != MK_END) {
-        return status;
+    if (status == MK_END) {
+        *why = PREPARE_SLOWED;
+        status = store_slowed_first(prepare->view, &due_ms, call);
+        status = due_by_time(status, due_ms, time_ms, next_ms);
     }
-    *why = PREPARE_READY;
-    return ready_due(prepare, time_ms, call, next_ms);
+    return status == MK_END ? due_by_turn(prepare, call, why) : status;
+}
+
+/* Its session has ended, and it does not outlive that. */
+static enum mk_status find_gone(struct call_step *step)
+{
+    int32_t timeout_ms;
+    enum mk_status status =
+        store_session_read(step->prepare->view, step->call.session, &timeout_ms);
+
+    step->session_ends = status == MK_NO_NODE && !step->call.outlives_session;
+    return status == MK_NO_NODE ? MK_OK : status;
+}
+
+static enum mk_status step_by_reason(struct call_step *step, enum prepare_why why,
+                                     struct mk_buf *body, bool *parked)
+{
+    if (step->session_ends) {
+        return prepare_step_end(step, PREPARE_GONE_ERROR, MK_BYTES(PREPARE_GONE_MESSAGE), body);
+    }
+    switch (why) {
+    case PREPARE_DEADLINE:
+        return prepare_step_end(step, "Timeout", MK_BYTES("the call was not granted in time"),
+                                body);
+    case PREPARE_SLOWED: *parked = true; return prepare_step_resume(step);
+    case PREPARE_READY:
+    case PREPARE_GONE: break; /* gone, and its session is there: not an id of ours */
+    }
+    return prepare_step_run(step, body, parked);
 }
 
 enum mk_status prepare_call_step(struct prepare *prepare, const struct prepare_at *at, mk_zxid call,
@@ -693,50 +693,19 @@ enum mk_status prepare_call_step(struct prepare *prepare, const struct prepare_a
     mk_arena_reset(&prepare->scraps);
     prepared->transaction = true;
     enum mk_status status = later_step(&step, prepare, at, call, out);
+    if (status == MK_OK) {
+        status = find_gone(&step);
+    }
     if (status != MK_OK) {
         return status;
     }
     if (step.call.operation.len == 0) {
-        return forget_finished(&step);
-    }
-    step.session_ends = why == PREPARE_GONE;
-    if (why == PREPARE_READY) {
-        status = prepare_step_run(&step, &prepared->ended_body, &parked);
-    } else if (why == PREPARE_DEADLINE) {
-        status = prepare_step_end(&step, "Timeout", MK_BYTES("the call was not granted in time"),
-                                  &prepared->ended_body);
+        status = forget_finished(&step);
+        parked = true; /* it has ended long ago */
     } else {
-        status =
-            prepare_step_end(&step, "SessionExpired", MK_BYTES("the caller's session has ended"),
-                             &prepared->ended_body);
+        status = step_by_reason(&step, why, &prepared->ended_body, &parked);
     }
+    prepare->gone_last = status == MK_OK ? why == PREPARE_GONE : prepare->gone_last;
     prepared->ended = status == MK_OK && !parked ? call : 0;
     return status;
-}
-
-/* ---- The calls that end with their session ---- */
-
-enum mk_status prepare_session_call(struct prepare *prepare, mk_session session, mk_zxid *call)
-{
-    struct finding finding = {.prepare = prepare};
-    enum mk_status status = MK_OK;
-
-    mk_arena_reset(&prepare->scraps);
-    do {
-        finding.count = 0;
-        status = store_session_calls_each(prepare->view, session, find_calls, &finding);
-        for (uint32_t i = 0; status == MK_OK && i < finding.count; i++) {
-            struct tree_call record;
-            finding.after = finding.calls[i];
-            enum mk_status read = look_call(prepare, finding.calls[i], &record);
-            if (read == MK_WOULD_BLOCK || read >= MK_IO) {
-                return read;
-            }
-            if (read == MK_OK && !record.outlives_session) {
-                *call = finding.calls[i];
-                return MK_OK;
-            }
-        }
-    } while (status == MK_OK && finding.count == MK_COUNT(finding.calls));
-    return status == MK_OK ? MK_END : status;
 }

@@ -10,6 +10,7 @@ struct prepare {
     struct store_view *view; /* the speculative one */
     struct recipe_engine *engine;
     const struct mk_log *log;
+    bool gone_last;         /* the last call whose turn it was had lost its session */
     struct mk_arena scraps; /* of the request at hand; reset by every door function */
 };
 
@@ -114,9 +115,14 @@ struct call_step {
 /* Open, run, and write the transaction. *body gets the reply's body for an opcode-700 caller. *parked:
  * it waits, and there is none. */
 enum mk_status prepare_step_run(struct call_step *step, struct mk_buf *body, bool *parked);
+/* How a call ends whose session has ended. */
+#define PREPARE_GONE_ERROR "SessionExpired"
+#define PREPARE_GONE_MESSAGE "the caller's session has ended"
 /* End the call without a return: `cancel` runs, what it made goes. */
 enum mk_status prepare_step_end(struct call_step *step, const char *error, struct mk_bytes message,
                                 struct mk_buf *body);
+/* It was slowed, and its time has come: from now on its waits wake it again. */
+enum mk_status prepare_step_resume(struct call_step *step);
 void prepare_step_begin(struct call_step *step);
 void prepare_step_abort(struct call_step *step);
 void prepare_step_put(struct call_step *step, const struct jute_txn *part);

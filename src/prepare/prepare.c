@@ -295,11 +295,13 @@ enum mk_status prepare_close_session(struct prepare *prepare, const struct prepa
     mk_arena_reset(&prepare->scraps);
     store_begin(prepare->view, at->zxid, at->time_ms);
     enum mk_status status = close_paths(prepare, session, &paths, &count);
+    if (status == MK_OK) { /* before its ephemerals, the end of which is nothing to its calls */
+        status = store_session_remove(prepare->view, session);
+    }
     if (status == MK_OK) {
         status = delete_own_ephemerals(prepare, session);
     }
     if (status == MK_OK) {
-        store_session_remove(prepare->view, session);
         store_end(prepare->view);
         txn.paths = (struct jute_strings){
             .count = count,

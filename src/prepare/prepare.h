@@ -62,11 +62,9 @@ enum mk_status prepare_request(struct prepare *prepare, const struct prepare_at 
 
 enum mk_status prepare_create_session(struct prepare *prepare, const struct prepare_at *at,
                                       mk_session session, int32_t timeout_ms, struct mk_buf *out);
-/* The end of a session, asked for (cxid) or expired (0). Its calls must have ended before. */
+/* The end of a session, asked for (cxid) or expired (0). Its calls are then due, to be ended. */
 enum mk_status prepare_close_session(struct prepare *prepare, const struct prepare_at *at,
                                      mk_session session, int32_t cxid, struct mk_buf *out);
-/* A call of `session` that ends with it: MK_OK, or MK_END when there is none (left). */
-enum mk_status prepare_session_call(struct prepare *prepare, mk_session session, mk_zxid *call);
 
 /* ---- The reaper ---- */
 
@@ -94,7 +92,8 @@ enum mk_status prepare_quota_count(struct prepare *prepare, const struct prepare
 enum prepare_why {
     PREPARE_READY,    /* a wait no longer holds, or the time waited for has come: run again */
     PREPARE_DEADLINE, /* its time is over */
-    PREPARE_GONE,     /* its session is ending */
+    PREPARE_SLOWED,   /* it was slowed for long enough */
+    PREPARE_GONE,     /* its session has ended */
 };
 /* The next call that is to be run or ended at log time `time_ms`: MK_OK, or MK_END, and then
  * *next_ms is when the next one may be due (INT64_MAX: none in sight). */
@@ -104,6 +103,9 @@ enum mk_status prepare_call_due(struct prepare *prepare, mk_ms time_ms, mk_zxid 
 enum mk_status prepare_call_step(struct prepare *prepare, const struct prepare_at *at, mk_zxid call,
                                  enum prepare_why why, struct mk_buf *out,
                                  struct prepared *prepared);
+
+/* The reply's body for whoever still waits for a call when their session ends. */
+void prepare_call_lost(struct mk_buf *body);
 
 /* ---- The catalogue ---- */
 

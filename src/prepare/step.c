@@ -181,6 +181,11 @@ static void put_body(struct mk_buf *body, const char *error, struct mk_bytes mes
     mk_buf_put_field(body, error == NULL ? result : MK_BYTES_NULL);
 }
 
+void prepare_call_lost(struct mk_buf *body)
+{
+    put_body(body, PREPARE_GONE_ERROR, MK_BYTES(PREPARE_GONE_MESSAGE), MK_BYTES_NULL);
+}
+
 static enum mk_status finish_node(struct call_step *step, struct mk_bytes data)
 {
     enum mk_status status = MK_OK;
@@ -198,6 +203,7 @@ static enum mk_status finish_node(struct call_step *step, struct mk_bytes data)
     step->call = (struct tree_call){
         .session = step->call.session,
         .node = true,
+        .outlives_session = step->call.outlives_session,
         .made_ms = step->call.made_ms,
         .deadline_ms = step->at.time_ms + step->prepare->options.call_result_ms,
         .operation = MK_BYTES(""),
@@ -356,6 +362,7 @@ static void slow_down(struct call_step *step)
 {
     mk_ms wake_at_ms = step->call.wake_at_ms;
 
+    step->call.not_before_ms = 0;
     if (step->first || (wake_at_ms > 0 && wake_at_ms <= step->at.time_ms &&
                         wake_at_ms - step->parked_ms >= WAKE_DELAY_MAX_MS)) {
         return;
@@ -398,6 +405,19 @@ static enum mk_status park(struct call_step *step, const struct recipe_run *run)
         status = put_node_waiting(step);
     }
     return status == MK_OK ? put_record(step) : status;
+}
+
+enum mk_status prepare_step_resume(struct call_step *step)
+{
+    step->call.not_before_ms = 0;
+    prepare_step_begin(step);
+    enum mk_status status = put_record(step);
+    if (status == MK_OK) {
+        prepare_step_commit(step);
+    } else {
+        prepare_step_abort(step);
+    }
+    return status;
 }
 
 static bool too_many_calls(const struct call_step *step)

@@ -295,7 +295,7 @@ enum mk_status server_propose_request(struct server *server, struct server_conn 
                                       const struct jute_request *request,
                                       struct mk_bytes identities, mk_zxid *zxid);
 void server_propose_session(struct server *server, struct server_conn *conn, int32_t timeout_ms);
-/* Ends the session: its calls first, then itself. MK_WOULD_BLOCK: ask again. */
+/* Ends the session; its calls are ended behind it, a bounded number a turn. MK_WOULD_BLOCK: ask again. */
 enum mk_status server_propose_close(struct server *server, mk_session id, int32_t cxid,
                                     mk_zxid *zxid);
 /* One deletion of the reaper's round. MK_END: the round is over. */

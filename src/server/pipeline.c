@@ -199,25 +199,13 @@ enum mk_status server_propose_close(struct server *server, mk_session id, int32_
     struct session *session = session_find(server->sessions, id);
     struct prepare_at at;
     size_t entry;
-    mk_zxid call;
-    enum mk_status status;
 
     MK_ASSERT(session != NULL);
-    while (server->calls_alive &&
-           (status = prepare_session_call(server->prepare, id, &call)) != MK_END) {
-        if (status == MK_OK) {
-            status = propose_call_step(server, call, PREPARE_GONE);
-        } else {
-            status = propose_cancel(server, server->batch.bytes.len, status);
-        }
-        if (status != MK_OK) {
-            return status;
-        }
-    }
     if (!propose_begin(server, &at, &entry)) {
         return MK_WOULD_BLOCK;
     }
-    status = prepare_close_session(server->prepare, &at, id, cxid, &server->batch.bytes);
+    enum mk_status status =
+        prepare_close_session(server->prepare, &at, id, cxid, &server->batch.bytes);
     if (status != MK_OK) {
         return propose_cancel(server, entry, status);
     }
@@ -370,6 +358,20 @@ bool server_batch_take(struct server *server, struct server_batch *batch)
 
 /* ---- Apply ---- */
 
+static void held_answer(struct server *server, struct held *held, mk_zxid zxid,
+                        struct mk_bytes body)
+{
+    struct server_conn *conn = held->conn;
+
+    if (conn->state == CONN_ATTACHED) {
+        size_t frame = server_reply_begin(server, conn, held->xid, zxid, 0);
+        mk_buf_append_bytes(&conn->out, body);
+        server_reply_end(server, conn, frame);
+    }
+    mk_list_remove(&held->in_conn);
+    mk_free(held);
+}
+
 /* Everybody who has asked for the call hears the same, each under their own xid. */
 static void call_ended(struct server *server, const struct commit *commit, mk_zxid zxid)
 {
@@ -383,17 +385,30 @@ static void call_ended(struct server *server, const struct commit *commit, mk_zx
     while (link != &conn->held) {
         struct held *held = MK_CONTAINER(link, struct held, in_conn);
         link = link->next;
-        if (held->call != commit->call) {
-            continue;
+        if (held->call == commit->call) {
+            held_answer(server, held, zxid, mk_buf_view(&commit->body));
         }
-        if (conn->state == CONN_ATTACHED) {
-            size_t frame = server_reply_begin(server, conn, held->xid, zxid, 0);
-            mk_buf_append_bytes(&conn->out, mk_buf_view(&commit->body));
-            server_reply_end(server, conn, frame);
-        }
-        mk_list_remove(&held->in_conn);
-        mk_free(held);
     }
+}
+
+/* The session ends: its connection hears it of every call that it waits for, and then no more. The
+ * calls themselves end in transactions of their own. */
+static void calls_lost(struct server *server, mk_session id, mk_zxid zxid)
+{
+    struct session *session = session_find(server->sessions, id);
+    struct server_conn *conn = session == NULL ? NULL : session->owner;
+    struct mk_buf body = {0};
+
+    if (conn == NULL || mk_list_empty(&conn->held)) {
+        return;
+    }
+    prepare_call_lost(&body);
+    while (!mk_list_empty(&conn->held)) {
+        struct held *held = MK_CONTAINER(conn->held.next, struct held, in_conn);
+        (void)mk_map_u64_remove(&server->held, (uint64_t)held->call);
+        held_answer(server, held, zxid, mk_buf_view(&body));
+    }
+    mk_buf_free(&body);
 }
 
 static void commit_done(struct server *server, struct commit *commit, mk_zxid zxid,
@@ -474,6 +489,9 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
     server->stats.commits++;
     if (server->log_time_ms >= txn.time_ms) {
         mk_spread_add(&server->stats.commit_latency, (uint64_t)(server->log_time_ms - txn.time_ms));
+    }
+    if (result.session_closed != 0) {
+        calls_lost(server, result.session_closed, txn.zxid);
     }
     if (result.session_created != 0) {
         (void)session_add(server->sessions, result.session_created, result.session_timeout_ms,

@@ -1,14 +1,18 @@
-/* Parked calls: the indexes parked, deadline, awaited, ready (design 6.3; keys.h has their keys).
+/* Parked calls: the indexes that follow from their records (design 6.3; keys.h has the keys).
  *
  * The life of a call, as these indexes see it:
  *   1. its record is written. parked and deadline rows; if all its waits hold: awaited rows.
- *   2. a znode that it waits for changes, so that a wait does not hold any more: it becomes ready.
- *      The awaited rows go, a ready row and a woken row come. From now on nothing wakes it again.
- *      A record of which a wait does not hold when it is written is ready at once.
- *   3. prepare runs it and rewrites its record (1 again, all old rows gone) or deletes it.
- * Of those who wait for `children` of one znode, a change wakes the first only; when that one ends,
- * the next is woken in its place, if its own wait does not hold any more. The index `awaited` has
- * the waits of calls that are not ready, so a change never looks at those that it woke before.
+ *   2. a znode that it waits for changes, so that a wait does not hold any more. (path, kind of wait)
+ *      becomes broken, and so is in `ready`, for the sake of all whose wait that is: waits.c. It stays
+ *      there until nobody waits for it in vain.
+ *      Of those who wait for `children` one is woken: it loses its awaited rows and is in `ready`
+ *      itself. A record of which a wait does not hold when it is written is in `ready` at once.
+ *   3. prepare runs it and rewrites its record (1 again, all old rows gone) or deletes it. One that a
+ *      `children` wait woke passes its wake on when it ends: the next, if its own wait does not hold
+ *      any more, was passed over for its sake.
+ * One that is slowed has no awaited rows: prepare looks at it again when its time has come.
+ * A session's end makes its calls, but those that outlive it, wait for nothing: they are `gone`, and
+ * prepare ends them.
  *
  * A record is data that any peer may have sent. What cannot be decoded has no rows. */
 #include "store/calls.h"
@@ -16,6 +20,7 @@
 #include <string.h>
 
 #include "store/keys.h"
+#include "store/waits.h"
 #include "store/znodes.h"
 
 /* ---- Records ---- */
@@ -65,29 +70,6 @@ static int call_waits(const struct tree_call *call, const struct tree_wait *out[
     return count;
 }
 
-bool calls_wait_holds(enum tree_wait_kind kind, mk_zxid stamp, const struct store_znode *now)
-{
-    switch (kind) {
-    case TREE_WAIT_CREATED: return now == NULL;
-    case TREE_WAIT_DELETED: return now != NULL && now->stat.czxid == stamp;
-    case TREE_WAIT_CHANGED: return stamp == (now == NULL ? 0 : now->stat.mzxid);
-    case TREE_WAIT_CHILDREN:
-    case TREE_WAIT_CHILDREN_ALL: return stamp == (now == NULL ? 0 : now->stat.pzxid);
-    }
-    return true;
-}
-
-/* MK_OK also if it is absent: then *now is NULL. */
-static enum mk_status wait_look(struct store_view *view, struct mk_bytes path,
-                                struct store_znode *znode, const struct store_znode **now)
-{
-    enum mk_status status = znode_find(view, path, znode);
-    *now = status == MK_OK ? znode : NULL;
-    return status == MK_NO_NODE ? MK_OK : status;
-}
-
-/* ---- Rows: awaited, with their count per path ---- */
-
 static void totals_add(struct store_view *view, int64_t *total, int change)
 {
     if (!view->speculative) {
@@ -95,93 +77,53 @@ static void totals_add(struct store_view *view, int64_t *total, int change)
     }
 }
 
-/* How many rows of awaited there are for `path`. */
-static enum mk_status awaited_count(struct store_view *view, struct mk_bytes path, uint32_t *count)
+/* ---- A record is written ---- */
+
+/* Whether the call goes with a session that is not there. */
+static enum mk_status session_gone(struct store_view *view, const struct tree_call *call,
+                                   bool *gone)
 {
-    *count = 0;
+    struct mk_bytes key = key_u64(&view->store->scraps, KEY_SESSION, (uint64_t)call->session);
     struct mk_bytes value;
-    struct mk_bytes key = key_below(&view->store->scraps, KEY_AWAITED_COUNT, path, 0, MK_BYTES(""));
-    enum mk_status status = rows_get(view, key, &value);
-    if (status == MK_OK) {
-        *count = value.len == 4 ? mk_load_u32(value.data) : 0;
-        return value.len == 4 ? MK_OK : MK_CORRUPT;
-    }
+    enum mk_status status = call->outlives_session ? MK_OK : rows_get(view, key, &value);
+    *gone = status == MK_NO_NODE;
     return status == MK_NO_NODE ? MK_OK : status;
 }
 
-static void awaited_count_add(struct store_view *view, struct mk_bytes path, int change)
+static struct mk_bytes slowed_key(struct store_view *view, mk_zxid number,
+                                  const struct tree_call *call)
 {
-    uint32_t count;
-    rows_write_check(view, awaited_count(view, path, &count));
-    uint8_t value[4];
-    count += (uint32_t)change;
-    mk_store_u32(value, count);
-    struct mk_bytes key = key_below(&view->store->scraps, KEY_AWAITED_COUNT, path, 0, MK_BYTES(""));
-    if (count > 0) {
-        rows_put(view, key, mk_bytes_of(value, sizeof(value)));
-    } else {
-        rows_delete(view, key);
+    return key_u64_u64(&view->store->scraps, KEY_SLOWED, (uint64_t)call->not_before_ms,
+                       (uint64_t)number);
+}
+
+/* Whether all its waits hold. */
+static bool waits_all_hold(struct store_view *view, const struct tree_wait *const *waits, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct store_znode znode;
+        const struct store_znode *now;
+        rows_write_check(view, waits_look(view, waits[i]->path, &znode, &now));
+        if (!waits_hold(waits[i]->kind, waits[i]->stamp, now)) {
+            return false;
+        }
     }
-    totals_add(view, &view->store->totals.awaited, change);
+    return true;
 }
 
-static void awaited_put(struct store_view *view, const struct tree_wait *wait, mk_zxid call)
+static void call_start_waiting(struct store_view *view, mk_zxid number,
+                               const struct tree_call *call)
 {
-    uint8_t stamp[8];
-    mk_store_u64(stamp, (uint64_t)wait->stamp);
-    awaited_count_add(view, wait->path, 1);
-    rows_put_fresh(view, key_awaited(&view->store->scraps, wait->path, (uint8_t)wait->kind, call),
-                   mk_bytes_of(stamp, sizeof(stamp)));
-}
-
-static void awaited_delete(struct store_view *view, const struct tree_wait *wait, mk_zxid call)
-{
-    rows_delete(view, key_awaited(&view->store->scraps, wait->path, (uint8_t)wait->kind, call));
-    awaited_count_add(view, wait->path, -1);
-}
-
-/* ---- Rows: ready and woken ---- */
-
-static struct mk_bytes woken_key(struct store_view *view, mk_zxid call)
-{
-    return key_u64(&view->store->scraps, KEY_WOKEN, (uint64_t)call);
-}
-
-/* The key of the ready row of `call`. MK_NO_NODE: it is not ready. */
-static enum mk_status ready_find(struct store_view *view, mk_zxid call, struct mk_bytes *key)
-{
-    struct mk_bytes value;
-    enum mk_status status = rows_get(view, woken_key(view, call), &value);
-    if (status == MK_OK && value.len != 12) {
-        return MK_CORRUPT;
+    const struct tree_wait *waits[TREE_WAITS_MAX];
+    int count = call_waits(call, waits);
+    if (!waits_all_hold(view, waits, count)) {
+        waits_queue_put(view, KEY_READY, number);
+        return;
     }
-    if (status == MK_OK) {
-        *key = key_ready(&view->store->scraps, (mk_zxid)mk_load_u64(value.data),
-                         mk_load_u32(value.data + 8), call);
+    for (int i = 0; i < count; i++) {
+        waits_put(view, waits[i], number);
     }
-    return status;
 }
-
-/* `call` has no rows in awaited (any more). */
-static void ready_put(struct store_view *view, mk_zxid call)
-{
-    uint32_t position = view->wakes++;
-    uint8_t where[12];
-    mk_store_u64(where, (uint64_t)view->zxid);
-    mk_store_u32(where + 8, position);
-    rows_put_fresh(view, woken_key(view, call), mk_bytes_of(where, sizeof(where)));
-    rows_put_fresh(view, key_ready(&view->store->scraps, view->zxid, position, call), MK_BYTES(""));
-    totals_add(view, &view->store->totals.ready, 1);
-}
-
-static void ready_delete(struct store_view *view, mk_zxid call, struct mk_bytes key)
-{
-    rows_delete(view, key);
-    rows_delete(view, woken_key(view, call));
-    totals_add(view, &view->store->totals.ready, -1);
-}
-
-/* ---- A record is written, or goes ---- */
 
 static void record_index(struct store_view *view, mk_zxid number, const struct tree_call *call)
 {
@@ -195,147 +137,48 @@ static void record_index(struct store_view *view, mk_zxid number, const struct t
     }
     totals_add(view, &view->store->totals.calls, 1);
 
-    const struct tree_wait *waits[TREE_WAITS_MAX];
-    int count = call_waits(call, waits);
-    for (int i = 0; i < count; i++) {
-        struct store_znode znode;
-        const struct store_znode *now;
-        rows_write_check(view, wait_look(view, waits[i]->path, &znode, &now));
-        if (!calls_wait_holds(waits[i]->kind, waits[i]->stamp, now)) {
-            ready_put(view, number);
-            return;
-        }
-    }
-    for (int i = 0; i < count; i++) {
-        awaited_put(view, waits[i], number);
+    bool gone;
+    rows_write_check(view, session_gone(view, call, &gone));
+    if (gone) {
+        waits_queue_put(view, KEY_GONE, number);
+    } else if (call->not_before_ms > 0) {
+        rows_put_fresh(view, slowed_key(view, number, call), MK_BYTES(""));
+    } else {
+        call_start_waiting(view, number, call);
     }
 }
+
+/* ---- A call waits no longer ---- */
 
 static void call_stop_waiting(struct store_view *view, mk_zxid number, const struct tree_call *call)
 {
     const struct tree_wait *waits[TREE_WAITS_MAX];
     int count = call_waits(call, waits);
     for (int i = 0; i < count; i++) {
-        awaited_delete(view, waits[i], number);
+        waits_delete(view, waits[i], number);
+        if (!waits_wake_all(waits[i]->kind) || !rows_any(view, KEY_BROKEN)) {
+            continue;
+        }
+        struct store_znode znode;
+        const struct store_znode *now;
+        rows_write_check(view, waits_look(view, waits[i]->path, &znode, &now));
+        waits_update_broken(view, waits[i]->path, waits[i]->kind, now);
     }
 }
 
-/* ---- A znode has changed: who waited for that? ---- */
-
+/* It waits for `children`, and it is the first of whom that wakes: it has rows in awaited. */
 static void call_wake(struct store_view *view, mk_zxid number)
 {
-    struct mk_bytes key;
-    enum mk_status status = ready_find(view, number, &key);
-    if (status == MK_OK) {
-        return; /* One call may wait for several kinds of change of one znode. */
-    }
     struct mk_bytes record;
     struct tree_call call;
-    if (status == MK_NO_NODE) {
-        status = record_find(view, number, &record);
-    }
+    enum mk_status status = record_find(view, number, &record);
     if (status == MK_NO_NODE || (status == MK_OK && !record_decode(record, &call))) {
         status = MK_CORRUPT; /* a row in awaited without its record */
     }
     rows_write_check(view, status);
     if (status == MK_OK) {
         call_stop_waiting(view, number, &call);
-        ready_put(view, number);
-    }
-}
-
-/* Calls to be woken by one change, found before the first is, because that changes rows. */
-struct wakes {
-    mk_zxid *calls;
-    size_t count;
-    size_t cap;
-};
-
-static void wakes_push(struct mk_arena *arena, struct wakes *wakes, mk_zxid call)
-{
-    if (wakes->count == wakes->cap) {
-        size_t cap = wakes->cap == 0 ? 8 : wakes->cap * 2;
-        mk_zxid *larger = mk_arena_alloc(arena, cap * sizeof(*larger));
-        if (wakes->count > 0) {
-            memcpy(larger, wakes->calls, wakes->count * sizeof(*larger));
-        }
-        wakes->calls = larger;
-        wakes->cap = cap;
-    }
-    wakes->calls[wakes->count++] = call;
-}
-
-/* The kinds of wait that a change can concern, as one range of an index that is sorted by kind. */
-struct kinds {
-    enum tree_wait_kind first;
-    enum tree_wait_kind last;
-};
-static const struct kinds kinds_all = {TREE_WAIT_CREATED, TREE_WAIT_CHILDREN_ALL};
-static const struct kinds kinds_changed = {TREE_WAIT_CHANGED, TREE_WAIT_CHANGED};
-static const struct kinds kinds_children = {TREE_WAIT_CHILDREN, TREE_WAIT_CHILDREN_ALL};
-
-/* What is looked for: waits that do not hold, the znode being as it is now. */
-struct sight {
-    struct mk_bytes path;
-    struct kinds kinds;
-    const struct store_znode *now; /* NULL: absent */
-    bool foreseen;                 /* it is about to change: any wait may cease to hold */
-};
-
-/* Of one kind, those that do not hold; of TREE_WAIT_CHILDREN the first of them. */
-static enum mk_status wakes_find_kind(struct store_view *view, const struct sight *sight,
-                                      enum tree_wait_kind kind, struct wakes *wakes)
-{
-    struct mk_arena *arena = &view->store->scraps;
-    uint8_t kind_byte = (uint8_t)kind;
-    struct mk_bytes low = key_below(arena, KEY_AWAITED, sight->path, 0, mk_bytes_of(&kind_byte, 1));
-    struct range range = {.low = low, .high = key_after_prefix(arena, low)};
-    struct rows_cursor cursor;
-    enum mk_status status = rows_cursor_open(&cursor, view, range);
-    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
-        if (cursor.key.len != low.len + 8 || cursor.value.len != 8) {
-            status = MK_CORRUPT;
-            break;
-        }
-        mk_zxid stamp = (mk_zxid)mk_load_u64(cursor.value.data);
-        if (!sight->foreseen && calls_wait_holds(kind, stamp, sight->now)) {
-            continue;
-        }
-        wakes_push(arena, wakes, (mk_zxid)mk_load_u64(cursor.key.data + low.len));
-        if (kind == TREE_WAIT_CHILDREN) {
-            break;
-        }
-    }
-    rows_cursor_close(&cursor);
-    return status == MK_END ? MK_OK : status;
-}
-
-static enum mk_status wakes_find(struct store_view *view, const struct sight *sight,
-                                 struct wakes *wakes)
-{
-    uint32_t count;
-    enum mk_status status = awaited_count(view, sight->path, &count);
-    if (count == 0) {
-        return status;
-    }
-    unsigned kind = sight->kinds.first;
-    for (; kind <= sight->kinds.last && status == MK_OK; kind++) {
-        status = wakes_find_kind(view, sight, (enum tree_wait_kind)kind, wakes);
-    }
-    return status;
-}
-
-static void znode_changed(struct store_view *view, struct mk_bytes path, struct kinds kinds,
-                          const struct store_znode *now)
-{
-    if (!rows_any(view, KEY_AWAITED)) {
-        return;
-    }
-    struct wakes wakes = {0};
-    struct sight sight = {path, kinds, now, false};
-    rows_write_check(view, wakes_find(view, &sight, &wakes));
-    for (size_t i = 0; i < wakes.count; i++) {
-        call_wake(view, wakes.calls[i]);
+        waits_queue_put(view, KEY_READY, number);
     }
 }
 
@@ -344,29 +187,173 @@ static void znode_changed(struct store_view *view, struct mk_bytes path, struct 
 static void wait_pass_on(struct store_view *view, const struct tree_wait *wait)
 {
     struct store_znode znode;
-    struct wakes wakes = {0};
-    struct sight sight = {.path = wait->path};
-    enum mk_status status = wait_look(view, wait->path, &znode, &sight.now);
-    if (status == MK_OK && !calls_wait_holds(wait->kind, wait->stamp, sight.now)) {
-        status = wakes_find_kind(view, &sight, TREE_WAIT_CHILDREN, &wakes);
+    const struct store_znode *now;
+    mk_zxid next;
+    enum mk_status status = waits_look(view, wait->path, &znode, &now);
+    if (status == MK_OK && !waits_hold(wait->kind, wait->stamp, now)) {
+        status = waits_find_broken(view, wait->path, wait->kind, now, &next);
+        if (status == MK_OK) {
+            call_wake(view, next);
+        }
     }
-    rows_write_check(view, status);
-    for (size_t i = 0; i < wakes.count; i++) {
-        call_wake(view, wakes.calls[i]);
-    }
+    rows_write_check(view, status == MK_END ? MK_OK : status);
 }
 
-/* A call that a change has woken ends. It may not have used what it was woken for, and the next in
- * line was passed over for its sake: that one is woken in its place. Waking one in vain does no
- * harm. */
+/* A call that a change has woken ends. It may not have used what it was woken for. Waking the next in
+ * vain does no harm. */
 static void call_pass_on(struct store_view *view, const struct tree_call *call)
 {
     const struct tree_wait *waits[TREE_WAITS_MAX];
     int count = call_waits(call, waits);
     for (int i = 0; i < count; i++) {
-        if (waits[i]->kind == TREE_WAIT_CHILDREN) {
+        if (!waits_wake_all(waits[i]->kind)) {
             wait_pass_on(view, waits[i]);
         }
+    }
+}
+
+/* Take it out of wherever its waits have put it. `ends`: it will not park again. */
+static void call_unplace(struct store_view *view, mk_zxid number, const struct tree_call *call,
+                         bool ends)
+{
+    struct waits_place place;
+    enum mk_status status = waits_place_find(view, number, &place);
+    if (status == MK_OK) {
+        waits_queue_delete(view, number, &place);
+        if (ends && place.queue == KEY_READY) {
+            call_pass_on(view, call);
+        }
+    } else if (status == MK_NO_NODE && call->not_before_ms > 0) {
+        rows_delete(view, slowed_key(view, number, call));
+    } else if (status == MK_NO_NODE) {
+        call_stop_waiting(view, number, call);
+    } else {
+        rows_write_check(view, status);
+    }
+}
+
+/* ---- A znode has changed: who waited for that? ---- */
+
+/* The kinds of wait that a change can concern, as one range. */
+struct kinds {
+    enum tree_wait_kind first;
+    enum tree_wait_kind last;
+};
+static const struct kinds kinds_all = {TREE_WAIT_CREATED, TREE_WAIT_CHILDREN_ALL};
+static const struct kinds kinds_changed = {TREE_WAIT_CHANGED, TREE_WAIT_CHANGED};
+static const struct kinds kinds_children = {TREE_WAIT_CHILDREN, TREE_WAIT_CHILDREN_ALL};
+
+static void kind_changed(struct store_view *view, struct mk_bytes path, enum tree_wait_kind kind,
+                         const struct store_znode *now)
+{
+    if (waits_wake_all(kind)) {
+        waits_update_broken(view, path, kind, now);
+        return;
+    }
+    mk_zxid first;
+    enum mk_status status = waits_find_broken(view, path, kind, now, &first);
+    if (status == MK_OK) {
+        call_wake(view, first);
+    }
+    rows_write_check(view, status == MK_END ? MK_OK : status);
+}
+
+static void znode_changed(struct store_view *view, struct mk_bytes path, struct kinds kinds,
+                          const struct store_znode *now)
+{
+    uint32_t count;
+    if (!rows_any(view, KEY_AWAITED)) {
+        return;
+    }
+    rows_write_check(view, waits_count(view, path, &count));
+    for (unsigned kind = kinds.first; count > 0 && kind <= kinds.last; kind++) {
+        kind_changed(view, path, (enum tree_wait_kind)kind, now);
+    }
+}
+
+/* ---- A session has ended ---- */
+
+/* Visit the calls of a range; their numbers are the last 8 bytes of the keys. */
+static enum mk_status calls_each(struct store_view *view, struct mk_bytes prefix,
+                                 store_call_visit *visit, void *context)
+{
+    struct range range = {.low = prefix, .high = key_after_prefix(&view->store->scraps, prefix)};
+    struct rows_cursor cursor;
+    enum mk_status status = rows_cursor_open(&cursor, view, range);
+    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
+        if (cursor.key.len < prefix.len + 8) {
+            status = MK_CORRUPT;
+            break;
+        }
+        if (!visit(context, (mk_zxid)mk_load_u64(cursor.key.data + cursor.key.len - 8))) {
+            break;
+        }
+    }
+    rows_cursor_close(&cursor);
+    return status == MK_END ? MK_OK : status;
+}
+
+struct numbers {
+    struct mk_arena *arena;
+    mk_zxid *calls;
+    size_t count;
+    size_t cap;
+};
+
+static bool numbers_push(void *context, mk_zxid call)
+{
+    struct numbers *numbers = context;
+    if (numbers->count == numbers->cap) {
+        size_t cap = numbers->cap == 0 ? 8 : numbers->cap * 2;
+        mk_zxid *larger = mk_arena_alloc(numbers->arena, cap * sizeof(*larger));
+        if (numbers->count > 0) {
+            memcpy(larger, numbers->calls, numbers->count * sizeof(*larger));
+        }
+        numbers->calls = larger;
+        numbers->cap = cap;
+    }
+    numbers->calls[numbers->count++] = call;
+    return true;
+}
+
+static enum mk_status session_numbers(struct store_view *view, mk_session id,
+                                      struct numbers *numbers)
+{
+    *numbers = (struct numbers){.arena = &view->store->scraps};
+    if (!rows_any(view, KEY_PARKED)) {
+        return MK_OK;
+    }
+    struct mk_bytes prefix = key_u64(&view->store->scraps, KEY_PARKED, (uint64_t)id);
+    return calls_each(view, prefix, numbers_push, numbers);
+}
+
+static void call_gone(struct store_view *view, mk_zxid number)
+{
+    struct mk_bytes record;
+    struct tree_call call;
+    struct waits_place place;
+    enum mk_status status = record_find(view, number, &record);
+    if (status == MK_NO_NODE || (status == MK_OK && !record_decode(record, &call))) {
+        status = MK_CORRUPT; /* a row in parked without its record */
+    }
+    rows_write_check(view, status);
+    if (status != MK_OK || call.outlives_session) {
+        return;
+    }
+    status = waits_place_find(view, number, &place);
+    if (status == MK_OK && place.queue == KEY_GONE) {
+        return; /* its id was a session's once before */
+    }
+    call_unplace(view, number, &call, true);
+    waits_queue_put(view, KEY_GONE, number);
+}
+
+void calls_session_gone(struct store_view *view, mk_session id)
+{
+    struct numbers numbers;
+    rows_write_check(view, session_numbers(view, id, &numbers));
+    for (size_t i = 0; i < numbers.count; i++) {
+        call_gone(view, numbers.calls[i]);
     }
 }
 
@@ -384,19 +371,7 @@ static void record_unindex(struct store_view *view, mk_zxid number, const struct
         rows_delete(view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)due_ms, (uint64_t)number));
     }
     totals_add(view, &view->store->totals.calls, -1);
-
-    struct mk_bytes ready;
-    enum mk_status status = ready_find(view, number, &ready);
-    if (status == MK_OK) {
-        ready_delete(view, number, ready);
-        if (ends) {
-            call_pass_on(view, call);
-        }
-    } else if (status == MK_NO_NODE) {
-        call_stop_waiting(view, number, call);
-    } else {
-        rows_write_check(view, status);
-    }
+    call_unplace(view, number, call, ends);
 }
 
 static void record_gone(struct store_view *view, const struct calls_change *change)
@@ -460,6 +435,21 @@ enum mk_status calls_record_keep(struct store_view *view, struct calls_change *c
     return record_load(view, change->path, znode, &change->record_old);
 }
 
+static enum mk_status wait_foresee(struct store_view *view, const struct tree_wait *wait)
+{
+    struct store_znode znode;
+    const struct store_znode *now;
+    uint32_t awaited;
+    enum mk_status status = waits_look(view, wait->path, &znode, &now);
+    if (status == MK_OK) {
+        status = waits_count(view, wait->path, &awaited);
+    }
+    if (status == MK_OK) {
+        status = waits_foresee_broken(view, wait->path, wait->kind);
+    }
+    return status;
+}
+
 /* Everything that stopping to wait, or waiting, will read. */
 static enum mk_status call_foresee(struct store_view *view, mk_zxid number, struct mk_bytes record)
 {
@@ -467,35 +457,74 @@ static enum mk_status call_foresee(struct store_view *view, mk_zxid number, stru
     if (!record_decode(record, &call)) {
         return MK_OK;
     }
-    struct mk_bytes key;
-    enum mk_status status = ready_find(view, number, &key);
+    struct waits_place place;
+    bool gone;
+    enum mk_status status = waits_place_find(view, number, &place);
+    if (status == MK_OK || status == MK_NO_NODE) {
+        status = session_gone(view, &call, &gone);
+    }
     const struct tree_wait *waits[TREE_WAITS_MAX];
     int count = call_waits(&call, waits);
-    for (int i = 0; i < count && (status == MK_OK || status == MK_NO_NODE); i++) {
-        struct store_znode znode;
-        const struct store_znode *now;
-        uint32_t awaited;
-        status = wait_look(view, waits[i]->path, &znode, &now);
-        if (status == MK_OK) {
-            status = awaited_count(view, waits[i]->path, &awaited);
-        }
+    for (int i = 0; i < count && status == MK_OK; i++) {
+        status = wait_foresee(view, waits[i]);
     }
-    return status == MK_NO_NODE ? MK_OK : status;
+    return status;
 }
 
-static enum mk_status sight_foresee(struct store_view *view, struct mk_bytes path,
-                                    struct kinds kinds)
+/* The call that a change of `path` would wake, the znode being as it is `now`. */
+static enum mk_status first_foresee_now(struct store_view *view, struct mk_bytes path,
+                                        const struct store_znode *now)
 {
-    struct wakes wakes = {0};
-    struct sight sight = {path, kinds, NULL, true};
-    enum mk_status status = wakes_find(view, &sight, &wakes);
-    for (size_t i = 0; i < wakes.count && status == MK_OK; i++) {
+    struct mk_bytes record;
+    mk_zxid first;
+    enum mk_status status = waits_find_broken(view, path, TREE_WAIT_CHILDREN, now, &first);
+    if (status == MK_OK) {
+        status = record_find(view, first, &record);
+        status = status == MK_NO_NODE ? MK_CORRUPT : status;
+    }
+    if (status == MK_OK) {
+        status = call_foresee(view, first, record);
+    }
+    return status == MK_END ? MK_OK : status;
+}
+
+/* Once the children have changed no wait for that holds; until then some may. */
+static enum mk_status first_foresee(struct store_view *view, struct mk_bytes path)
+{
+    struct store_znode znode, changed = {.stat.pzxid = INT64_MAX};
+    const struct store_znode *now;
+    enum mk_status status = waits_look(view, path, &znode, &now);
+    if (status == MK_OK) {
+        status = first_foresee_now(view, path, now);
+    }
+    return status == MK_OK ? first_foresee_now(view, path, &changed) : status;
+}
+
+static enum mk_status change_foresee(struct store_view *view, struct mk_bytes path,
+                                     struct kinds kinds)
+{
+    uint32_t count;
+    enum mk_status status = waits_count(view, path, &count);
+    for (unsigned kind = kinds.first; status == MK_OK && count > 0 && kind <= kinds.last; kind++) {
+        status = waits_wake_all((enum tree_wait_kind)kind)
+                     ? waits_foresee_broken(view, path, (enum tree_wait_kind)kind)
+                     : first_foresee(view, path);
+    }
+    return status;
+}
+
+enum mk_status calls_session_foresee(struct store_view *view, mk_session id)
+{
+    struct numbers numbers;
+    if (view->may_block) {
+        return MK_OK;
+    }
+    enum mk_status status = session_numbers(view, id, &numbers);
+    for (size_t i = 0; i < numbers.count && status == MK_OK; i++) {
         struct mk_bytes record;
-        status = record_find(view, wakes.calls[i], &record);
+        status = record_find(view, numbers.calls[i], &record);
         if (status == MK_OK) {
-            status = call_foresee(view, wakes.calls[i], record);
-        } else if (status == MK_NO_NODE) {
-            status = MK_CORRUPT;
+            status = call_foresee(view, numbers.calls[i], record);
         }
     }
     return status;
@@ -518,49 +547,97 @@ enum mk_status calls_foresee(struct store_view *view, const struct calls_change 
     if (number != 0 && record_decode(change->record_old, &call)) {
         for (int i = 0; i < call.waits_count && status == MK_OK; i++) {
             if (call.waits[i].kind == TREE_WAIT_CHILDREN) {
-                status = sight_foresee(view, call.waits[i].path, kinds_children);
+                status = first_foresee(view, call.waits[i].path);
             }
         }
     }
     if (status == MK_OK && rows_any(view, KEY_AWAITED)) {
-        status = sight_foresee(view, change->path, kinds_all);
+        status = change_foresee(view, change->path, kinds_all);
     }
     if (status == MK_OK && rows_any(view, KEY_AWAITED) && !key_path_is_root(change->path)) {
-        status = sight_foresee(view, key_path_parent(change->path), kinds_children);
+        status = change_foresee(view, key_path_parent(change->path), kinds_children);
     }
     return status;
 }
 
 /* ---- The door ---- */
 
-/* Visit the calls of a range; their numbers are the last 8 bytes of the keys. */
-static enum mk_status calls_each(struct store_view *view, struct mk_bytes prefix,
-                                 store_call_visit *visit, void *context)
+/* A call of whose waits one does not hold: there is one, else it would not be broken. */
+static enum mk_status broken_call(struct store_view *view, const struct waits_queued *queued,
+                                  mk_zxid *call)
 {
-    struct range range = {.low = prefix, .high = key_after_prefix(&view->store->scraps, prefix)};
-    struct rows_cursor cursor;
-    enum mk_status status = rows_cursor_open(&cursor, view, range);
-    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
-        if (cursor.key.len < prefix.len + 8) {
-            status = MK_CORRUPT;
-            break;
-        }
-        if (!visit(context, (mk_zxid)mk_load_u64(cursor.key.data + cursor.key.len - 8))) {
-            break;
-        }
+    struct mk_bytes path = mk_arena_copy(&view->store->scraps, queued->path);
+    enum tree_wait_kind kind = queued->kind;
+    struct store_znode znode;
+    const struct store_znode *now;
+    enum mk_status status = waits_look(view, path, &znode, &now);
+    if (status == MK_OK) {
+        status = waits_find_broken(view, path, kind, now, call);
     }
-    rows_cursor_close(&cursor);
-    return status == MK_END ? MK_OK : status;
+    return status == MK_END ? MK_CORRUPT : status;
 }
 
-enum mk_status store_ready_each(struct store_view *view, store_call_visit *visit, void *context)
+static enum mk_status queue_first(struct store_view *view, enum key_kind queue, mk_zxid *call)
 {
     rows_enter(view);
-    if (!rows_any(view, KEY_READY)) {
-        return MK_OK;
+    if (!rows_any(view, queue)) {
+        return MK_END;
     }
-    struct mk_bytes prefix = key_path(&view->store->scraps, KEY_READY, MK_BYTES(""));
-    return calls_each(view, prefix, visit, context);
+    struct mk_bytes prefix = key_path(&view->store->scraps, queue, MK_BYTES(""));
+    struct range range = {.low = prefix, .high = key_after_prefix(&view->store->scraps, prefix)};
+    struct waits_queued queued = {0};
+    struct rows_cursor cursor;
+    enum mk_status status = rows_cursor_open(&cursor, view, range);
+    if (status == MK_OK && !waits_queued_decode(cursor.value, &queued)) {
+        status = MK_CORRUPT;
+    }
+    queued.path = mk_arena_copy(&view->store->scraps, queued.path);
+    rows_cursor_close(&cursor);
+    *call = queued.call;
+    return status == MK_OK && queued.call == 0 ? broken_call(view, &queued, call) : status;
+}
+
+enum mk_status store_ready_first(struct store_view *view, mk_zxid *call)
+{
+    return queue_first(view, KEY_READY, call);
+}
+
+enum mk_status store_gone_first(struct store_view *view, mk_zxid *call)
+{
+    return queue_first(view, KEY_GONE, call);
+}
+
+static enum mk_status time_first(struct store_view *view, enum key_kind kind, mk_ms *time_ms,
+                                 mk_zxid *call)
+{
+    rows_enter(view);
+    if (!rows_any(view, kind)) {
+        return MK_END;
+    }
+    struct mk_arena *arena = &view->store->scraps;
+    struct mk_bytes prefix = key_path(arena, kind, MK_BYTES(""));
+    struct range range = {.low = prefix, .high = key_after_prefix(arena, prefix)};
+    struct rows_cursor cursor;
+    enum mk_status status = rows_cursor_open(&cursor, view, range);
+    if (status == MK_OK && cursor.key.len != 17) {
+        status = MK_CORRUPT;
+    }
+    if (status == MK_OK) {
+        *time_ms = (mk_ms)mk_load_u64(cursor.key.data + 1);
+        *call = (mk_zxid)mk_load_u64(cursor.key.data + 9);
+    }
+    rows_cursor_close(&cursor);
+    return status;
+}
+
+enum mk_status store_deadline_first(struct store_view *view, mk_ms *due_ms, mk_zxid *call)
+{
+    return time_first(view, KEY_DEADLINE, due_ms, call);
+}
+
+enum mk_status store_slowed_first(struct store_view *view, mk_ms *time_ms, mk_zxid *call)
+{
+    return time_first(view, KEY_SLOWED, time_ms, call);
 }
 
 enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
@@ -572,26 +649,4 @@ enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
     }
     struct mk_bytes prefix = key_u64(&view->store->scraps, KEY_PARKED, (uint64_t)id);
     return calls_each(view, prefix, visit, context);
-}
-
-enum mk_status store_deadline_first(struct store_view *view, mk_ms *due_ms, mk_zxid *call)
-{
-    rows_enter(view);
-    if (!rows_any(view, KEY_DEADLINE)) {
-        return MK_END;
-    }
-    struct mk_arena *arena = &view->store->scraps;
-    struct mk_bytes prefix = key_path(arena, KEY_DEADLINE, MK_BYTES(""));
-    struct range range = {.low = prefix, .high = key_after_prefix(arena, prefix)};
-    struct rows_cursor cursor;
-    enum mk_status status = rows_cursor_open(&cursor, view, range);
-    if (status == MK_OK && cursor.key.len != 17) {
-        status = MK_CORRUPT;
-    }
-    if (status == MK_OK) {
-        *due_ms = (mk_ms)mk_load_u64(cursor.key.data + 1);
-        *call = (mk_zxid)mk_load_u64(cursor.key.data + 9);
-    }
-    rows_cursor_close(&cursor);
-    return status;
 }

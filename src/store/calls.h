@@ -31,7 +31,8 @@ void calls_data_changed(struct store_view *view, const struct calls_change *chan
 void calls_parent_moved(struct store_view *view, const struct calls_change *change,
                         const struct store_znode *parent);
 
-/* Whether a wait still holds, with the znode as it is `now` (NULL: absent). */
-bool calls_wait_holds(enum tree_wait_kind kind, mk_zxid stamp, const struct store_znode *now);
+/* A session ends: what that will read, and then its part. */
+enum mk_status calls_session_foresee(struct store_view *view, mk_session id);
+void calls_session_gone(struct store_view *view, mk_session id);
 
 #endif

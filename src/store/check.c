@@ -6,10 +6,10 @@
  * left. */
 #include <string.h>
 
-#include "store/calls.h"
 #include "store/keys.h"
 #include "store/quotas.h"
 #include "store/reapable.h"
+#include "store/waits.h"
 #include "store/znodes.h"
 
 struct check {
@@ -56,6 +56,13 @@ static bool check_record_of(struct check *check, mk_zxid number, struct tree_cal
     return record.data != NULL && tree_call_decode(record, call) == MK_OK;
 }
 
+static struct mk_bytes awaited_key_of(struct check *check, const struct tree_wait *wait,
+                                      mk_zxid call)
+{
+    uint64_t rank = waits_wake_all(wait->kind) ? (uint64_t)wait->stamp : 0;
+    return key_awaited(check->arena, wait->path, (uint8_t)wait->kind, rank, call);
+}
+
 static void check_record(struct check *check, mk_zxid number)
 {
     struct tree_call call;
@@ -69,23 +76,43 @@ static void check_record(struct check *check, mk_zxid number)
     if (due_ms > 0) {
         check_row(check, key_u64_u64(check->arena, KEY_DEADLINE, (uint64_t)due_ms, id));
     }
-    if (row_exists(check, key_u64(check->arena, KEY_WOKEN, id))) {
+    struct mk_bytes woken = key_u64(check->arena, KEY_WOKEN, id);
+    bool queued = row_exists(check, woken);
+    if (!call.outlives_session &&
+        !row_exists(check, key_u64(check->arena, KEY_SESSION, (uint64_t)call.session))) {
+        MK_ASSERT(queued && check_row(check, woken).data[0] == KEY_GONE);
+    }
+    if (queued) {
+        return;
+    }
+    if (call.not_before_ms > 0) {
+        check_row(check, key_u64_u64(check->arena, KEY_SLOWED, (uint64_t)call.not_before_ms, id));
         return;
     }
     for (int i = 0; i < call.waits_count; i++) {
-        const struct tree_wait *wait = &call.waits[i];
-        check_row(check, key_awaited(check->arena, wait->path, (uint8_t)wait->kind, number));
+        check_row(check, awaited_key_of(check, &call.waits[i], number));
     }
 }
 
-/* An awaited row: its record has that wait, is not ready, and the wait holds; but waits for
- * children may not hold, if somebody before them was woken. */
+/* The waits of one kind for a znode are broken if one of them does not hold. */
+static void check_holds(struct check *check, struct mk_bytes path, const struct tree_wait *wait)
+{
+    struct store_znode znode;
+    const struct store_znode *now;
+    enum mk_status status = waits_look(check->view, path, &znode, &now);
+    MK_ASSERT(status == MK_OK);
+    MK_ASSERT(waits_hold(wait->kind, wait->stamp, now) ||
+              row_exists(check, key_broken(check->arena, path, (uint8_t)wait->kind)));
+}
+
+/* An awaited row: its record has that wait, it is in no queue, and the wait holds, or is broken; but
+ * waits for `children` may not hold, if somebody before them was woken. */
 static void check_awaited(struct check *check, struct mk_bytes key, struct mk_bytes value)
 {
     check->totals.awaited++;
-    MK_ASSERT(key.len >= 11 && value.len == 8);
-    struct mk_bytes path = {key.data + 1, key.len - 11};
-    enum tree_wait_kind kind = key.data[key.len - 9];
+    MK_ASSERT(key.len >= 19 && value.len == 8);
+    struct mk_bytes path = {key.data + 1, key.len - 19};
+    enum tree_wait_kind kind = key.data[key.len - 17];
     mk_zxid number = (mk_zxid)mk_load_u64(key.data + key.len - 8);
     mk_zxid stamp = (mk_zxid)mk_load_u64(value.data);
     struct tree_call call;
@@ -101,11 +128,30 @@ static void check_awaited(struct check *check, struct mk_bytes key, struct mk_by
     MK_ASSERT(wanted);
     MK_ASSERT(!row_exists(check, key_u64(check->arena, KEY_WOKEN, (uint64_t)number)));
 
+    if (waits_wake_all(kind)) {
+        check_holds(check, path, &(struct tree_wait){.kind = kind, .stamp = stamp});
+    }
+}
+
+static void check_broken(struct check *check, struct mk_bytes key, struct mk_bytes value)
+{
+    MK_ASSERT(key.len >= 3 && value.len == 12);
+    struct mk_bytes path = {key.data + 1, key.len - 3};
+    struct waits_queued queued;
+    bool sound = waits_queued_decode(
+        check_row(check, key_queued(check->arena, KEY_READY, (mk_zxid)mk_load_u64(value.data),
+                                    mk_load_u32(value.data + 8))),
+        &queued);
+    MK_ASSERT(sound && queued.call == 0 && queued.kind == key.data[key.len - 1]);
+    MK_ASSERT(mk_bytes_compare(queued.path, path) == 0);
     struct store_znode znode;
-    enum mk_status status = znode_find(check->view, path, &znode);
-    MK_ASSERT(status == MK_OK || status == MK_NO_NODE);
-    const struct store_znode *now = status == MK_OK ? &znode : NULL;
-    MK_ASSERT(kind == TREE_WAIT_CHILDREN || calls_wait_holds(kind, stamp, now));
+    const struct store_znode *now;
+    mk_zxid call;
+    enum mk_status status = waits_look(check->view, path, &znode, &now);
+    if (status == MK_OK) {
+        status = waits_find_broken(check->view, path, queued.kind, now, &call);
+    }
+    MK_ASSERT(status == MK_OK);
 }
 
 static void check_awaited_count(struct check *check, struct mk_bytes key, struct mk_bytes value)
@@ -144,23 +190,50 @@ static void check_deadline(struct check *check, struct mk_bytes key)
     MK_ASSERT(tree_call_due_ms(&call) == (mk_ms)mk_load_u64(key.data + 1));
 }
 
-static void check_ready(struct check *check, struct mk_bytes key)
+static void check_slowed(struct check *check, struct mk_bytes key)
+{
+    MK_ASSERT(key.len == 17);
+    struct tree_call call;
+    mk_zxid number = (mk_zxid)mk_load_u64(key.data + 9);
+    bool sound = check_record_of(check, number, &call);
+    MK_ASSERT(sound && call.not_before_ms == (mk_ms)mk_load_u64(key.data + 1));
+    MK_ASSERT(!row_exists(check, key_u64(check->arena, KEY_WOKEN, (uint64_t)number)));
+}
+
+/* A row of `ready` or `gone`. */
+static void check_queued(struct check *check, struct mk_bytes key, struct mk_bytes value)
 {
     check->totals.ready++;
-    MK_ASSERT(key.len == 21);
-    mk_zxid number = (mk_zxid)mk_load_u64(key.data + 13);
-    struct mk_bytes where = check_row(check, key_u64(check->arena, KEY_WOKEN, (uint64_t)number));
-    MK_ASSERT(where.len == 12 && memcmp(where.data, key.data + 1, 12) == 0);
-    struct tree_call call;
-    bool sound = check_record_of(check, number, &call);
+    MK_ASSERT(key.len == 13);
+    struct waits_queued queued;
+    bool sound = waits_queued_decode(value, &queued);
     MK_ASSERT(sound);
+    if (queued.call == 0) {
+        struct mk_bytes broken =
+            check_row(check, key_broken(check->arena, queued.path, (uint8_t)queued.kind));
+        MK_ASSERT(key.data[0] == KEY_READY && waits_wake_all(queued.kind));
+        MK_ASSERT(broken.len == 12 && memcmp(broken.data, key.data + 1, 12) == 0);
+        return;
+    }
+    struct mk_bytes where =
+        check_row(check, key_u64(check->arena, KEY_WOKEN, (uint64_t)queued.call));
+    MK_ASSERT(where.len == 13 && memcmp(where.data, key.data, 13) == 0);
+    struct tree_call call;
+    sound = check_record_of(check, queued.call, &call);
+    MK_ASSERT(sound && !(key.data[0] == KEY_GONE && call.outlives_session));
 }
 
 static void check_woken(struct check *check, struct mk_bytes key, struct mk_bytes value)
 {
-    MK_ASSERT(key.len == 9 && value.len == 12);
-    check_row(check, key_ready(check->arena, (mk_zxid)mk_load_u64(value.data),
-                               mk_load_u32(value.data + 8), (mk_zxid)mk_load_u64(key.data + 1)));
+    MK_ASSERT(key.len == 9 && value.len == 13);
+    struct waits_queued queued;
+    enum key_kind queue = (enum key_kind)value.data[0];
+    MK_ASSERT(queue == KEY_READY || queue == KEY_GONE);
+    bool sound = waits_queued_decode(
+        check_row(check, key_queued(check->arena, queue, (mk_zxid)mk_load_u64(value.data + 1),
+                                    mk_load_u32(value.data + 9))),
+        &queued);
+    MK_ASSERT(sound && queued.call == (mk_zxid)mk_load_u64(key.data + 1));
 }
 
 /* ---- Quotas ---- */
@@ -398,7 +471,10 @@ static void check_one(struct check *check, struct mk_bytes key, struct mk_bytes 
     case KEY_PARKED: check_parked(check, key); return;
     case KEY_COUNTING: check_counting(check, key); return;
     case KEY_QUOTA: check_quota(check, key, value); return;
-    case KEY_READY: check_ready(check, key); return;
+    case KEY_BROKEN: check_broken(check, key, value); return;
+    case KEY_GONE:
+    case KEY_READY: check_queued(check, key, value); return;
+    case KEY_SLOWED: check_slowed(check, key); return;
     case KEY_REAPABLE: check_reapable(check, key); return;
     case KEY_SESSION: check->totals.sessions++; return;
     case KEY_DEADLINE: check_deadline(check, key); return;

@@ -134,21 +134,27 @@ struct mk_bytes key_ephemeral(struct mk_arena *arena, mk_session id, struct mk_b
 }
 
 struct mk_bytes key_awaited(struct mk_arena *arena, struct mk_bytes path, uint8_t wait,
-                            mk_zxid call)
+                            uint64_t rank, mk_zxid call)
 {
-    uint8_t rest[9];
+    uint8_t rest[17];
     rest[0] = wait;
-    mk_store_u64(rest + 1, (uint64_t)call);
+    mk_store_u64(rest + 1, rank);
+    mk_store_u64(rest + 9, (uint64_t)call);
     return key_below(arena, KEY_AWAITED, path, 0, mk_bytes_of(rest, sizeof(rest)));
 }
 
-struct mk_bytes key_ready(struct mk_arena *arena, mk_zxid zxid, uint32_t position, mk_zxid call)
+struct mk_bytes key_broken(struct mk_arena *arena, struct mk_bytes path, uint8_t wait)
+{
+    return key_below(arena, KEY_BROKEN, path, 0, mk_bytes_of(&wait, 1));
+}
+
+struct mk_bytes key_queued(struct mk_arena *arena, enum key_kind kind, mk_zxid zxid,
+                           uint32_t position)
 {
     struct mk_bytes key;
-    uint8_t *at = key_new(arena, KEY_READY, 20, &key);
+    uint8_t *at = key_new(arena, kind, 12, &key);
     mk_store_u64(at, (uint64_t)zxid);
     mk_store_u32(at + 8, position);
-    mk_store_u64(at + 12, (uint64_t)call);
     return key;
 }
 

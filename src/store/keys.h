@@ -7,10 +7,13 @@
  *   session    id                                  timeout in ms
  *   ephemeral  session id, path                    -
  *   parked     session id, call                    -
- *   awaited    path, NUL, kind of wait, call       stamp
+ *   awaited    path, NUL, kind of wait, rank, call stamp; rank: calls.c
  *   count      path, NUL                           how many rows of awaited have this path
- *   ready      zxid, position, call                -
- *   woken      call                                zxid, position: where in `ready` it is
+ *   broken     path, NUL, kind of wait             zxid, position: where in `ready` it is
+ *   ready      zxid, position                      0, call; or kind of wait, path
+ *   gone       zxid, position                      0, call
+ *   woken      call                                `ready` or `gone`, zxid, position: where it is
+ *   slowed     time in ms, call                    -
  *   deadline   time in ms, call                    -
  *   reapable   why, zxid or time in ms, path       -
  *   quota      path                                which znodes it has, usage: quotas.c
@@ -28,11 +31,14 @@
 
 enum key_kind {
     KEY_AWAITED = 'a',
+    KEY_BROKEN = 'b',
     KEY_CHILD = 'c',
     KEY_DATA = 'd',
     KEY_EPHEMERAL = 'e',
     KEY_FACT = 'f',
+    KEY_GONE = 'g',
     KEY_COUNTING = 'k',
+    KEY_SLOWED = 'l',
     KEY_META = 'm',
     KEY_AWAITED_COUNT = 'n',
     KEY_ORDER = 'o',
@@ -66,10 +72,13 @@ struct mk_bytes key_u64(struct mk_arena *arena, enum key_kind kind, uint64_t a);
 struct mk_bytes key_u64_u64(struct mk_arena *arena, enum key_kind kind, uint64_t a, uint64_t b);
 struct mk_bytes key_ephemeral(struct mk_arena *arena, mk_session id, struct mk_bytes path);
 struct mk_bytes key_awaited(struct mk_arena *arena, struct mk_bytes path, uint8_t wait,
-                            mk_zxid call);
+                            uint64_t rank, mk_zxid call);
+struct mk_bytes key_broken(struct mk_arena *arena, struct mk_bytes path, uint8_t wait);
 struct mk_bytes key_reapable(struct mk_arena *arena, uint8_t why, int64_t order,
                              struct mk_bytes path);
-struct mk_bytes key_ready(struct mk_arena *arena, mk_zxid zxid, uint32_t position, mk_zxid call);
+/* KEY_READY or KEY_GONE. */
+struct mk_bytes key_queued(struct mk_arena *arena, enum key_kind kind, mk_zxid zxid,
+                           uint32_t position);
 
 /* The first key after `key`, and the first after all that begin with `key`. */
 struct mk_bytes key_after(struct mk_arena *arena, struct mk_bytes key);

@@ -13,6 +13,8 @@ bool rows_any(const struct store_view *view, enum key_kind kind)
     const struct store_totals *totals = &view->store->totals;
     int64_t committed = kind == KEY_AWAITED    ? totals->awaited
                         : kind == KEY_READY    ? totals->ready
+                        : kind == KEY_GONE     ? totals->ready
+                        : kind == KEY_BROKEN   ? totals->ready
                         : kind == KEY_REAPABLE ? totals->reapable
                         : kind == KEY_QUOTA    ? totals->quotas
                         : kind == KEY_COUNTING ? totals->counting

@@ -23,7 +23,7 @@ struct store_view {
     mk_zxid zxid_before; /* of the one before, for abort */
     mk_ms time_ms;
     uint32_t creations; /* znodes created by it */
-    uint32_t wakes;     /* calls made ready by it */
+    uint32_t wakes;     /* places in `ready` and `gone` given by it */
 };
 
 struct store_checkpoint {
@@ -55,8 +55,8 @@ void rows_enter(struct store_view *view);
  * MK_WOULD_BLOCK, failures. */
 enum mk_status rows_get(struct store_view *view, struct mk_bytes key, struct mk_bytes *value);
 
-/* Whether there can be rows of `kind`: KEY_AWAITED, KEY_READY, KEY_PARKED, KEY_DEADLINE,
- * KEY_REAPABLE, KEY_QUOTA or KEY_COUNTING. It costs nothing, and it says no where nobody parks calls,
+/* Whether there can be rows of `kind`: KEY_AWAITED, KEY_READY, KEY_BROKEN, KEY_GONE, KEY_PARKED,
+ * KEY_SLOWED, KEY_DEADLINE, KEY_REAPABLE, KEY_QUOTA or KEY_COUNTING. It costs nothing, and it says no where nobody parks calls,
  * makes containers or sets quotas. */
 bool rows_any(const struct store_view *view, enum key_kind kind);
 

@@ -1,4 +1,5 @@
 /* Sessions, and the znodes that go with them. */
+#include "store/calls.h"
 #include "store/keys.h"
 #include "store/rows.h"
 
@@ -37,13 +38,20 @@ void store_session_put(struct store_view *view, mk_session id, int32_t timeout_m
     session_write_end(view, known ? 0 : 1);
 }
 
-void store_session_remove(struct store_view *view, mk_session id)
+enum mk_status store_session_remove(struct store_view *view, mk_session id)
 {
+    rows_enter(view);
+    enum mk_status status = calls_session_foresee(view, id);
+    if (status != MK_OK) {
+        return status;
+    }
     bool known = session_write_begin(view, id);
     if (known) {
         rows_delete(view, session_key(view, id));
+        calls_session_gone(view, id);
     }
     session_write_end(view, known ? -1 : 0);
+    return MK_OK;
 }
 
 enum mk_status store_session_read(struct store_view *view, mk_session id, int32_t *timeout_ms)

@@ -89,7 +89,8 @@ struct store_totals {
     int64_t sessions;
     int64_t calls;    /* call records */
     int64_t awaited;  /* waits of calls that are parked and not ready */
-    int64_t ready;    /* calls of which a wait no longer holds */
+    int64_t ready;    /* waits that do not hold any more, as one if of one kind at one znode; calls
+                       * that such a wait of `children` woke; calls whose session has ended */
     int64_t reapable; /* containers and TTL znodes without children */
     int64_t quotas;   /* paths that have any of a quota's two znodes */
     int64_t counting; /* ... of which the usage is still being counted */
@@ -189,7 +190,9 @@ enum mk_status store_descendants_count(struct store_view *view, struct mk_bytes 
 /* ---- Sessions and their ephemerals ---- */
 
 void store_session_put(struct store_view *view, mk_session id, int32_t timeout_ms);
-void store_session_remove(struct store_view *view, mk_session id); /* not its ephemerals */
+/* Its calls, but those that outlive it, are gone from then on; not its ephemerals. MK_OK, whether it was
+ * there or not; MK_WOULD_BLOCK. */
+enum mk_status store_session_remove(struct store_view *view, mk_session id);
 /* MK_OK, MK_NO_NODE, ... */
 enum mk_status store_session_read(struct store_view *view, mk_session id, int32_t *timeout_ms);
 typedef bool store_session_visit(void *context, mk_session id, int32_t timeout_ms);
@@ -207,11 +210,16 @@ enum mk_status store_owned_each(struct store_view *view, store_owned_visit *visi
  * Writing or deleting a record's znode updates them, and so does every change of an awaited znode. A
  * call that a `children` wait woke passes its wake on when it ends. ---- */
 
-/* Calls of which a wait no longer holds, in the order in which they became ready. */
-typedef bool store_call_visit(void *context, mk_zxid call);
-enum mk_status store_ready_each(struct store_view *view, store_call_visit *visit, void *context);
+/* The call that is to run first: a wait of it no longer holds, and that was so of no other's before, but
+ * of those with the same wait. MK_END: there is none. */
+enum mk_status store_ready_first(struct store_view *view, mk_zxid *call);
+/* The first of those whose session has ended, and which do not outlive it. */
+enum mk_status store_gone_first(struct store_view *view, mk_zxid *call);
 /* The call that is due first, and when: tree_call_due_ms(). MK_OK, MK_END if there is none. */
 enum mk_status store_deadline_first(struct store_view *view, mk_ms *due_ms, mk_zxid *call);
+/* Likewise of those that are slowed (not_before_ms). */
+enum mk_status store_slowed_first(struct store_view *view, mk_ms *time_ms, mk_zxid *call);
+typedef bool store_call_visit(void *context, mk_zxid call);
 /* Calls of a session, oldest first. */
 enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
                                         store_call_visit *visit, void *context);

@@ -14,9 +14,16 @@
 static void open_tree(struct fixture *fixture, void **state)
 {
     fixture_open(fixture);
-    create(fixture, "/zookeeper/calls", ""); /* zxid 1 */
-    create(fixture, "/lock", "");            /* zxid 2 */
-    create(fixture, "/lock/a", "");          /* zxid 3 */
+    struct store_create calls = {.path = MK_BYTES("/zookeeper/calls"), .parent_cversion = -1};
+    struct store_znode znode;
+    begin(fixture); /* zxid 1 */
+    store_session_put(fixture->view, SESSION, 10000);
+    store_session_put(fixture->view, SESSION + 1, 10000);
+    enum mk_status status = store_znode_create(fixture->view, &calls, &znode);
+    assert_int_equal(status, MK_OK);
+    end(fixture);
+    create(fixture, "/lock", "");   /* zxid 2 */
+    create(fixture, "/lock/a", ""); /* zxid 3 */
     if (*state != NULL) {
         fixture_speculate(fixture);
     }
@@ -31,34 +38,37 @@ static const char *record_path(mk_zxid call)
     return path;
 }
 
-static struct mk_buf record(mk_ms deadline_ms, const struct tree_wait *waits, int count)
+/* `call` says whose it is, and what is special about it. */
+static void park_waits_of(struct fixture *fixture, mk_zxid number, const struct tree_call *call,
+                          const struct tree_wait *waits, int count)
 {
-    static struct tree_call call;
-    call = (struct tree_call){.session = SESSION, .deadline_ms = deadline_ms};
-    call.operation = MK_BYTES("lock.acquire");
-    call.waits_count = count;
-    for (int i = 0; i < count; i++) {
-        call.waits[i] = waits[i];
-    }
+    struct tree_call *record = mk_alloc_zero(1, sizeof(*record));
     struct mk_buf bytes = {0};
-    tree_call_encode(&bytes, &call);
-    return bytes;
-}
-
-static void park_waits(struct fixture *fixture, mk_zxid call, mk_ms deadline_ms,
-                       const struct tree_wait *waits, int count)
-{
-    struct mk_buf bytes = record(deadline_ms, waits, count);
-    if (absent(fixture, record_path(call))) {
-        struct store_create create = {.path = mk_bytes_text(record_path(call)),
+    *record = *call;
+    record->operation = MK_BYTES("lock.acquire");
+    record->waits_count = count;
+    for (int i = 0; i < count; i++) {
+        record->waits[i] = waits[i];
+    }
+    tree_call_encode(&bytes, record);
+    if (absent(fixture, record_path(number))) {
+        struct store_create create = {.path = mk_bytes_text(record_path(number)),
                                       .data = mk_buf_view(&bytes),
                                       .parent_cversion = -1};
         enum mk_status status = try_create(fixture, &create);
         assert_int_equal(status, MK_OK);
     } else {
-        set_bytes(fixture, record_path(call), mk_buf_view(&bytes));
+        set_bytes(fixture, record_path(number), mk_buf_view(&bytes));
     }
     mk_buf_free(&bytes);
+    mk_free(record);
+}
+
+static void park_waits(struct fixture *fixture, mk_zxid call, mk_ms deadline_ms,
+                       const struct tree_wait *waits, int count)
+{
+    struct tree_call made = {.session = SESSION, .deadline_ms = deadline_ms};
+    park_waits_of(fixture, call, &made, waits, count);
 }
 
 static void park(struct fixture *fixture, mk_zxid call, enum tree_wait_kind kind, const char *path,
@@ -79,15 +89,6 @@ static bool take_call(void *context, mk_zxid call)
     text->len +=
         (size_t)snprintf(text->text + text->len, sizeof(text->text) - text->len, "%d ", (int)call);
     return true;
-}
-
-static const char *ready(struct fixture *fixture)
-{
-    static struct text text;
-    text = (struct text){.len = 0};
-    enum mk_status status = store_ready_each(fixture->view, take_call, &text);
-    assert_int_equal(status, MK_OK);
-    return text.text;
 }
 
 /* ---- What wakes ---- */
@@ -306,6 +307,183 @@ static void a_wake_is_not_passed_to_who_has_seen_the_change(void **state)
     fixture_close(&fixture);
 }
 
+/* ---- Many at once ---- */
+
+static void one_change_breaks_the_waits_of_all_in_a_few_rows(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    void *committed = NULL;
+    open_tree(&fixture, &committed);
+    for (mk_zxid call = 1000; call < 3000; call++) {
+        park(&fixture, call, TREE_WAIT_DELETED, "/lock/a", 3);
+    }
+
+    delete (&fixture, "/lock/a");
+
+    assert_int_equal(store_totals(fixture.store)->ready, 1);
+    assert_int_equal(store_totals(fixture.store)->awaited, 2000);
+    for (mk_zxid call = 1000; call < 3000; call++) {
+        mk_zxid first;
+        enum mk_status status = store_ready_first(fixture.view, &first);
+        assert_int_equal(status, MK_OK);
+        assert_int_equal(first, call);
+        delete (&fixture, record_path(first));
+    }
+    assert_int_equal(store_totals(fixture.store)->ready, 0);
+    fixture_close(&fixture);
+}
+
+static void who_parks_again_is_not_ready_while_others_are(void **state)
+{
+    struct fixture fixture;
+    open_tree(&fixture, state);
+    for (mk_zxid call = 10; call < 13; call++) {
+        park(&fixture, call, TREE_WAIT_CHILDREN_ALL, "/lock", 3);
+    }
+    create(&fixture, "/lock/b", "");
+    mk_zxid changed = fixture.zxid;
+    assert_string_equal(ready(&fixture), "10 11 12 ");
+
+    park(&fixture, 10, TREE_WAIT_CHILDREN_ALL, "/lock", changed);
+    assert_string_equal(ready(&fixture), "11 12 ");
+    park(&fixture, 11, TREE_WAIT_CHILDREN_ALL, "/lock", changed);
+    park(&fixture, 12, TREE_WAIT_CHILDREN_ALL, "/lock", changed);
+    assert_string_equal(ready(&fixture), "");
+    create(&fixture, "/lock/c", "");
+    assert_string_equal(ready(&fixture), "10 11 12 ");
+    fixture_close(&fixture);
+}
+
+static void a_wait_that_holds_again_wakes_nobody(void **state)
+{
+    struct fixture fixture;
+    open_tree(&fixture, state);
+    park(&fixture, 10, TREE_WAIT_CREATED, "/lock/new", 0);
+    create(&fixture, "/lock/new", "");
+    assert_string_equal(ready(&fixture), "10 ");
+
+    delete (&fixture, "/lock/new");
+
+    assert_string_equal(ready(&fixture), "");
+    fixture_close(&fixture);
+}
+
+/* ---- The end of a session ---- */
+
+static void session_remove(struct fixture *fixture, mk_session id)
+{
+    begin(fixture);
+    enum mk_status status = store_session_remove(fixture->view, id);
+    assert_int_equal(status, MK_OK);
+    end(fixture);
+}
+
+static void a_sessions_end_makes_its_calls_wait_for_nothing(void **state)
+{
+    struct fixture fixture;
+    open_tree(&fixture, state);
+    park(&fixture, 11, TREE_WAIT_DELETED, "/lock/a", 3);
+    park(&fixture, 10, TREE_WAIT_CHILDREN, "/lock", 3);
+    park_waits(&fixture, 12, 5000, NULL, 0);
+
+    session_remove(&fixture, SESSION);
+
+    assert_string_equal(gone(&fixture), "10 11 12 ");
+    delete (&fixture, "/lock/a");
+    assert_string_equal(ready(&fixture), "");
+    delete (&fixture, record_path(10));
+    assert_string_equal(gone(&fixture), "11 12 ");
+    fixture_close(&fixture);
+}
+
+static void a_sessions_end_takes_its_calls_out_of_those_that_are_ready(void **state)
+{
+    struct fixture fixture;
+    open_tree(&fixture, state);
+    park(&fixture, 10, TREE_WAIT_CREATED, "/lock/a", 0);
+    park(&fixture, 11, TREE_WAIT_DELETED, "/lock/a", 3);
+    delete (&fixture, "/lock/a");
+    assert_string_equal(ready(&fixture), "10 11 ");
+
+    session_remove(&fixture, SESSION);
+
+    assert_string_equal(ready(&fixture), "");
+    assert_string_equal(gone(&fixture), "10 11 ");
+    fixture_close(&fixture);
+}
+
+static void a_call_that_is_gone_passes_its_wake_on_at_once(void **state)
+{
+    struct fixture fixture;
+    open_tree(&fixture, state);
+    struct tree_wait wait = {TREE_WAIT_CHILDREN, 3, MK_BYTES("/lock")};
+    park_waits_of(&fixture, 10, &(struct tree_call){.session = SESSION}, &wait, 1);
+    park_waits_of(&fixture, 11, &(struct tree_call){.session = SESSION + 1}, &wait, 1);
+    create(&fixture, "/lock/b", "");
+    assert_string_equal(ready(&fixture), "10 ");
+
+    session_remove(&fixture, SESSION);
+
+    assert_string_equal(gone(&fixture), "10 ");
+    assert_string_equal(ready(&fixture), "11 ");
+    fixture_close(&fixture);
+}
+
+static void a_call_that_outlives_its_session_goes_on_waiting(void **state)
+{
+    struct fixture fixture;
+    open_tree(&fixture, state);
+    struct tree_call call = {.session = SESSION, .outlives_session = true};
+    struct tree_wait wait = {TREE_WAIT_DELETED, 3, MK_BYTES("/lock/a")};
+    park_waits_of(&fixture, 10, &call, &wait, 1);
+
+    session_remove(&fixture, SESSION);
+    assert_string_equal(gone(&fixture), "");
+    delete (&fixture, "/lock/a");
+
+    assert_string_equal(ready(&fixture), "10 ");
+    fixture_close(&fixture);
+}
+
+static void a_record_of_a_session_that_has_ended_is_gone_at_once(void **state)
+{
+    struct fixture fixture;
+    open_tree(&fixture, state);
+    session_remove(&fixture, SESSION);
+
+    park(&fixture, 10, TREE_WAIT_DELETED, "/lock/a", 3);
+
+    assert_string_equal(gone(&fixture), "10 ");
+    fixture_close(&fixture);
+}
+
+/* ---- Slowed ---- */
+
+static void a_slowed_call_is_not_ready_before_it_is_looked_at_again(void **state)
+{
+    struct fixture fixture;
+    open_tree(&fixture, state);
+    struct tree_call call = {.session = SESSION, .not_before_ms = 7000};
+    struct tree_wait wait = {TREE_WAIT_DELETED, 3, MK_BYTES("/lock/a")};
+    park_waits_of(&fixture, 10, &call, &wait, 1);
+    delete (&fixture, "/lock/a");
+    assert_string_equal(ready(&fixture), "");
+    mk_ms time_ms = 0;
+    mk_zxid slowed = 0;
+    enum mk_status status = store_slowed_first(fixture.view, &time_ms, &slowed);
+    assert_int_equal(status, MK_OK);
+    assert_int_equal(time_ms, 7000);
+    assert_int_equal(slowed, 10);
+
+    park(&fixture, 10, TREE_WAIT_DELETED, "/lock/a", 3);
+
+    assert_string_equal(ready(&fixture), "10 ");
+    status = store_slowed_first(fixture.view, &time_ms, &slowed);
+    assert_int_equal(status, MK_END);
+    fixture_close(&fixture);
+}
+
 /* ---- Deadlines, sessions, totals ---- */
 
 static void the_earliest_deadline_comes_first(void **state)
@@ -415,6 +593,15 @@ int main(void)
         IN_BOTH_VIEWS(a_woken_call_that_ends_passes_its_wake_on),
         IN_BOTH_VIEWS(a_call_that_was_not_woken_passes_nothing_on),
         IN_BOTH_VIEWS(a_wake_is_not_passed_to_who_has_seen_the_change),
+        cmocka_unit_test(one_change_breaks_the_waits_of_all_in_a_few_rows),
+        IN_BOTH_VIEWS(who_parks_again_is_not_ready_while_others_are),
+        IN_BOTH_VIEWS(a_wait_that_holds_again_wakes_nobody),
+        IN_BOTH_VIEWS(a_sessions_end_makes_its_calls_wait_for_nothing),
+        IN_BOTH_VIEWS(a_sessions_end_takes_its_calls_out_of_those_that_are_ready),
+        IN_BOTH_VIEWS(a_call_that_is_gone_passes_its_wake_on_at_once),
+        IN_BOTH_VIEWS(a_call_that_outlives_its_session_goes_on_waiting),
+        IN_BOTH_VIEWS(a_record_of_a_session_that_has_ended_is_gone_at_once),
+        IN_BOTH_VIEWS(a_slowed_call_is_not_ready_before_it_is_looked_at_again),
         IN_BOTH_VIEWS(the_earliest_deadline_comes_first),
         IN_BOTH_VIEWS(a_sessions_calls_are_listed_oldest_first),
         IN_BOTH_VIEWS(what_is_no_record_has_no_indexes),

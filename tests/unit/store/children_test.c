@@ -159,8 +159,10 @@ static void sessions_come_change_and_go(void **state)
     store_session_put(fixture.view, -5, 10000);
     store_session_put(fixture.view, -5, 20000);
     store_session_put(fixture.view, 7, 5000);
-    store_session_remove(fixture.view, 7);
-    store_session_remove(fixture.view, 8);
+    enum mk_status removed = store_session_remove(fixture.view, 7);
+    assert_int_equal(removed, MK_OK);
+    removed = store_session_remove(fixture.view, 8);
+    assert_int_equal(removed, MK_OK);
     end(&fixture);
 
     struct ids ids = {.count = 0};

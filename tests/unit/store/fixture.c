@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "store/waits.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -187,4 +189,79 @@ void assert_text(struct mk_bytes bytes, const char *expected)
     assert_non_null(bytes.data);
     assert_int_equal(bytes.len, strlen(expected));
     assert_memory_equal(bytes.data, expected, bytes.len);
+}
+
+/* ---- Queues of calls: all of it, where the door tells only the first ---- */
+
+struct listed {
+    char text[256];
+    size_t len;
+};
+
+static void list_call(struct listed *listed, mk_zxid call)
+{
+    char number[32];
+    snprintf(number, sizeof(number), " %d ", (int)call);
+    listed->text[0] = ' '; /* so that every number stands between two */
+    listed->len = listed->len == 0 ? 1 : listed->len;
+    if (strstr(listed->text, number) == NULL) {
+        listed->len += (size_t)snprintf(listed->text + listed->len,
+                                        sizeof(listed->text) - listed->len, "%s", number + 1);
+    }
+}
+
+static void list_broken(struct fixture *fixture, const struct waits_queued *queued,
+                        struct listed *listed)
+{
+    struct mk_arena *arena = &fixture->store->scraps;
+    uint8_t kind = (uint8_t)queued->kind;
+    struct mk_bytes low = key_below(arena, KEY_AWAITED, queued->path, 0, mk_bytes_of(&kind, 1));
+    struct store_znode znode;
+    const struct store_znode *now;
+    enum mk_status status = waits_look(fixture->view, queued->path, &znode, &now);
+    assert_int_equal(status, MK_OK);
+    struct rows_cursor cursor;
+    status = rows_cursor_open(&cursor, fixture->view,
+                              (struct range){low, key_after_prefix(arena, low), false});
+    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
+        if (!waits_hold(queued->kind, (mk_zxid)mk_load_u64(cursor.value.data), now)) {
+            list_call(listed, (mk_zxid)mk_load_u64(cursor.key.data + cursor.key.len - 8));
+        }
+    }
+    rows_cursor_close(&cursor);
+    assert_int_equal(status, MK_END);
+}
+
+static const char *list_queue(struct fixture *fixture, enum key_kind queue)
+{
+    static struct listed listed;
+    listed = (struct listed){.len = 0};
+    rows_enter(fixture->view);
+    struct mk_arena *arena = &fixture->store->scraps;
+    struct mk_bytes prefix = key_path(arena, queue, MK_BYTES(""));
+    struct rows_cursor cursor;
+    enum mk_status status = rows_cursor_open(
+        &cursor, fixture->view, (struct range){prefix, key_after_prefix(arena, prefix), false});
+    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
+        struct waits_queued queued;
+        assert_true(waits_queued_decode(cursor.value, &queued));
+        if (queued.call != 0) {
+            list_call(&listed, queued.call);
+        } else {
+            list_broken(fixture, &queued, &listed);
+        }
+    }
+    rows_cursor_close(&cursor);
+    assert_int_equal(status, MK_END);
+    return listed.len == 0 ? "" : listed.text + 1;
+}
+
+const char *ready(struct fixture *fixture)
+{
+    return list_queue(fixture, KEY_READY);
+}
+
+const char *gone(struct fixture *fixture)
+{
+    return list_queue(fixture, KEY_GONE);
 }

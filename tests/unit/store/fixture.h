@@ -35,6 +35,11 @@ bool absent(struct fixture *fixture, const char *path);
 const char *list(struct fixture *fixture, const struct store_children *query);
 const char *names_of(struct fixture *fixture, const char *path);
 
+/* The calls of which a wait does not hold, in the order in which they are to be run, if none of them
+ * changes anything; and those whose session has ended. Numbers, each followed by a space. */
+const char *ready(struct fixture *fixture);
+const char *gone(struct fixture *fixture);
+
 void assert_text(struct mk_bytes bytes, const char *expected);
 
 #endif

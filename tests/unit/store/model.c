@@ -63,6 +63,7 @@ static void random_record(struct mk_random *random, struct store_view *view, str
     call->deadline_ms = below(random, 2) == 0 ? 0 : (mk_ms)below(random, 1000);
     call->wake_at_ms = below(random, 3) == 0 ? (mk_ms)below(random, 1000) : 0;
     call->not_before_ms = below(random, 3) == 0 ? (mk_ms)below(random, 1000) : 0;
+    call->outlives_session = below(random, 6) == 0;
     call->operation = MK_BYTES("lock.acquire");
     call->version = MK_BYTES("00");
     call->chroot = MK_BYTES("");
@@ -213,7 +214,7 @@ static enum mk_status op_try(struct store_view *view, const struct op *op, struc
     case OP_SET_DATA: return store_znode_set_data(view, path, op_data(op), op->number, out);
     case OP_SET_ACL: return store_znode_set_acl(view, path, op_acl(op), op->number, out);
     case OP_SESSION_PUT: store_session_put(view, op->session, op->number); return MK_OK;
-    case OP_SESSION_REMOVE: store_session_remove(view, op->session); return MK_OK;
+    case OP_SESSION_REMOVE: return store_session_remove(view, op->session);
     case OP_QUOTA_COUNT: return store_quota_count(view);
     case OP_FACT:
         store_fact_put(view, MK_BYTES("fact"), mk_bytes_of(&op->number, sizeof(op->number)));
@@ -329,17 +330,31 @@ static enum mk_status show_session_things(struct store_view *view, struct mk_buf
     return status;
 }
 
+/* Whose turn it is, of one of the queues of calls. */
+static enum mk_status show_first(const char *queue, enum mk_status status, mk_ms time_ms,
+                                 mk_zxid call, struct mk_buf *out)
+{
+    mk_buf_printf(out, "\n%s: %s %lld %lld", queue, mk_status_name(status),
+                  (long long)(status == MK_OK ? time_ms : 0),
+                  (long long)(status == MK_OK ? call : 0));
+    return status == MK_END ? MK_OK : status;
+}
+
 static enum mk_status show_calls(struct store_view *view, struct mk_buf *out)
 {
-    mk_ms deadline_ms = 0;
+    mk_ms time_ms = 0;
     mk_zxid call = 0;
-    mk_buf_printf(out, "\nready: ");
-    enum mk_status status = store_ready_each(view, show_call, out);
+    enum mk_status status = show_first("ready", store_ready_first(view, &call), 0, call, out);
     if (status == MK_OK) {
-        status = store_deadline_first(view, &deadline_ms, &call);
-        mk_buf_printf(out, "deadline: %s %lld %lld\n", mk_status_name(status),
-                      (long long)deadline_ms, (long long)call);
-        status = status == MK_END ? MK_OK : status;
+        status = show_first("gone", store_gone_first(view, &call), 0, call, out);
+    }
+    if (status == MK_OK) {
+        enum mk_status slowed = store_slowed_first(view, &time_ms, &call);
+        status = show_first("slowed", slowed, time_ms, call, out);
+    }
+    if (status == MK_OK) {
+        enum mk_status deadline = store_deadline_first(view, &time_ms, &call);
+        status = show_first("deadline", deadline, time_ms, call, out);
     }
     return status;
 }

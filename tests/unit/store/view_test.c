@@ -97,7 +97,8 @@ static void spy_init(struct spy *spy, struct store_base *real)
     spy->base.ops = &spy->ops;
 }
 
-/* Changes of sessions are too rare to be prepared for. */
+/* A session's beginning is too rare to be prepared for; its end wakes calls, but its own row may have
+ * to be read. */
 static bool op_may_block(const struct op *op)
 {
     return op->kind == OP_SESSION_PUT || op->kind == OP_SESSION_REMOVE;
