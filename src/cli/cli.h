@@ -39,6 +39,7 @@ int cli_sync(struct cli *cli, int argc, char **argv);
 int cli_call(struct cli *cli, int argc, char **argv);
 int cli_lock(struct cli *cli, int argc, char **argv);
 int cli_lead(struct cli *cli, int argc, char **argv);
+int cli_recipe(struct cli *cli, int argc, char **argv);
 int cli_word(struct cli *cli, int argc, char **argv);
 int cli_start(struct cli *cli, int argc, char **argv);
 int cli_start_foreground(struct cli *cli, int argc, char **argv);

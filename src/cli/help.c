@@ -22,6 +22,7 @@ static const char overview[] =
     "  call [--hold[=TIME]] RECIPE.OPERATION [KEY=TEXT | KEY:=JSON]...\n"
     "  lock [--timeout TIME] [--grace TIME] PATH -- COMMAND ...   run it while the lock is held\n"
     "  lead [--value TEXT] ... PATH -- COMMAND ...                run it while elected\n"
+    "  recipe test|explore FILE ...             try a recipe of yours, without a server\n"
     "Others\n"
     "  shell [-server HOST:PORT[,...][/CHROOT]] [COMMAND ...]     ZooKeeper's zkCli, and more\n"
     "  word WORD           a four-letter word: ruok srvr stat mntr isro conf\n"
@@ -75,6 +76,21 @@ static const struct topic {
      "Run a command while this candidate leads the election at PATH: as lock, with "
      "election.campaign\n"
      "in the place of lock.acquire. --value: what observers are told of the leader.\n"},
+    {"recipe",
+     "recipe test FILE\n"
+     "       moonkeeper recipe explore FILE [--seeds A..B] [--seed N] [--minutes M] [--steps N]\n"
+     "                                      [--invariants FILE]",
+     "Try a recipe on this machine, without a server; luajit is needed, for test busted as well.\n"
+     "test FILE: run its spec, NAME_spec.lua beside NAME.lua or in ../spec.\n"
+     "explore FILE: run its operations and faults in random order, and check after each step what\n"
+     "NAME_invariants.lua, beside it or in ../spec, says. A failure prints the shortest schedule\n"
+     "that was found, and the command that repeats it.\n"
+     "  --seeds A..B       which schedules, 1..100\n"
+     "  --seed N           this one\n"
+     "  --minutes M        from the first seed on, for so long\n"
+     "  --steps N          how long a schedule is, 200\n"
+     "  --invariants FILE  what has to hold, if it lies elsewhere\n"
+     "Exit codes: 0 all holds; 1 it does not, or cannot be tried; 2 usage; 128 + signal.\n"},
     {"shell",
      "shell [-server HOST:PORT[,HOST:PORT][/CHROOT]] [-timeout MS] [-r]\n"
      "                        [-waitforconnection] [--json] [COMMAND ...]",

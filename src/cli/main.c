@@ -20,25 +20,16 @@ static const struct command {
     const char *name;
     int (*run)(struct cli *cli, int argc, char **argv);
 } commands[] = {
-    {"create", cli_create},
-    {"get", cli_get},
-    {"set", cli_set},
-    {"delete", cli_delete},
-    {"ls", cli_ls},
-    {"stat", cli_stat},
-    {"exists", cli_exists},
-    {"sync", cli_sync},
-    {"call", cli_call},
-    {"lock", cli_lock},
-    {"lead", cli_lead},
-    {"word", cli_word},
-    {"shell", cli_shell},
-    {"start", cli_start},
-    {"start-foreground", cli_start_foreground},
-    {"stop", cli_stop},
-    {"restart", cli_restart},
-    {"status", cli_status},
-    {"print-cmd", cli_print_cmd},
+    {"create", cli_create}, {"get", cli_get},
+    {"set", cli_set},       {"delete", cli_delete},
+    {"ls", cli_ls},         {"stat", cli_stat},
+    {"exists", cli_exists}, {"sync", cli_sync},
+    {"call", cli_call},     {"lock", cli_lock},
+    {"lead", cli_lead},     {"recipe", cli_recipe},
+    {"word", cli_word},     {"shell", cli_shell},
+    {"start", cli_start},   {"start-foreground", cli_start_foreground},
+    {"stop", cli_stop},     {"restart", cli_restart},
+    {"status", cli_status}, {"print-cmd", cli_print_cmd},
 };
 
 int cli_usage(const char *command, const char *format, ...)

@@ -42,7 +42,7 @@ _moonkeeper_command() {
 
 _moonkeeper() {
     local word=${COMP_WORDS[COMP_CWORD]} command index words="" line
-    local commands="create get set delete ls stat exists sync call lock lead word shell start start-foreground
+    local commands="create get set delete ls stat exists sync call lock lead recipe word shell start start-foreground
         stop restart status print-cmd version help"
     index=$(_moonkeeper_command)
     command=${COMP_WORDS[index]}
@@ -61,6 +61,15 @@ _moonkeeper() {
         lead:-*) words="--value --timeout --grace" ;;
         shell:-*) words="-server -timeout -r -waitforconnection --json" ;;
         start:-* | stop:-* | restart:-*) words="--wait" ;;
+        recipe:-*) words="--seeds --seed --minutes --steps --invariants" ;;
+        recipe:*)
+            if ((COMP_CWORD == index + 1)); then
+                words="test explore"
+            else
+                while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$word")
+                return
+            fi
+            ;;
         help:*) words=$commands ;;
         word:*) words="ruok srvr stat mntr isro conf" ;;
         start:* | start-foreground:* | stop:* | restart:* | status:* | print-cmd:*)
