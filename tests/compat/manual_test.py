@@ -30,7 +30,7 @@ def moonkeeper(*words):
 
 def commands():
     """Those of the table that the program looks in, and the two that it answers itself."""
-    return re.findall(r'^    \{"([a-z-]+)", cli_', read("src/cli/main.c"), re.M) + ["version", "help"]
+    return re.findall(r'\{"([a-z-]+)", cli_', read("src/cli/main.c")) + ["version", "help"]
 
 
 def shell_commands():
