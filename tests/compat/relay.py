@@ -14,6 +14,7 @@ class Relay:
         self.accepted = 0
         self.requests = b""
         self.connections = []
+        self.losing = None
         self.flows = threading.Event()
         self.flows.set()
         threading.Thread(target=self.serve, daemon=True).start()
@@ -22,7 +23,11 @@ class Relay:
         try:
             while True:
                 near, _ = self.socket.accept()
-                far = socket.create_connection(("127.0.0.1", self.port))
+                try:
+                    far = socket.create_connection(("127.0.0.1", self.port))
+                except OSError:
+                    near.close()
+                    continue
                 self.accepted += 1
                 self.connections += [near, far]
                 for pair in ((near, far, True), (far, near, False)):
@@ -38,6 +43,9 @@ class Relay:
                     break
                 self.requests += data if keep else b""
                 self.flows.wait()
+                if self.losing == ("request" if keep else "reply"):
+                    self.losing = None
+                    self.cut()
                 sink.sendall(data)
         except OSError:
             pass
@@ -55,6 +63,10 @@ class Relay:
                 pass
             one.close()
         self.connections = []
+
+    def lose(self, what):
+        """Break the connection instead of passing on what comes next: a "request" or a "reply"."""
+        self.losing = what
 
     def freeze(self):
         """Nothing comes through any more, and nobody is told."""
