@@ -96,5 +96,15 @@ def _():
     equal(missing, [], "declared, and not exported")
 
 
+@case("the modules for Lua and Python are installed where interpreters find them")
+def _():
+    installed()
+    folder = next(path for path, _, files in os.walk(PREFIX) if "moonkeeper.py" in files)
+    equal(os.path.relpath(folder, PREFIX).split("/")[::2], ["lib", "dist-packages"])
+    for module in ("client", "jute", "json", "testkit"):
+        path = os.path.join(PREFIX, "share", "lua", "5.1", "moonkeeper", module + ".lua")
+        true(os.path.exists(path), path)
+
+
 if __name__ == "__main__":
     sys.exit(harness.main())

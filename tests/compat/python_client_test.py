@@ -106,6 +106,19 @@ def _():
     finish(client, other)
 
 
+@case("who has too many calls waiting is told, and may call again when one has ended")
+def _():
+    with tally.server("sessionCallsMax=3") as server:
+        client = connect(server.address)
+        path = number(client)
+        waiting = [moonkeeper.start(client, "tally.await", path=path, gate="/gate")
+                   for _ in range(3)]
+        raises("Overload", moonkeeper.call, client, "tally.add", path=path)
+        equal(waiting[0].cancel(), True)
+        equal(moonkeeper.call(client, "tally.add", path=path), 1)
+        finish(client)
+
+
 @case("a call is cancelled, unless it has ended")
 def _():
     client, other = connect(), connect()
@@ -232,7 +245,7 @@ def _():
     witness.create(path + "-gate")
     until(lambda: witness.get(path)[0] == b"1", "it has run")
     relay.cut()
-    relay.flows.set()
+    relay.flow()
     equal(pending.result(), 1)
     finish(client, witness)
     relay.close()

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Every transcript of the root README, executed in order against one fresh server.
+"""Every transcript of the root README, and of the client libraries', executed in order against one
+fresh server for each page.
 
 A transcript is a ```console block: lines that begin with `$ ` are commands, what follows is their
 output, standard error included. What differs from run to run is compared by role, not by value:
@@ -82,7 +83,10 @@ class Page:
         self.server = server
         self.values = Values()
         self.held = []
-        self.environment = dict(os.environ, MOONKEEPER_SERVERS=server.address)
+        self.environment = dict(
+            os.environ, MOONKEEPER_SERVERS=server.address,
+            PYTHONPATH=os.path.join(ROOT, "src/client/python"),
+            LUA_PATH=os.path.join(ROOT, "lua/?.lua") + ";;")
 
     def adapt(self, command):
         """As it is written, but with this build and this server."""
@@ -101,7 +105,7 @@ class Page:
             done = subprocess.run(["bash", "-c", self.adapt(command)], stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                   env=self.environment, timeout=SECONDS_MAX, check=False)
-            self.values.compare(expected, done.stdout.rstrip("\n").split("\n"), command)
+            self.values.compare(expected, done.stdout.rstrip("\n").splitlines(), command)
 
     def run_holding(self, command, expected):
         process = subprocess.Popen(["bash", "-c", "exec " + self.adapt(command)],
@@ -133,19 +137,19 @@ class Page:
         self.held = []
 
 
-with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
-    TEXT = readme.read()
+def text(name):
+    with open(os.path.join(ROOT, name), encoding="utf-8") as page:
+        return page.read()
 
 
-@case("every transcript of the README is what happens")
-def _():
-    needs_java = "zkCli.sh" in TEXT and not harness.zookeeper_is_there()
-    if needs_java:
-        raise harness.Skip("there is no zkCli.sh, or no java")
+TEXT = text("README.md")
+
+
+def play(page_text):
     with harness.server() as server:
         page, current = Page(server), None
         try:
-            for section, commands in transcripts(TEXT):
+            for section, commands in transcripts(page_text):
                 if section != current:
                     page.let_go()
                     current = section
@@ -153,6 +157,23 @@ def _():
                     page.run(command, expected)
         finally:
             page.let_go()
+
+
+@case("every transcript of the README is what happens")
+def _():
+    if not harness.zookeeper_is_there():
+        raise harness.Skip("there is no zkCli.sh, or no java")
+    play(TEXT)
+
+
+@case("every transcript of the Python module's README is what happens")
+def _():
+    play(text("src/client/python/README.md"))
+
+
+@case("every transcript of the Lua modules' README is what happens")
+def _():
+    play(text("lua/README.md"))
 
 
 @case("the README takes a stranger from clone to held lock in five commands")

@@ -72,9 +72,13 @@ class Relay:
         """Nothing comes through any more, and nobody is told."""
         self.flows.clear()
 
+    def flow(self):
+        """What was held back comes through."""
+        self.flows.set()
+
     def close(self):
         """Nobody gets through any more. (shutdown() wakes the thread that accepts.)"""
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         self.cut()
-        self.flows.set()
+        self.flow()

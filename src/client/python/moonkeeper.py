@@ -16,8 +16,8 @@ was granted lasts as long as the client's session. The life of a call:
       connection lost while waiting:  looked at again with the next connection
       session expired:                nobody knows what became of it: OutcomeUnknown
 
-Like everything of kazoo's that waits, none of this may be used in a callback of kazoo's. Nothing here is
-global; calls of one client may be made by many threads.
+Like everything of kazoo's that waits, none of this may be used in a callback of kazoo's. Calls of one
+client may be made by many threads.
 """
 
 import json
@@ -29,12 +29,23 @@ from kazoo.protocol.states import KazooState
 
 CALLS = "/zookeeper/calls"
 
+
+class Overload(exceptions.ZookeeperError):
+    """ZooKeeper's ThrottledOp: too many calls are waiting or kept."""
+
+    code = -127
+
+
+# A kazoo that does not know a code that comes loses its connection thread, and hangs.
+exceptions.EXCEPTIONS.setdefault(Overload.code, Overload)
+
 # What the server answers when a call cannot be made at all; nothing was left behind.
 REFUSALS = {
     exceptions.BadArgumentsError: ("BadArguments", "the arguments do not fit the operation"),
     exceptions.NoAuthError: ("NoAuth", "the caller may not make calls"),
     exceptions.NoNodeError: ("Unimplemented", "this server knows no calls here"),
     exceptions.UnimplementedError: ("Unimplemented", "there is no such operation"),
+    exceptions.EXCEPTIONS[Overload.code]: ("Overload", "too many calls are waiting or kept"),
 }
 LOSSES = (exceptions.ConnectionLoss, exceptions.OperationTimeoutError,
           exceptions.SessionExpiredError)
