@@ -69,7 +69,7 @@ static mk_zxid node_number(struct mk_bytes path)
 /* ---- What is looked up before a first run ---- */
 
 /* Whoever may create below TREE_CALLS_PATH may call: its ACL is the administrator's switch. */
-static enum mk_status may_call(struct prepare *prepare, const struct prepare_who *who)
+enum mk_status prepare_call_may(struct prepare *prepare, const struct prepare_who *who)
 {
     struct changer changer = {.session = who->session, .identities = who->identities};
     struct store_znode parent;
@@ -82,15 +82,8 @@ static enum mk_status may_call(struct prepare *prepare, const struct prepare_who
     return status == MK_NO_NODE ? MK_UNIMPLEMENTED : status;
 }
 
-struct target {
-    struct mk_bytes hash; /* in the scraps */
-    struct recipe_version *version;
-    const struct recipe_operation *operation;
-};
-
-/* MK_OK, or a refusal with its reason. */
-static enum mk_status find_target(struct prepare *prepare, struct mk_bytes operation,
-                                  struct target *target, struct mk_error *why)
+enum mk_status prepare_call_target(struct prepare *prepare, struct mk_bytes operation,
+                                   struct call_target *target, struct mk_error *why)
 {
     const uint8_t *dot = operation.len > 0 ? memchr(operation.data, '.', operation.len) : NULL;
     struct mk_buf path = {0};
@@ -170,7 +163,7 @@ static void first_step(struct call_step *step, struct prepare *prepare, const st
     };
 }
 
-static enum mk_status check_arguments(struct call_step *step, const struct target *target,
+static enum mk_status check_arguments(struct call_step *step, const struct call_target *target,
                                       struct mk_error *why)
 {
     enum recipe_format format =
@@ -191,25 +184,25 @@ static enum mk_status check_arguments(struct call_step *step, const struct targe
     return status;
 }
 
-/* A request that is answered without a transaction. */
-static void answer(struct prepared *prepared, const char *error, struct mk_bytes message)
-{
-    prepared->transaction = false;
-    prepared->own_body = true;
-    mk_buf_put_field(&prepared->body, mk_bytes_text(error));
-    mk_buf_put_field(&prepared->body, message);
-    mk_buf_put_field(&prepared->body, MK_BYTES_NULL);
-}
-
-static void refuse(struct prepared *prepared, enum mk_status status, const struct mk_error *why)
+void prepare_call_refuse(struct mk_buf *body, enum mk_status status, const struct mk_error *why)
 {
     const char *error = status == MK_UNIMPLEMENTED   ? "Unimplemented"
                         : status == MK_OVERLOADED    ? "Overload"
                         : status == MK_BAD_ARGUMENTS ? "BadArguments"
                                                      : jute_error_name(jute_error_code(status));
-    answer(
-        prepared, error,
+    mk_buf_put_field(body, mk_bytes_text(error));
+    mk_buf_put_field(
+        body,
         mk_bytes_text(status == MK_OVERLOADED ? "too many calls are waiting or kept" : why->text));
+    mk_buf_put_field(body, MK_BYTES_NULL);
+}
+
+/* A request that is answered without a transaction. */
+static void refuse(struct prepared *prepared, enum mk_status status, const struct mk_error *why)
+{
+    prepared->transaction = false;
+    prepared->own_body = true;
+    prepare_call_refuse(&prepared->body, status, why);
 }
 
 /* A call id that is known: the answer it got, or its place among the waiting. MK_NO_NODE: a new one. */
@@ -314,7 +307,7 @@ static enum mk_status find_earlier(struct prepare *prepare, const struct prepare
 }
 
 /* A chroot is a valid path or none; "/" is none. */
-static bool chroot_fits(struct mk_bytes *chroot)
+bool prepare_call_chroot(struct mk_bytes *chroot)
 {
     if (chroot->data == NULL || chroot->len == 0 || mk_bytes_equal(*chroot, MK_BYTES("/"))) {
         *chroot = MK_BYTES("");
@@ -323,48 +316,11 @@ static bool chroot_fits(struct mk_bytes *chroot)
     return tree_path_check(*chroot) == MK_OK;
 }
 
-/* Operations that only read change nothing and are not logged. */
-static enum mk_status run_read_only(struct call_step *step, const struct target *target,
-                                    struct prepared *prepared)
-{
-    struct host host;
-    prepare_host_init(&host, step, true);
-    struct recipe_run run = {
-        .version = target->version,
-        .operation = target->operation,
-        .format = step->call.format == JUTE_CALL_MSGPACK ? RECIPE_MSGPACK : RECIPE_JSON,
-        .arguments = step->call.arguments,
-        .once = MK_BYTES(""),
-        .zxid = store_view_zxid(step->prepare->view),
-        .now_ms = step->at.time_ms,
-        .session = step->call.session,
-        .host = &host.base,
-    };
-    enum mk_status status = MK_OK;
-
-    recipe_run(step->prepare->engine, &run);
-    if (run.end == RECIPE_WOULD_BLOCK) {
-        status = MK_WOULD_BLOCK;
-    } else if (run.end == RECIPE_RETURNED) {
-        prepared->transaction = false;
-        prepared->own_body = true;
-        mk_buf_put_field(&prepared->body, MK_BYTES_NULL);
-        mk_buf_put_field(&prepared->body, MK_BYTES_NULL);
-        mk_buf_put_field(&prepared->body, mk_buf_view(&run.result));
-    } else {
-        answer(prepared, run.end == RECIPE_FAILED ? run.error_name : "RecipeError",
-               run.end == RECIPE_FAILED ? mk_buf_view(&run.message)
-                                        : MK_BYTES("a read-only operation may not wait"));
-    }
-    recipe_run_deinit(&run);
-    return status;
-}
-
 enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_at *at,
                                  const struct prepare_who *who, const struct jute_request *request,
                                  struct mk_buf *out, struct prepared *prepared)
 {
-    struct target target = {0};
+    struct call_target target = {0};
     struct mk_error why;
     struct call_step step;
     uint32_t results_count;
@@ -386,20 +342,17 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
     step.call.operation = request->operation;
     step.call.chroot = request->chroot;
     step.call.arguments = request->data;
-    status = find_target(prepare, request->operation, &target, &why);
+    status = prepare_call_target(prepare, request->operation, &target, &why);
     if (status == MK_OK) {
         mk_error_set(&why, "the ACL of " TREE_CALLS_PATH " does not let the caller call");
-        status = may_call(prepare, who);
+        status = prepare_call_may(prepare, who);
     }
-    if (status == MK_OK && !chroot_fits(&step.call.chroot)) {
+    if (status == MK_OK && !prepare_call_chroot(&step.call.chroot)) {
         mk_error_set(&why, "the chroot is not a path");
         status = MK_BAD_ARGUMENTS;
     }
     if (status == MK_OK) {
         status = check_arguments(&step, &target, &why);
-    }
-    if (status == MK_OK && target.operation->reads_only) {
-        return run_read_only(&step, &target, prepared);
     }
     if (status == MK_OK) {
         status = check_bounds(prepare, who->session, results_count);
@@ -448,13 +401,22 @@ static enum mk_status put_create_body(struct call_step *step, const struct jute_
     return status;
 }
 
+/* The node is as long-lived as the call: sequential, and ephemeral unless the call outlives its session.
+ * Who asks for another kind would be mistaken about that. */
+static int32_t node_flags(const struct recipe_operation *operation)
+{
+    enum { EPHEMERAL = 1, SEQUENTIAL = 2 };
+
+    return operation->outlives_session ? SEQUENTIAL : SEQUENTIAL | EPHEMERAL;
+}
+
 enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prepare_at *at,
                                       const struct prepare_who *who,
                                       const struct jute_request *request, struct mk_buf *out,
                                       struct prepared *prepared)
 {
     struct mk_bytes operation = node_operation(request->path);
-    struct target target = {0};
+    struct call_target target = {0};
     struct mk_error why;
     struct call_step step;
     struct mk_buf body = {0};
@@ -462,10 +424,10 @@ enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prep
     if (!prepare->options.recipes) {
         return MK_UNIMPLEMENTED;
     }
-    if (request->flags != 3 || operation.data == NULL || tree_path_check(request->path) != MK_OK) {
-        return MK_BAD_ARGUMENTS; /* not ephemeral and sequential, or no "-" behind the operation */
+    if (operation.data == NULL || tree_path_check(request->path) != MK_OK) {
+        return MK_BAD_ARGUMENTS; /* no "-" behind the operation */
     }
-    enum mk_status status = may_call(prepare, who);
+    enum mk_status status = prepare_call_may(prepare, who);
     first_step(&step, prepare, at, who, out);
     step.call.node = true;
     step.call.format = JUTE_CALL_JSON;
@@ -474,7 +436,10 @@ enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prep
     step.node = request->path;
     step.node_type = request->op;
     if (status == MK_OK) {
-        status = find_target(prepare, operation, &target, &why);
+        status = prepare_call_target(prepare, operation, &target, &why);
+    }
+    if (status == MK_OK && request->flags != node_flags(target.operation)) {
+        status = MK_BAD_ARGUMENTS;
     }
     if (status == MK_OK) {
         status = check_arguments(&step, &target, &why);
@@ -553,6 +518,19 @@ static enum mk_status forget_finished(struct call_step *step)
     return status;
 }
 
+/* A call is its session's; one that outlives that is whosever the node's ACL says. */
+static enum mk_status may_delete_node(const struct call_step *step, const struct prepare_who *who,
+                                      struct mk_bytes acl)
+{
+    struct changer changer = {.session = who->session, .identities = who->identities};
+
+    if (step->call.session == who->session || tree_identities_super(who->identities)) {
+        return MK_OK;
+    }
+    return step->call.outlives_session ? prepare_may(step->prepare, &changer, acl, TREE_DELETE)
+                                       : MK_NO_AUTH;
+}
+
 enum mk_status prepare_call_delete_node(struct prepare *prepare, const struct prepare_at *at,
                                         const struct prepare_who *who,
                                         const struct jute_request *request, struct mk_buf *out,
@@ -567,6 +545,7 @@ enum mk_status prepare_call_delete_node(struct prepare *prepare, const struct pr
         return status;
     }
     struct tree_stat stat = znode.stat;
+    struct mk_bytes acl = mk_arena_copy(&prepare->scraps, znode.acl);
     if (number == 0 || tree_call_of_path(request->path) != 0) {
         return MK_NO_NODE; /* a record: not there, for clients */
     }
@@ -574,8 +553,9 @@ enum mk_status prepare_call_delete_node(struct prepare *prepare, const struct pr
     if (status != MK_OK) {
         return status == MK_MALFORMED ? MK_NO_NODE : status;
     }
-    if (step.call.session != who->session && !tree_identities_super(who->identities)) {
-        return MK_NO_AUTH;
+    status = may_delete_node(&step, who, acl);
+    if (status != MK_OK) {
+        return status;
     }
     if (request->version != -1 && request->version != stat.version) {
         return MK_BAD_VERSION;

@@ -7,7 +7,7 @@
 struct prepare {
     struct prepare_options options;
     struct store *store;
-    struct store_view *view; /* the speculative one */
+    struct store_view *view; /* the speculative one; in reading.c the one that is read from */
     struct recipe_engine *engine;
     const struct mk_log *log;
     bool gone_last;         /* the last call whose turn it was had lost its session */
@@ -78,6 +78,20 @@ enum mk_status prepare_results_add(struct prepare *prepare, mk_session session, 
 /* ---- call.c ---- */
 
 bool prepare_call_is_node_path(struct mk_bytes path); /* directly below TREE_CALLS_PATH */
+
+/* What "lock.acquire" stands for now: the recipe's active version. */
+struct call_target {
+    struct mk_bytes hash; /* in the scraps */
+    struct recipe_version *version;
+    const struct recipe_operation *operation;
+};
+enum mk_status prepare_call_may(struct prepare *prepare, const struct prepare_who *who);
+bool prepare_call_chroot(struct mk_bytes *chroot); /* false: it is no path */
+/* The reply's body for a call that is not made. */
+void prepare_call_refuse(struct mk_buf *body, enum mk_status status, const struct mk_error *why);
+/* MK_OK, or a refusal with its reason: MK_UNIMPLEMENTED. */
+enum mk_status prepare_call_target(struct prepare *prepare, struct mk_bytes operation,
+                                   struct call_target *target, struct mk_error *why);
 enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_at *at,
                                  const struct prepare_who *who, const struct jute_request *request,
                                  struct mk_buf *out, struct prepared *prepared);

@@ -303,6 +303,20 @@ static enum mk_status host_session_alive(struct recipe_host *base, mk_session se
     return status == MK_NO_NODE ? MK_OK : status;
 }
 
+/* The active version's: what is deployed while a call waits is what its next run finds. */
+static enum mk_status host_operation(struct recipe_host *base, struct mk_bytes name,
+                                     struct recipe_version **version,
+                                     const struct recipe_operation **operation)
+{
+    struct call_target target = {0};
+    struct mk_error why;
+    enum mk_status status = prepare_call_target(host_of(base)->step->prepare, name, &target, &why);
+
+    *version = target.version;
+    *operation = target.operation;
+    return status;
+}
+
 void prepare_host_init(struct host *host, struct call_step *step, bool reads_only)
 {
     static const struct recipe_host_ops ops = {
@@ -312,6 +326,7 @@ void prepare_host_init(struct host *host, struct call_step *step, bool reads_onl
         .set = host_set,
         .remove = host_remove,
         .session_alive = host_session_alive,
+        .operation = host_operation,
     };
     *host = (struct host){
         .base = {.ops = &ops},

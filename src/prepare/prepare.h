@@ -60,6 +60,14 @@ enum mk_status prepare_request(struct prepare *prepare, const struct prepare_at 
                                const struct prepare_who *who, const struct jute_request *request,
                                struct mk_buf *out, struct prepared *prepared);
 
+/* Whether a call of `operation` only reads, by what is deployed as far as that is in memory. */
+bool prepare_call_reads(struct prepare *prepare, struct mk_bytes operation);
+/* Such a call, without a transaction: it sees `view`, and `time_ms` is its call.now. Appends the reply's
+ * body. MK_END: the operation does not only read, any more. MK_WOULD_BLOCK, failures. */
+enum mk_status prepare_call_read(struct prepare *prepare, struct store_view *view, mk_ms time_ms,
+                                 const struct prepare_who *who, const struct jute_request *request,
+                                 struct mk_buf *body);
+
 enum mk_status prepare_create_session(struct prepare *prepare, const struct prepare_at *at,
                                       mk_session session, int32_t timeout_ms, struct mk_buf *out);
 /* The end of a session, asked for (cxid) or expired (0). Its calls are then due, to be ended. */

@@ -136,16 +136,38 @@ static struct mk_bytes node_path(struct call_step *step)
     return scrap_of(step, &buf);
 }
 
+/* Who may read and delete the node of a call that outlives its session: whoever can prove to be who
+ * called, or everybody, if that was nobody in particular. */
+static struct mk_bytes outliving_acl(struct call_step *step)
+{
+    struct mk_buf asked = {0};
+    struct mk_buf fixed = {0};
+    bool open = false;
+
+    mk_buf_put_i32(&asked, 1);
+    mk_buf_put_i32(&asked, TREE_READ | TREE_DELETE);
+    mk_buf_put_field(&asked, MK_BYTES("auth"));
+    mk_buf_put_field(&asked, MK_BYTES(""));
+    enum mk_status status = tree_acl_fix(&step->prepare->options.acl, mk_buf_view(&asked),
+                                         step->call.identities, &fixed, &open);
+    struct mk_bytes acl = status == MK_OK && !open ? scrap_of(step, &fixed) : MK_BYTES_NULL;
+    mk_buf_free(&fixed);
+    mk_buf_free(&asked);
+    return acl;
+}
+
 static enum mk_status put_node_waiting(struct call_step *step)
 {
     struct mk_bytes waiting = MK_BYTES("{\"state\":\"waiting\"}");
     struct jute_txn part;
-    mk_session owner = step->call.outlives_session ? 0 : step->call.session;
+    bool outlives = step->call.outlives_session;
+    mk_session owner = outlives ? 0 : step->call.session;
+    struct mk_bytes acl = outlives ? outliving_acl(step) : MK_BYTES_NULL;
 
     step->node = node_path(step);
     step->call.node_path = step->node;
     enum mk_status status =
-        prepare_own_create(step->prepare, step->node, waiting, MK_BYTES_NULL, owner, false, &part);
+        prepare_own_create(step->prepare, step->node, waiting, acl, owner, false, &part);
     if (status == MK_OK) {
         part.type = step->node_type != 0 ? step->node_type : JUTE_CREATE;
         prepare_step_put(step, &part);

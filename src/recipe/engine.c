@@ -76,6 +76,7 @@ void recipe_version_drop(struct recipe_engine *engine, struct recipe_version *ve
 {
     void *removed = mk_map_bytes_remove(&engine->versions, mk_bytes_text(version->hash));
     MK_ASSERT(removed == version);
+    MK_ASSERT(version->sandbox == NULL || version->sandbox->entered == 0);
     version_free(version);
 }
 
@@ -121,6 +122,9 @@ struct sandbox *version_sandbox(struct recipe_version *version)
 
 void version_sandbox_leave(struct recipe_version *version)
 {
+    if (version->sandbox->entered > 0) {
+        return; /* the version runs further out, too */
+    }
     sandbox_leave(version->sandbox);
     bool large = version->sandbox->pool.bytes > VERSION_SANDBOX_BYTES_MAX;
     if (large || version->sandbox->out_of_memory) {
@@ -170,7 +174,7 @@ static bool version_check(struct recipe_version *version, struct mk_error *error
     }
     sandbox->checking = true;
     struct declaration declaration = {.version = version, .error = error};
-    if (!sandbox_enter(sandbox, declaration_enter, &declaration)) {
+    if (!sandbox_enter(sandbox, NULL, declaration_enter, &declaration)) {
         declaration.valid = false;
         mk_error_set(error, "%s: %s", chunk.text, sandbox->stop_text.text);
     }
@@ -269,7 +273,7 @@ enum mk_status recipe_arguments_check(struct recipe_version *version,
         mk_error_set(error, "the recipe does not fit into its memory");
         return MK_BAD_ARGUMENTS;
     }
-    if (!sandbox_enter(sandbox, arguments_enter, &check)) {
+    if (!sandbox_enter(sandbox, NULL, arguments_enter, &check)) {
         check.valid = false;
         mk_error_set(error, "%s", sandbox->stop_text.text);
     }

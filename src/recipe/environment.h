@@ -18,6 +18,7 @@ void library_push_log(lua_State *L);   /* library_log.c */
 void library_push_znode(lua_State *L); /* library_znode.c: znode, session */
 void library_push_session(lua_State *L);
 void library_push_call(lua_State *L); /* library_call.c: the methods of `call` */
+int library_call_run(lua_State *L);   /* call:run(name, arguments), in library_run.c */
 int library_fail(lua_State *L);       /* fail(name, message) */
 int library_operation(lua_State *L);  /* operation{...}, in operation.c */
 

@@ -1,20 +1,10 @@
-/* What a call can do: once, recall, wait; and fail(). */
+/* What a call can do: once, recall, wait; and fail(). Its run is in library_run.c. */
 #include "recipe/environment.h"
 #include "recipe/options.h"
 #include "recipe/run.h"
 #include "recipe/value.h"
 
 #include <math.h>
-
-/* `what` with a colon: call.once(...) passes no call. */
-static struct run_state *call_check(lua_State *L, const char *what)
-{
-    struct run_state *state = run_of(L, what);
-    if (!sandbox_has_metatable(L, 1, SLOT_CALL)) {
-        luaL_error(L, "write %s(...), with a colon", what);
-    }
-    return state;
-}
 
 /* ---- once, recall ---- */
 
@@ -52,7 +42,7 @@ static void step_remember(lua_State *L, struct run_state *state, struct mk_bytes
 
 static int call_once(lua_State *L)
 {
-    struct run_state *state = call_check(L, "call:once");
+    struct run_state *state = run_of_call(L, "call:once");
     struct mk_bytes name = step_name_check(L, "call:once");
     luaL_checktype(L, 3, LUA_TFUNCTION);
     const struct step *step = steps_find(&state->steps, name);
@@ -76,7 +66,7 @@ static int call_once(lua_State *L)
 
 static int call_recall(lua_State *L)
 {
-    struct run_state *state = call_check(L, "call:recall");
+    struct run_state *state = run_of_call(L, "call:recall");
     const struct step *step = steps_find(&state->steps, step_name_check(L, "call:recall"));
     if (step == NULL) {
         lua_pushnil(L);
@@ -162,11 +152,17 @@ static void wait_read(lua_State *L, struct recipe_run *run)
 
 static int call_wait(lua_State *L)
 {
-    struct run_state *state = call_check(L, "call:wait");
+    struct run_state *state = run_of_call(L, "call:wait");
     struct sandbox *sandbox = sandbox_of(L);
     luaL_checktype(L, 2, LUA_TTABLE);
+    if (state->caller != NULL) {
+        sandbox_raise(L, "Conflict", "what call:run runs cannot wait, and would have to");
+    }
     if (state->run->cancel) {
         return luaL_error(L, "call:wait: cancel cannot wait");
+    }
+    if (state->reads_only) {
+        return luaL_error(L, "call:wait: the operation declares reads_only");
     }
     if (!state->run->may_park) {
         mk_error_set(&sandbox->stop_text, "a call without an id may not wait");
@@ -188,8 +184,11 @@ static int call_wait(lua_State *L)
 
 void library_push_call(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"once", call_once}, {"recall", call_recall}, {"wait", call_wait}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"once", call_once},
+                                         {"recall", call_recall},
+                                         {"wait", call_wait},
+                                         {"run", library_call_run},
+                                         {NULL, NULL}};
     environment_push_functions(L, functions);
 }
 

@@ -146,7 +146,7 @@ static struct pattern pattern_check(lua_State *L, int subject, int pattern, bool
     struct sandbox *sandbox = sandbox_of(L);
     struct pattern matcher = {.subject = sandbox_check_bytes(L, subject),
                               .text = sandbox_check_bytes(L, pattern)};
-    matcher.steps_max = sandbox->limits->work_max - sandbox->work;
+    matcher.steps_max = sandbox->limits->work_max - sandbox->spent.work;
     *anchored = matcher.text.len > 0 && matcher.text.data[0] == '^';
     if (*anchored) {
         matcher.text = mk_bytes_of(matcher.text.data + 1, matcher.text.len - 1);
@@ -163,7 +163,7 @@ static void pattern_settle(lua_State *L, struct pattern *pattern)
         luaL_error(L, "%s", pattern->error);
     }
     pattern->steps = 0;
-    pattern->steps_max = sandbox->limits->work_max - sandbox->work;
+    pattern->steps_max = sandbox->limits->work_max - sandbox->spent.work;
 }
 
 /* The first match at or behind *at. */
@@ -363,7 +363,7 @@ static int string_gsub(lua_State *L)
         if (matched) {
             count++;
             replacement_add(L, &out, &pattern, at, end);
-            pattern.steps_max = sandbox_of(L)->limits->work_max - sandbox_of(L)->work;
+            pattern.steps_max = sandbox_of(L)->limits->work_max - sandbox_of(L)->spent.work;
         }
         if (matched && end > at) {
             at = end;

@@ -206,7 +206,7 @@ static bool search_visit(void *context, struct mk_bytes name)
 {
     struct search *search = context;
     search->work += name.len * (1 + search->like_count) + sizeof(struct found);
-    if (search->work > search->sandbox->limits->work_max - search->sandbox->work) {
+    if (search->work > search->sandbox->limits->work_max - search->sandbox->spent.work) {
         search->over = true;
         return false;
     }

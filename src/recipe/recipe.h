@@ -103,6 +103,10 @@ struct recipe_host_ops {
                           int32_t version, int32_t *version_now);
     enum mk_status (*remove)(struct recipe_host *host, struct mk_bytes path, int32_t version);
     enum mk_status (*session_alive)(struct recipe_host *host, mk_session session, bool *alive);
+    /* What "counter.add" stands for now, for call:run. MK_UNIMPLEMENTED: nothing. */
+    enum mk_status (*operation)(struct recipe_host *host, struct mk_bytes name,
+                                struct recipe_version **version,
+                                const struct recipe_operation **operation);
 };
 struct recipe_host { /* embedded in the caller's own */
     const struct recipe_host_ops *ops;

@@ -26,11 +26,23 @@ struct run_state *run_of(lua_State *L, const char *what)
     return state;
 }
 
+struct run_state *run_of_call(lua_State *L, const char *what)
+{
+    struct run_state *state = run_of(L, what);
+    if (!sandbox_has_metatable(L, 1, SLOT_CALL)) {
+        luaL_error(L, "write %s(...), with a colon", what);
+    }
+    return state;
+}
+
 void run_effect_begin(lua_State *L, struct run_state *state, const char *what)
 {
     uint32_t max = sandbox_of(L)->limits->effects_max;
     if (state->operation->shown.reads_only) {
         luaL_error(L, "%s: the operation declares reads_only", what);
+    }
+    if (state->reads_only) {
+        luaL_error(L, "%s: an operation that called this one declares reads_only", what);
     }
     if (state->effects_count >= max) {
         sandbox_exhaust(L, "the run has more than %u effects", (unsigned)max);
@@ -55,6 +67,15 @@ void run_effect_done(lua_State *L, struct run_state *state, const char *what)
     if (state->once_depth == 0 && state->unrepeatable == NULL) {
         state->unrepeatable = what;
         state->unrepeatable_line = line_at_hand(L);
+    }
+}
+
+void run_effects_adopt(lua_State *L, struct run_state *state, uint32_t effects_count)
+{
+    MK_ASSERT(effects_count >= state->effects_count);
+    if (effects_count > state->effects_count) {
+        state->effects_count = effects_count - 1;
+        run_effect_done(L, state, "call:run");
     }
 }
 
@@ -149,6 +170,7 @@ static void call_push(lua_State *L, const struct run_state *state)
 static int operation_prepare(lua_State *L)
 {
     struct run_state *state = lua_touserdata(L, 1);
+    sandbox_of(L)->run = NULL; /* further out there may be a run of the same version */
     lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_CHUNK);
     sandbox_call(L, 0, 1);
     luaL_checktype(L, -1, LUA_TTABLE);
@@ -264,42 +286,62 @@ static void run_end(struct run_state *state, struct sandbox *sandbox, size_t res
     } else if (run->end != RECIPE_WOULD_BLOCK) {
         steps_write(&state->steps, &run->once_out);
     }
-    run->instructions = sandbox->instructions;
+    run->instructions = sandbox->spent.instructions;
+    state->stop = sandbox->stop;
 }
 
-void recipe_run(struct recipe_engine *engine, struct recipe_run *run)
+static void not_entered(struct run_state *state, const char *name, struct mk_bytes message)
 {
-    struct run_state state = {.run = run, .version = run->version};
-    size_t bytes_max = engine->options.result_bytes_max;
-    MK_ASSERT(run->version->engine == engine);
+    struct recipe_run *run = state->run;
+    failed_set(run, name, message, run->version->engine->options.result_bytes_max);
+    mk_buf_append_bytes(&run->once_out, run->once);
+}
+
+void run_execute(struct run_state *state)
+{
+    struct recipe_run *run = state->run;
+    struct sandbox *outer = state->caller == NULL ? NULL : state->caller->version->sandbox;
+    uint32_t nesting_max = run->version->engine->options.nesting_max;
     MK_ASSERT(run->host != NULL);
-    state.operation = operation_of(run->operation);
     run->waits_count = 0;
     run->wake_at_ms = 0;
     run->instructions = 0;
     run->error_name[0] = '\0';
-    if (run->cancel && !run->operation->has_cancel) {
-        run->end = RECIPE_RETURNED;
-        mk_buf_append_bytes(&run->once_out, run->once);
+    struct sandbox *sandbox = version_sandbox(run->version);
+    if (sandbox == NULL) {
+        not_entered(state, "Budget", MK_BYTES("the recipe does not fit into its memory"));
         return;
     }
-    struct sandbox *sandbox = version_sandbox(run->version);
-    bool intact = steps_read(&state.steps, run->once, engine->options.nesting_max);
-    if (sandbox == NULL || !intact) {
-        failed_set(run, intact ? "Budget" : "RecipeError",
-                   intact ? MK_BYTES("the recipe does not fit into its memory")
-                          : MK_BYTES("what the call remembers is damaged"),
-                   bytes_max);
-        mk_buf_append_bytes(&run->once_out, run->once);
+    if (!steps_read(&state->steps, run->once, nesting_max)) {
+        not_entered(state, "RecipeError", MK_BYTES("what the call remembers is damaged"));
         return;
     }
 
     size_t result_begin = run->result.len;
     size_t waits_begin = run->wait_paths.len;
-    (void)sandbox_enter(sandbox, run_enter, &state);
-    sandbox->run = NULL;
-    run_end(&state, sandbox, result_begin, waits_begin);
+    struct run_state *further_out = sandbox->run;
+    (void)sandbox_enter(sandbox, outer, run_enter, state);
+    sandbox->run = further_out;
+    run_end(state, sandbox, result_begin, waits_begin);
     version_sandbox_leave(run->version);
+}
+
+void recipe_run(struct recipe_engine *engine, struct recipe_run *run)
+{
+    struct run_state state = {.run = run, .version = run->version, .depth = 1};
+    MK_ASSERT(run->version->engine == engine);
+    if (run->cancel && !run->operation->has_cancel) {
+        run->waits_count = 0;
+        run->wake_at_ms = 0;
+        run->instructions = 0;
+        run->error_name[0] = '\0';
+        run->end = RECIPE_RETURNED;
+        mk_buf_append_bytes(&run->once_out, run->once);
+        return;
+    }
+    state.operation = operation_of(run->operation);
+    state.reads_only = run->operation->reads_only;
+    run_execute(&state);
 }
 
 void recipe_run_deinit(struct recipe_run *run)

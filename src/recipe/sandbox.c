@@ -37,7 +37,7 @@ static void *sandbox_alloc(void *context, void *memory, size_t size_before, size
             sandbox->out_of_memory = true;
             return NULL;
         }
-        sandbox->churn_bytes += size - size_before;
+        sandbox->spent.churn_bytes += size - size_before;
     }
     void *moved = pool_realloc(&sandbox->pool, memory, size_before, size);
     sandbox->out_of_memory = sandbox->out_of_memory || (moved == NULL && size > 0);
@@ -113,7 +113,7 @@ void sandbox_raised(lua_State *L, const char *name)
 
 static void nesting_check(lua_State *L, struct sandbox *sandbox)
 {
-    if (sandbox->calls_nested >= SANDBOX_CALLS_NESTED_MAX) {
+    if (sandbox->spent.calls_nested >= SANDBOX_CALLS_NESTED_MAX) {
         luaL_error(L, "stack overflow: more than %d calls through library functions",
                    SANDBOX_CALLS_NESTED_MAX);
     }
@@ -124,19 +124,19 @@ void sandbox_call(lua_State *L, int arguments, int results)
 {
     struct sandbox *sandbox = sandbox_of(L);
     nesting_check(L, sandbox);
-    sandbox->calls_nested++; /* a raise leaves it so; whoever catches puts it right */
+    sandbox->spent.calls_nested++; /* a raise leaves it so; whoever catches puts it right */
     lua_call(L, arguments, results);
-    sandbox->calls_nested--;
+    sandbox->spent.calls_nested--;
 }
 
 bool sandbox_call_protected(lua_State *L, int arguments, int results)
 {
     struct sandbox *sandbox = sandbox_of(L);
-    int nested = sandbox->calls_nested;
+    int nested = sandbox->spent.calls_nested;
     nesting_check(L, sandbox);
-    sandbox->calls_nested++;
+    sandbox->spent.calls_nested++;
     bool returned = lua_pcall(L, arguments, results, 0) == 0;
-    sandbox->calls_nested = nested;
+    sandbox->spent.calls_nested = nested;
     if (!returned && (sandbox->stop != STOP_NONE || sandbox->out_of_memory)) {
         raise(L);
     }
@@ -151,7 +151,7 @@ static void clock_check(lua_State *L, const struct sandbox *sandbox)
     if (limits->elapsed_ms == NULL) {
         return;
     }
-    mk_ms elapsed_ms = limits->elapsed_ms(limits->elapsed_context) - sandbox->started_ms;
+    mk_ms elapsed_ms = limits->elapsed_ms(limits->elapsed_context) - sandbox->spent.started_ms;
     if (elapsed_ms > limits->elapsed_max_ms) {
         sandbox_exhaust(L, "the run took longer than %lld ms", (long long)limits->elapsed_max_ms);
     }
@@ -165,16 +165,16 @@ static void hook(lua_State *L, lua_Debug *frame)
     if (sandbox->stop != STOP_NONE) {
         sandbox_stop(L, sandbox->stop);
     }
-    sandbox->instructions += SANDBOX_HOOK_INSTRUCTIONS;
-    if (sandbox->instructions > limits->instructions_max) {
+    sandbox->spent.instructions += SANDBOX_HOOK_INSTRUCTIONS;
+    if (sandbox->spent.instructions > limits->instructions_max) {
         sandbox_exhaust(L, "the run took more than %llu instructions",
                         (unsigned long long)limits->instructions_max);
     }
-    if (sandbox->churn_bytes > limits->memory_bytes_max * CHURN_FACTOR) {
+    if (sandbox->spent.churn_bytes > limits->memory_bytes_max * CHURN_FACTOR) {
         sandbox_exhaust(L, "the run allocated more than %llu bytes",
                         (unsigned long long)limits->memory_bytes_max * CHURN_FACTOR);
     }
-    if (sandbox->instructions % SANDBOX_CLOCK_INSTRUCTIONS == 0) {
+    if (sandbox->spent.instructions % SANDBOX_CLOCK_INSTRUCTIONS == 0) {
         clock_check(L, sandbox);
     }
 }
@@ -182,15 +182,15 @@ static void hook(lua_State *L, lua_Debug *frame)
 void sandbox_charge(lua_State *L, uint64_t amount)
 {
     struct sandbox *sandbox = sandbox_of(L);
-    uint64_t left = sandbox->limits->work_max - sandbox->work;
+    uint64_t left = sandbox->limits->work_max - sandbox->spent.work;
     if (amount > left) {
-        sandbox->work = sandbox->limits->work_max;
+        sandbox->spent.work = sandbox->limits->work_max;
         sandbox_exhaust(L, "library functions did more than %llu bytes' worth of work",
                         (unsigned long long)sandbox->limits->work_max);
     }
-    uint64_t before = sandbox->work;
-    sandbox->work += amount;
-    if (before / SANDBOX_CLOCK_WORK != sandbox->work / SANDBOX_CLOCK_WORK) {
+    uint64_t before = sandbox->spent.work;
+    sandbox->spent.work += amount;
+    if (before / SANDBOX_CLOCK_WORK != sandbox->spent.work / SANDBOX_CLOCK_WORK) {
         clock_check(L, sandbox);
     }
 }
@@ -237,7 +237,7 @@ struct sandbox *sandbox_new(const struct recipe_options *limits, struct recipe_l
     }
     lua_atpanic(sandbox->L, panic);
     luaJIT_setmode(sandbox->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-    if (!sandbox_enter(sandbox, environment_enter, NULL)) {
+    if (!sandbox_enter(sandbox, NULL, environment_enter, NULL)) {
         sandbox_free(sandbox);
         return NULL;
     }
@@ -330,26 +330,50 @@ enum mk_status sandbox_compile(struct sandbox *sandbox, struct mk_bytes source, 
 
 /* ---- Entering ---- */
 
-bool sandbox_enter(struct sandbox *sandbox, lua_CFunction function, void *context)
+static void spent_begin(struct sandbox *sandbox, const struct sandbox *outer)
 {
     const struct recipe_options *limits = sandbox->limits;
+    if (outer != NULL) {
+        sandbox->spent = outer->spent;
+        sandbox->spent.calls_nested++;
+        return;
+    }
+    sandbox->spent = (struct sandbox_spent){.instructions = 0};
+    if (limits->elapsed_ms != NULL) {
+        sandbox->spent.started_ms = limits->elapsed_ms(limits->elapsed_context);
+    }
+}
+
+static void spent_end(const struct sandbox *sandbox, struct sandbox *outer, int calls_nested)
+{
+    if (outer != NULL) {
+        outer->spent = sandbox->spent;
+        outer->spent.calls_nested = calls_nested;
+    }
+}
+
+bool sandbox_enter(struct sandbox *sandbox, struct sandbox *outer, lua_CFunction function,
+                   void *context)
+{
+    const struct recipe_options *limits = sandbox->limits;
+    int top = lua_gettop(sandbox->L); /* not 0: of the C function that calls this */
+    int calls_nested = outer == NULL ? 0 : outer->spent.calls_nested;
     MK_ASSERT(!sandbox->out_of_memory);
+    MK_ASSERT(outer != NULL || sandbox->entered == 0);
     sandbox->stop = STOP_NONE;
-    sandbox->instructions = 0;
-    sandbox->work = 0;
-    sandbox->churn_bytes = 0;
-    sandbox->calls_nested = 0;
-    sandbox->started_ms =
-        limits->elapsed_ms == NULL ? 0 : limits->elapsed_ms(limits->elapsed_context);
+    spent_begin(sandbox, outer);
+    sandbox->entered++;
     sandbox->armed = true;
 
     /* Set once and for all in effect, which LuaJIT likes; each time, because that restarts the
      * count. */
     (void)lua_sethook(sandbox->L, hook, LUA_MASKCOUNT, SANDBOX_HOOK_INSTRUCTIONS);
     bool returned = lua_cpcall(sandbox->L, function, context) == 0;
-    lua_settop(sandbox->L, 0);
+    lua_settop(sandbox->L, top);
 
-    sandbox->armed = false;
+    sandbox->entered--;
+    sandbox->armed = sandbox->entered > 0;
+    spent_end(sandbox, outer, calls_nested);
     if (sandbox->out_of_memory && sandbox->stop == STOP_NONE) {
         sandbox->stop = STOP_BUDGET;
         mk_error_set(&sandbox->stop_text,
@@ -362,6 +386,7 @@ bool sandbox_enter(struct sandbox *sandbox, lua_CFunction function, void *contex
 
 void sandbox_leave(struct sandbox *sandbox)
 {
+    MK_ASSERT(sandbox->entered == 0);
     mk_arena_reset(&sandbox->scraps);
     if (sandbox->scratch.cap > SCRATCH_BYTES_MAX) {
         mk_buf_free(&sandbox->scratch);
@@ -390,10 +415,11 @@ bool sandbox_guard(lua_State *L, int arguments, int results, const char **name)
 {
     struct sandbox *sandbox = sandbox_of(L);
     *name = NULL;
+    int nested = sandbox->spent.calls_nested;
     if (lua_pcall(L, arguments, results, 0) == 0) {
         return true;
     }
-    sandbox->calls_nested = 0;
+    sandbox->spent.calls_nested = nested;
     if (sandbox->stop == STOP_NONE && !sandbox->out_of_memory) {
         *name = failure(L, lua_gettop(L));
     }

@@ -52,24 +52,30 @@ enum sandbox_slot {
 
 struct run_state;
 
+/* What a run has used up so far. Runs within a run go on counting where that stands. */
+struct sandbox_spent {
+    uint64_t instructions; /* in whole hooks */
+    uint64_t work;
+    uint64_t churn_bytes; /* handed out to Lua */
+    mk_ms started_ms;
+    int calls_nested;
+};
+
 struct sandbox {
     const struct recipe_options *limits; /* every field resolved; outlives the sandbox */
     struct recipe_log *log;              /* of the engine, as above */
     lua_State *L;
-    struct pool pool;     /* all of L's memory */
-    uint64_t churn_bytes; /* handed out to L since the run began */
-    bool armed;           /* alloc_bytes_max is in force: not while compiling */
-    bool out_of_memory;   /* an allocation was refused: L must be thrown away */
-    bool checking;        /* recipe_version_load(): operation{} looks at what it is given */
+    struct pool pool;   /* all of L's memory */
+    int entered;        /* how many sandbox_enter() are under way, one within the other */
+    bool armed;         /* alloc_bytes_max is in force: not while compiling */
+    bool out_of_memory; /* an allocation was refused: L must be thrown away */
+    bool checking;      /* recipe_version_load(): operation{} looks at what it is given */
 
     enum sandbox_stop stop;
     const char *stop_name; /* of STOP_FAILED; a literal, or in `scraps` */
     struct mk_error stop_text;
     struct mk_error raised; /* a message on its way into Lua */
-    uint64_t instructions;  /* of this run, in whole hooks */
-    uint64_t work;
-    mk_ms started_ms;
-    int calls_nested;
+    struct sandbox_spent spent;
     struct run_state *run; /* NULL: no operation runs, so znodes are out of reach */
 
     /* A call's arguments are checked when it arrives and used in its first run, right
@@ -95,12 +101,14 @@ void sandbox_free(struct sandbox *sandbox);
 enum mk_status sandbox_compile(struct sandbox *sandbox, struct mk_bytes source, const char *chunk,
                                struct mk_error *error);
 
-/* Call `function` under a fresh set of budgets, with `context` as its light userdata argument.
- * `function` catches the errors of scripts by sandbox_guard(). False: the run had to stop, and
- * `stop` says why. */
-bool sandbox_enter(struct sandbox *sandbox, lua_CFunction function, void *context);
+/* Call `function` under a fresh set of budgets, or, from within a run of `outer`, under what that has
+ * left; with `context` as its light userdata argument. `outer` may be the sandbox itself. `function`
+ * catches the errors of scripts by sandbox_guard(). False: the run had to stop, and `stop` says
+ * why. */
+bool sandbox_enter(struct sandbox *sandbox, struct sandbox *outer, lua_CFunction function,
+                   void *context);
 
-/* After a run: release its scraps. */
+/* After the outermost run: release its scraps. */
 void sandbox_leave(struct sandbox *sandbox);
 
 /* Within sandbox_enter(): lua_pcall() for code outside of Lua. True: it returned. False: it raised;

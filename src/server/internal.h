@@ -95,6 +95,7 @@ struct request {
     mk_ms received_ms;
     uint32_t large_bytes; /* 0: it is none */
     bool own_body;
+    bool reads;       /* a call that only reads: it goes the way of reads */
     bool close_after; /* closeSession */
     mk_zxid parked;   /* a call that waits: the reply is held */
     struct mk_buf

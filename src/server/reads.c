@@ -27,7 +27,8 @@ enum mk_status server_may_see(const struct server_conn *conn, struct mk_bytes pa
     if (path.data[sizeof(TREE_CALLS_PATH "/") - 1] == '.') {
         return MK_NO_NODE; /* the server's own records */
     }
-    return owner == conn->session_id ? MK_OK : MK_NO_AUTH;
+    /* A node without an owner is that of a call that outlives its session: its ACL says whose. */
+    return owner == conn->session_id || owner == 0 ? MK_OK : MK_NO_AUTH;
 }
 
 /* ---- One znode ---- */
@@ -151,6 +152,62 @@ static bool list_call(void *context, struct mk_bytes path)
     return true;
 }
 
+/* Calls of one session, a handful at a time, because the store may not be called while it visits. */
+struct gathering {
+    mk_zxid after;
+    mk_zxid calls[64];
+    uint32_t count;
+};
+
+static bool gather_call(void *context, mk_zxid call)
+{
+    struct gathering *gathering = context;
+
+    if (call > gathering->after) {
+        gathering->calls[gathering->count++] = call;
+    }
+    return gathering->count < MK_COUNT(gathering->calls);
+}
+
+/* The node of `number`, if that call outlives its session: no ephemeral, so not among those. */
+static enum mk_status list_outliving(struct server *server, mk_zxid number, struct listing *listing)
+{
+    uint8_t path[TREE_CALL_RECORD_PATH_BYTES];
+    struct store_znode record;
+    struct tree_call call;
+
+    tree_call_record_path(path, number);
+    enum mk_status status = store_znode_read(store_committed(server->store),
+                                             mk_bytes_of(path, sizeof(path)), true, &record);
+    if (status != MK_OK) {
+        return status == MK_NO_NODE ? MK_OK : status;
+    }
+    if (tree_call_decode(record.data, &call) == MK_OK && call.outlives_session &&
+        call.node_path.data != NULL) {
+        mk_buf_put_field(listing->out, tree_path_name(call.node_path));
+        listing->count++;
+    }
+    return MK_OK;
+}
+
+static enum mk_status list_outliving_all(struct server *server, mk_session session,
+                                         struct listing *listing)
+{
+    struct gathering gathering = {.after = 0};
+    enum mk_status status = MK_OK;
+
+    do {
+        gathering.count = 0;
+        status = store_session_calls_each(store_committed(server->store), session, gather_call,
+                                          &gathering);
+        for (uint32_t i = 0; status == MK_OK && i < gathering.count; i++) {
+            gathering.after = gathering.calls[i];
+            status = list_outliving(server, gathering.calls[i], listing);
+        }
+    } while (status == MK_OK && gathering.count == MK_COUNT(gathering.calls));
+    return status;
+}
+
 /* The caller's own calls. */
 static enum mk_status put_calls(struct server *server, const struct server_conn *conn,
                                 struct mk_buf *out)
@@ -162,6 +219,9 @@ static enum mk_status put_calls(struct server *server, const struct server_conn 
     enum mk_status status =
         store_ephemerals_each(store_committed(server->store), conn->session_id,
                               MK_BYTES(TREE_CALLS_PATH "/"), list_call, &listing);
+    if (status == MK_OK) {
+        status = list_outliving_all(server, conn->session_id, &listing);
+    }
     mk_store_u32(out->data + count_at, (uint32_t)listing.count);
     return status;
 }
@@ -300,6 +360,27 @@ static void read_who_am_i(struct server *server, struct server_conn *conn,
     server_reply_end(server, conn, frame);
 }
 
+/* ---- Calls of operations that only read ---- */
+
+/* MK_END: it is none, any more. */
+static enum mk_status read_call(struct server *server, struct server_conn *conn,
+                                const struct jute_request *request, struct mk_bytes identities)
+{
+    struct prepare_who who = {
+        .session = conn->session_id, .cxid = request->xid, .identities = identities};
+    size_t start = conn->out.len;
+    size_t frame = answer_begin(server, conn, request->xid);
+    enum mk_status status = prepare_call_read(server->prepare, store_committed(server->store),
+                                              server->log_time_ms, &who, request, &conn->out);
+
+    if (status != MK_OK) {
+        conn->out.len = start;
+        return status;
+    }
+    server_reply_end(server, conn, frame);
+    return MK_OK;
+}
+
 /* ---- multiRead ---- */
 
 /* One request can ask for one large znode very often: a reply larger than this many frames is refused. */
@@ -374,6 +455,7 @@ enum mk_status server_read_execute(struct server *server, struct server_conn *co
     case JUTE_SET_WATCHES:
     case JUTE_SET_WATCHES2: return server_watches_set(server, conn, request);
     case JUTE_WHO_AM_I: read_who_am_i(server, conn, request, identities); return MK_OK;
+    case JUTE_CALL: return read_call(server, conn, request, identities);
     case JUTE_ADD_WATCH: server_watches_add(server, conn, request); return MK_OK;
     case JUTE_CHECK_WATCHES:
     case JUTE_REMOVE_WATCHES: server_watches_check(server, conn, request); return MK_OK;

@@ -83,6 +83,19 @@ static bool is_write(int32_t op)
     }
 }
 
+/* A call of an operation that declares reads_only is a read. Which operations do is a matter of what is
+ * deployed: a call that is taken for a write becomes a transaction, which does no harm, and one that
+ * turns out to be none of them, when its turn comes, becomes one then. */
+static bool is_reading_call(struct server *server, const struct jute_request *decoded)
+{
+    return decoded->op == JUTE_CALL && prepare_call_reads(server->prepare, decoded->operation);
+}
+
+static bool request_writes(const struct request *request)
+{
+    return is_write(request->op) && !request->reads;
+}
+
 /* One that cannot be read has its place among the writes like one that fails: it uses up a zxid. */
 static bool is_malformed_write(const struct jute_request *decoded)
 {
@@ -199,7 +212,7 @@ static void request_pop(struct server *server, struct request *request)
     mk_list_remove(&request->in_conn);
     conn->queued--;
     conn->loads = 0;
-    if (request->state == REQUEST_QUEUED && is_write(request->op)) {
+    if (request->state == REQUEST_QUEUED && request_writes(request)) {
         conn->unprepared--;
     }
     request->conn = NULL;
@@ -341,14 +354,20 @@ static enum mk_status other_execute(struct server *server, struct server_conn *c
 /* Execute the request that is next: the one just received, or the queue's head. MK_OK: it has been
  * answered (then `queued` is still to be popped) or proposed. MK_WOULD_BLOCK: it must wait. */
 static enum mk_status execute(struct server *server, struct server_conn *conn,
-                              const struct jute_request *decoded, struct request *queued)
+                              const struct jute_request *decoded, struct request *queued,
+                              bool reading_call)
 {
-    enum mk_status status;
+    enum mk_status status = MK_END;
 
-    if (is_write(decoded->op)) {
-        status = write_execute(server, conn, decoded, queued);
-    } else {
+    if (reading_call || !is_write(decoded->op)) {
         status = other_execute(server, conn, decoded, queued);
+    }
+    if (status == MK_END) {
+        if (queued != NULL && reading_call) {
+            queued->reads = false;
+            conn->unprepared++;
+        }
+        status = write_execute(server, conn, decoded, queued);
     }
     if (status == MK_OK || status == MK_WOULD_BLOCK) {
         return status;
@@ -385,7 +404,7 @@ static bool drain_queued(struct server *server, struct server_conn *conn, struct
         request_pop(server, request);
         return true;
     }
-    status = execute(server, conn, &decoded, request);
+    status = execute(server, conn, &decoded, request, request->reads);
     if (status == MK_WOULD_BLOCK) {
         block(server, conn);
         return false;
@@ -468,7 +487,7 @@ static void prepare_waiting_writes(struct server *server, struct server_conn *co
     while (conn->unprepared > 0 && link != &conn->queue && !conn->blocked) {
         struct request *request = MK_CONTAINER(link, struct request, in_conn);
         link = link->next;
-        if (request->state != REQUEST_QUEUED || !is_write(request->op)) {
+        if (request->state != REQUEST_QUEUED || !request_writes(request)) {
             continue;
         }
         struct jute_request decoded;
@@ -593,13 +612,14 @@ void server_requests_resume(struct server *server)
 /* ---- Received ---- */
 
 static void enqueue(struct server *server, struct server_conn *conn,
-                    const struct jute_request *decoded, struct mk_bytes frame)
+                    const struct jute_request *decoded, bool reading_call, struct mk_bytes frame)
 {
     struct request *request = request_new(server, conn, decoded);
 
     request->state = REQUEST_QUEUED;
+    request->reads = reading_call;
     mk_buf_append_bytes(&request->bytes, frame);
-    if (is_write(decoded->op)) {
+    if (request_writes(request)) {
         conn->unprepared++;
     }
 }
@@ -703,16 +723,17 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
         receive_special(server, conn, &decoded, status);
         return;
     }
+    bool reading_call = is_reading_call(server, &decoded);
     bool first = mk_list_empty(&conn->queue) && !conn->stalled && conn->state == CONN_ATTACHED;
-    bool early = is_write(decoded.op) && conn->unprepared == 0 && !conn->blocked &&
+    bool early = is_write(decoded.op) && !reading_call && conn->unprepared == 0 && !conn->blocked &&
                  conn->state == CONN_ATTACHED && conn->session != NULL && !conn->session->closing;
     if (first) {
-        status = execute(server, conn, &decoded, NULL);
+        status = execute(server, conn, &decoded, NULL, reading_call);
     } else {
         status = early ? write_execute(server, conn, &decoded, NULL) : MK_WOULD_BLOCK;
     }
     if (status != MK_OK) {
-        enqueue(server, conn, &decoded, frame);
+        enqueue(server, conn, &decoded, reading_call, frame);
         if (first) {
             block(server, conn);
         }

@@ -55,8 +55,12 @@ static enum mk_status host_session_alive(struct recipe_host *host, mk_session se
     return MK_OK;
 }
 
-static const struct recipe_host_ops host_ops = {host_read, host_children, host_create,
-                                                host_set,  host_remove,   host_session_alive};
+static const struct recipe_host_ops host_ops = {.read = host_read,
+                                                .children = host_children,
+                                                .create = host_create,
+                                                .set = host_set,
+                                                .remove = host_remove,
+                                                .session_alive = host_session_alive};
 static struct recipe_host host = {&host_ops};
 
 static struct recipe_engine *engine_new(void)
@@ -81,7 +85,7 @@ static void runs_compare(const struct recipe_run *a, const struct recipe_run *b)
     MK_ASSERT(a->end != RECIPE_FAILED || strcmp(a->error_name, b->error_name) == 0);
     MK_ASSERT(buf_same(&a->result, &b->result));
     MK_ASSERT(buf_same(&a->once_out, &b->once_out));
-    MK_ASSERT(a->waits_count == b->waits_count);
+    MK_ASSERT(a->waits_count == b->waits_count && a->wake_at_ms == b->wake_at_ms);
     MK_ASSERT(buf_same(&a->wait_paths, &b->wait_paths));
 }
 

@@ -224,8 +224,12 @@ static enum mk_status host_session_alive(struct recipe_host *host, mk_session se
     return world->answer;
 }
 
-static const struct recipe_host_ops host_ops = {host_read, host_children, host_create,
-                                                host_set,  host_remove,   host_session_alive};
+static const struct recipe_host_ops host_ops = {.read = host_read,
+                                                .children = host_children,
+                                                .create = host_create,
+                                                .set = host_set,
+                                                .remove = host_remove,
+                                                .session_alive = host_session_alive};
 
 /* ---- Life ---- */
 
