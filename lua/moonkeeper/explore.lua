@@ -188,30 +188,47 @@ local function failure_of(order, steps, problem, kind)
   problem = replay(order, schedule, story) or problem
   return setmetatable({
     seed = order.seed, found = found, problem = problem, schedule = schedule, story = story,
-    replays = replays,
-    again = ("moonkeeper recipe explore %s --seed %d --steps %d"):format(
-      order.recipe, order.seed, order.steps),
+    replays = replays, again = order.again,
   }, Failure)
 end
 
 -- ---- The door ----
 
---- Run one schedule. order.recipe: a file or folder; .invariants: a table; .seed: a whole number;
--- .steps: how many, default 200; .replays: how many may shrink a failure.
+-- What testkit.world() is given.
+local function recipes_of(order)
+  local recipes = { sources = order.sources, recipes = { order.recipe } }
+  for _, path in ipairs(order.invariants.recipes or {}) do table.insert(recipes.recipes, path) end
+  return recipes
+end
+
+local function order_completed(order)
+  local seed, steps = order.seed or 1, order.steps or STEPS
+  if steps < 1 or steps > STEPS_MAX then
+    error(("steps have to be 1 to %d"):format(STEPS_MAX), 3)
+  end
+  return {
+    recipes = recipes_of(order), invariants = completed(order.invariants), seed = seed,
+    steps = steps, replays = order.replays,
+    again = ("moonkeeper recipe explore %s --seed %d --steps %d"):format(
+      order.recipe or "FILE", seed, steps),
+  }
+end
+
+--- Run one schedule. order.recipe: a file or folder; or .sources: recipes as text, by name;
+-- .invariants: a table; .seed: a whole number; .steps: how many, default 200; .replays: how many may
+-- shrink a failure.
 -- nil if all holds; else a failure, which prints well: .problem, .seed, .schedule (its steps),
 -- .story (lines), .again (the command that repeats it).
 function explore.run(order)
-  local steps = order.steps or STEPS
-  if steps < 1 or steps > STEPS_MAX then
-    error(("steps have to be 1 to %d"):format(STEPS_MAX), 2)
-  end
-  local whole = {
-    recipe = order.recipe, recipes = { order.recipe }, seed = order.seed or 1, steps = steps,
-    invariants = completed(order.invariants), replays = order.replays,
-  }
-  for _, path in ipairs(whole.invariants.recipes or {}) do table.insert(whole.recipes, path) end
+  local whole = order_completed(order)
   local schedule, problem, kind = generate(whole)
   if problem then return failure_of(whole, schedule, problem, kind) end
+end
+
+--- Run one schedule again, as it is in failure.schedule or was written down: what was found once
+-- stays a test. nil if all holds; else what does not.
+function explore.replay(order, schedule)
+  return (replay(order_completed(order), schedule))
 end
 
 --- Run the schedules of the seeds first to last, until one fails.
@@ -220,8 +237,8 @@ function explore.seeds(order, first, last, progress)
   for seed = first, last do
     if progress then progress(seed) end
     local failure = explore.run {
-      recipe = order.recipe, invariants = order.invariants, steps = order.steps,
-      replays = order.replays, seed = seed,
+      recipe = order.recipe, sources = order.sources, invariants = order.invariants,
+      steps = order.steps, replays = order.replays, seed = seed,
     }
     if failure then return failure end
   end

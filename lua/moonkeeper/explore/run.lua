@@ -365,10 +365,11 @@ function Run:finish()
   checked(self, "after: ", self.invariants.after)
 end
 
---- Begin a run. `invariants` are complete. generator: for a new schedule. story: a list for lines.
+--- Begin a run in testkit.world(recipes). `invariants` are complete. generator: for a new schedule.
+-- story: a list for lines.
 function Run.new(recipes, invariants, generator, story)
   local run = setmetatable({
-    world = testkit.world { recipes = recipes }, invariants = invariants, sessions = {},
+    world = testkit.world(recipes), invariants = invariants, sessions = {},
     sessions_count = 0, calls = {}, repeated = {}, reading = {}, state = {}, actions = {},
     draws = {}, drawn = 0, story = story,
   }, Run)
