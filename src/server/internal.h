@@ -50,7 +50,7 @@ struct server_conn {
     bool connect_pending;   /* its createSession is among the commits */
     struct mk_link all;     /* server.conns */
     struct mk_link dirties; /* server.dirty */
-    struct mk_link waiters; /* server.blocked */
+    struct mk_link waiters; /* of a load, or server.full, or server.unserved */
     struct mk_buf out;
     struct mk_bytes address; /* owned */
     uint16_t port;
@@ -127,9 +127,10 @@ struct held {
 };
 
 struct load_wait { /* asked for, not done yet */
-    uint64_t id;
+    uint64_t id;   /* 0: none */
     bool taken;
     struct store_load rows;
+    struct mk_link waiters; /* connections, by server_conn.waiters */
 };
 /* A request that has asked for the disk this often (a listing of a huge cold directory, a multi over
  * many cold znodes) is executed with the core waiting for the disk: what one load brings in may be
@@ -170,7 +171,9 @@ struct server {
 
     uint64_t sasl_exchanges; /* begun: no two nonces are made of the same number */
 
-    struct mk_link conns, dirty, blocked;
+    struct mk_link conns, dirty;
+    struct mk_link full;     /* connections that wait for a checkpoint */
+    struct mk_link unserved; /* ... until one load less is under way */
     size_t conns_count;
     struct mk_timers timers;
 
@@ -190,6 +193,7 @@ struct server {
     struct load_wait loads[LOADS_MAX];
     size_t loads_count;
     uint64_t loads_made;
+    struct load_wait *load_wanted; /* by the last step that could not be made, or NULL */
 
     struct store_checkpoint *checkpoint; /* being written */
     bool checkpoint_requested;
@@ -252,8 +256,9 @@ void server_request_complete(struct server *server, struct request *request, mk_
 void server_requests_before(struct server *server, const struct request *write);
 /* Execute what can be, from the head of the queue. */
 void server_requests_drain(struct server *server, struct server_conn *conn);
-void server_requests_resume(
-    struct server *server); /* all blocked connections: the disk has answered */
+/* What all of these connections have waited for has come. */
+void server_requests_resume(struct server *server, struct mk_link *waiters);
+void server_request_resume(struct server *server, struct mk_link *waiter); /* one of them */
 /* Reply headers, and what is counted with them. Between them append the body to conn->out. */
 size_t server_reply_begin(struct server *server, struct server_conn *conn, int32_t xid,
                           mk_zxid zxid, int32_t error);

@@ -530,24 +530,47 @@ void server_batch_synced(struct server *server, struct server_batch *batch)
 
 /* ---- Loads: rows that are on disk only ---- */
 
+static bool same_rows(const struct store_load *one, const struct store_load *other)
+{
+    return one->range == other->range && one->backwards == other->backwards &&
+           mk_bytes_equal(mk_buf_view(&one->key), mk_buf_view(&other->key));
+}
+
 void server_load_push(struct server *server)
 {
-    if (server->loads_count == LOADS_MAX) {
-        return; /* whoever is blocked is tried again when any load is done */
+    struct load_wait *spare = NULL;
+    struct store_load wanted = {0};
+
+    store_load_wanted(server->store, &wanted);
+    server->load_wanted = NULL;
+    for (size_t i = 0; i < LOADS_MAX && server->load_wanted == NULL; i++) {
+        struct load_wait *load = &server->loads[i];
+        if (load->id == 0) {
+            spare = load;
+        } else if (same_rows(&load->rows, &wanted)) {
+            server->load_wanted = load;
+        }
     }
-    struct load_wait *load = &server->loads[server->loads_count++];
-    *load = (struct load_wait){.id = ++server->loads_made};
-    store_load_wanted(server->store, &load->rows);
+    if (server->load_wanted != NULL || spare == NULL) {
+        store_load_free(&wanted);
+        return; /* who waits is tried again when a load is done */
+    }
+    spare->id = ++server->loads_made;
+    spare->taken = false;
+    spare->rows = wanted;
+    server->load_wanted = spare;
+    server->loads_count++;
     server->stats.loads++;
 }
 
 bool server_load_take(struct server *server, struct server_load *load)
 {
-    for (size_t i = 0; i < server->loads_count; i++) {
-        if (!server->loads[i].taken) {
-            server->loads[i].taken = true;
-            load->id = server->loads[i].id;
-            load->rows = server->loads[i].rows;
+    for (size_t i = 0; i < LOADS_MAX; i++) {
+        struct load_wait *wait = &server->loads[i];
+        if (wait->id != 0 && !wait->taken) {
+            wait->taken = true;
+            load->id = wait->id;
+            load->rows = wait->rows; /* both see the key; the copy owns it */
             return true;
         }
     }
@@ -556,16 +579,21 @@ bool server_load_take(struct server *server, struct server_load *load)
 
 void server_load_done(struct server *server, struct server_load *load)
 {
-    for (size_t i = 0; i < server->loads_count; i++) {
-        if (server->loads[i].id == load->id) {
-            server->loads[i] = server->loads[--server->loads_count];
-            break;
-        }
+    struct load_wait *wait = server->loads;
+    while (wait->id != load->id) {
+        wait++;
+        MK_ASSERT(wait < server->loads + LOADS_MAX);
     }
-    mk_buf_free(&load->rows.key);
+    wait->id = 0;
+    wait->rows = (struct store_load){0};
+    server->loads_count--;
+    store_load_done(server->store, &load->rows);
     server->calls_blocked = false;
     server->reaper.blocked = false;
     server->count_blocked = false;
     server_expire_sessions(server);
-    server_requests_resume(server);
+    server_requests_resume(server, &wait->waiters);
+    while (!mk_list_empty(&server->unserved) && server->loads_count < LOADS_MAX) {
+        server_request_resume(server, server->unserved.next);
+    }
 }

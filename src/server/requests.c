@@ -225,7 +225,10 @@ static void block(struct server *server, struct server_conn *conn)
     conn->loads++;
     if (!conn->blocked) {
         conn->blocked = true;
-        mk_list_append(&server->blocked, &conn->waiters);
+        mk_list_append(server->load_wanted != NULL        ? &server->load_wanted->waiters
+                       : server->loads_count == LOADS_MAX ? &server->unserved
+                                                          : &server->full,
+                       &conn->waiters);
     }
 }
 
@@ -293,6 +296,7 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
         return MK_OK;
     }
     if (store_full(server->store)) {
+        server->load_wanted = NULL;
         return MK_WOULD_BLOCK; /* until a checkpoint has been written */
     }
     store_view_blocking(store_speculative(server->store), conn->loads >= LOADS_IN_VAIN_MAX);
@@ -593,19 +597,27 @@ void server_request_complete(struct server *server, struct request *request, mk_
     server_requests_drain(server, conn);
 }
 
-void server_requests_resume(struct server *server)
+void server_request_resume(struct server *server, struct mk_link *waiter)
 {
-    size_t count = 0;
-    struct mk_link *link;
+    struct server_conn *conn = MK_CONTAINER(waiter, struct server_conn, waiters);
 
-    for (link = server->blocked.next; link != &server->blocked; link = link->next) {
-        count++;
+    mk_list_remove(&conn->waiters);
+    conn->blocked = false;
+    server_requests_drain(server, conn);
+}
+
+void server_requests_resume(struct server *server, struct mk_link *waiters)
+{
+    struct mk_link due; /* who has to wait again comes to `waiters` again */
+
+    mk_list_init(&due);
+    while (!mk_list_empty(waiters)) {
+        struct mk_link *first = waiters->next;
+        mk_list_remove(first);
+        mk_list_append(&due, first);
     }
-    while (count-- > 0) {
-        struct server_conn *conn = MK_CONTAINER(server->blocked.next, struct server_conn, waiters);
-        mk_list_remove(&conn->waiters);
-        conn->blocked = false;
-        server_requests_drain(server, conn);
+    while (!mk_list_empty(&due)) {
+        server_request_resume(server, due.next);
     }
 }
 

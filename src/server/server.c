@@ -86,7 +86,11 @@ struct server *server_new(const struct server_options *options, struct store *st
     fill_in_limits(server);
     mk_list_init(&server->conns);
     mk_list_init(&server->dirty);
-    mk_list_init(&server->blocked);
+    mk_list_init(&server->full);
+    mk_list_init(&server->unserved);
+    for (size_t i = 0; i < LOADS_MAX; i++) {
+        mk_list_init(&server->loads[i].waiters);
+    }
     mk_list_init(&server->requests_spare);
     server->sessions = session_table_new(&server->limits);
     server->watches = tree_watches_new(options->hash_secret);
@@ -114,9 +118,9 @@ void server_free(struct server *server)
         }
         mk_buf_free(&commit->body);
     }
-    for (size_t i = 0; i < server->loads_count; i++) {
+    for (size_t i = 0; i < LOADS_MAX; i++) {
         if (!server->loads[i].taken) {
-            mk_buf_free(&server->loads[i].rows.key);
+            store_load_free(&server->loads[i].rows);
         }
     }
     server_requests_spare_free(server);
@@ -386,7 +390,7 @@ void server_checkpoint_done(struct server *server, struct store_checkpoint *chec
     server->checkpoint = NULL;
     server->checkpoint_at_ms = server->now.monotonic_ms;
     server->stats.checkpoints++;
-    server_requests_resume(server);
+    server_requests_resume(server, &server->full);
 }
 
 /* ---- At rest ---- */

@@ -285,7 +285,7 @@ void sim_machine_checkpoint_forget(struct sim_machine *machine)
     store_base_memory_lose(machine->base, 1);
 }
 
-enum mk_status sim_machine_load(struct sim_machine *machine, const struct server_load *load)
+enum mk_status sim_machine_load(struct sim_machine *machine, struct server_load *load)
 {
     return store_load(store_base_of(machine->store), &load->rows);
 }

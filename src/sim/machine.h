@@ -72,6 +72,6 @@ void sim_machine_checkpoint_done(struct sim_machine *machine);
 void sim_machine_log_cut(struct sim_machine *machine);
 void sim_machine_checkpoint_forget(struct sim_machine *machine);
 
-enum mk_status sim_machine_load(struct sim_machine *machine, const struct server_load *load);
+enum mk_status sim_machine_load(struct sim_machine *machine, struct server_load *load);
 
 #endif

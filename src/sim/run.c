@@ -153,9 +153,9 @@ static void load_happens(struct sim_run *run, void *owner)
     load->used = false;
     run->loads_count--;
     if (sim_turn_begin(run)) {
-        enum mk_status status = sim_machine_load(&run->machine, &load->load);
+        enum mk_status status = load->loaded ? MK_OK : sim_machine_load(&run->machine, &load->load);
         if (run->machine.reads_fail) {
-            mk_buf_free(&load->load.rows.key);
+            store_load_free(&load->load.rows);
             sim_run_crash(run, "rows cannot be loaded"); /* as a process would */
             return;
         }
@@ -179,6 +179,9 @@ static void take_loads(struct sim_run *run)
         }
         *event = (struct sim_load_event){
             .event = {.happen = load_happens, .owner = event}, .load = load, .used = true};
+        /* What it reads may be old when it is handed over. */
+        event->loaded =
+            sim_below(run, 2) == 0 && sim_machine_load(&run->machine, &event->load) == MK_OK;
         run->loads_count++;
         run->report->loads++;
         sim_event_at(run, &event->event, (mk_ms)sim_below(run, 20));
@@ -324,7 +327,7 @@ static void drop_loads(struct sim_run *run)
     for (size_t i = 0; i < SIM_LOADS_MAX; i++) {
         if (run->loads[i].used) {
             sim_event_cancel(run, &run->loads[i].event);
-            mk_buf_free(&run->loads[i].load.rows.key);
+            store_load_free(&run->loads[i].load.rows);
             run->loads[i].used = false;
         }
     }

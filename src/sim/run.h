@@ -113,6 +113,7 @@ struct sim_load_event {
     struct sim_event event;
     struct server_load load;
     bool used;
+    bool loaded; /* already; what is left is to hand it over */
 };
 
 enum sim_mood {

@@ -363,7 +363,7 @@ static void connect_actor(struct scenario *scenario, struct actor *actor)
 static void drop_loads(struct scenario *scenario)
 {
     while (scenario->loads_count > 0) {
-        mk_buf_free(&scenario->loads[--scenario->loads_count].rows.key);
+        store_load_free(&scenario->loads[--scenario->loads_count].rows);
     }
 }
 

@@ -86,6 +86,19 @@ static void clean_take(struct committed *rows, struct row *row)
     rows->clean_bytes -= row_bytes(row);
 }
 
+static struct row *clean_new(struct committed *rows, struct mk_bytes key, uint64_t hash,
+                             const struct mk_buf *value, bool found)
+{
+    struct row *row = row_new(key, value->len);
+
+    if (found) {
+        row_set(row, mk_buf_view(value));
+    }
+    index_insert(&rows->index, row, hash);
+    clean_add(rows, row);
+    return row;
+}
+
 static enum mk_status committed_load(struct committed *rows, struct mk_bytes key, uint64_t hash,
                                      bool may_block, struct row **out)
 {
@@ -97,14 +110,18 @@ static enum mk_status committed_load(struct committed *rows, struct mk_bytes key
         mk_buf_append_bytes(&rows->wanted.key, key);
         return status;
     }
-    struct row *row = row_new(key, rows->read.len);
-    if (status == MK_OK) {
-        row_set(row, mk_buf_view(&rows->read));
-    }
-    index_insert(&rows->index, row, hash);
-    clean_add(rows, row);
-    *out = row;
+    *out = clean_new(rows, key, hash, &rows->read, status == MK_OK);
     return MK_OK;
+}
+
+void committed_loaded(struct committed *rows, const struct store_load *load)
+{
+    struct mk_bytes key = mk_buf_view(&load->key);
+    uint64_t hash = index_hash(&rows->index, key);
+
+    if (load->settles == rows->settles && index_find(&rows->index, key, hash) == NULL) {
+        clean_new(rows, key, hash, &load->value, load->found);
+    }
 }
 
 enum mk_status committed_get(struct committed *rows, struct mk_bytes key, bool may_block,
@@ -241,6 +258,7 @@ void committed_settle(struct committed *rows)
     rows->settled = rows->frozen;
     rows->settling = table_first(&rows->settled.table);
     rows->frozen = (struct generation){0};
+    rows->settles++;
     iters_free(rows); /* they see the base without it */
 }
 

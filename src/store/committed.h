@@ -40,6 +40,7 @@ struct committed {
     struct gaps gaps;
     struct mk_buf read;               /* what the base answered last */
     struct store_load wanted;         /* for the last MK_WOULD_BLOCK */
+    uint32_t settles;                 /* checkpoints taken in */
     struct store_base_iter *iters[2]; /* kept for reuse, by may_block; of the base as it is now */
 };
 
@@ -51,6 +52,9 @@ void committed_free(struct committed *rows); /* not the base */
  * from the base if need be. MK_OK, MK_WOULD_BLOCK, failures. */
 enum mk_status committed_get(struct committed *rows, struct mk_bytes key, bool may_block,
                              struct row **row);
+/* What the base held under `load->key` after the load was wanted: a clean row, if it can be no other
+ * now. Whatever has been written since is in the index until a checkpoint has settled it. */
+void committed_loaded(struct committed *rows, const struct store_load *load);
 /* `fresh`: the caller knows that no row is visible under this key. */
 void committed_put(struct committed *rows, struct mk_bytes key, struct mk_bytes value, bool fresh);
 void committed_delete(struct committed *rows, struct mk_bytes key);

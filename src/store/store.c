@@ -181,13 +181,16 @@ void store_load_wanted(const struct store *store, struct store_load *out)
     mk_buf_append_bytes(&out->key, mk_buf_view(&wanted->key));
     out->range = wanted->range;
     out->backwards = wanted->backwards;
+    out->settles = store->committed.settles;
+    out->value.len = 0;
+    out->found = false;
 }
 
-static enum mk_status load_row(struct store_base *base, struct mk_bytes key)
+static enum mk_status load_row(struct store_base *base, struct store_load *load)
 {
-    struct mk_buf value = {0};
-    enum mk_status status = base->ops->get(base, key, true, &value);
-    mk_buf_free(&value);
+    load->value.len = 0;
+    enum mk_status status = base->ops->get(base, mk_buf_view(&load->key), true, &load->value);
+    load->found = status == MK_OK;
     return status == MK_NO_NODE ? MK_OK : status;
 }
 
@@ -204,8 +207,22 @@ static enum mk_status load_range(struct store_base *base, struct mk_bytes from, 
     return status == MK_END ? MK_OK : status;
 }
 
-enum mk_status store_load(struct store_base *base, const struct store_load *load)
+enum mk_status store_load(struct store_base *base, struct store_load *load)
 {
-    struct mk_bytes key = mk_buf_view(&load->key);
-    return load->range ? load_range(base, key, load->backwards) : load_row(base, key);
+    return load->range ? load_range(base, mk_buf_view(&load->key), load->backwards)
+                       : load_row(base, load);
+}
+
+void store_load_done(struct store *store, struct store_load *load)
+{
+    if (!load->range) {
+        committed_loaded(&store->committed, load);
+    }
+    store_load_free(load);
+}
+
+void store_load_free(struct store_load *load)
+{
+    mk_buf_free(&load->key);
+    mk_buf_free(&load->value);
 }

@@ -118,14 +118,20 @@ void store_speculative_forget(struct store *store, mk_zxid zxid);
 void store_speculative_reset(struct store *store);      /* forget all: leadership was lost */
 mk_zxid store_view_zxid(const struct store_view *view); /* of the last transaction begun */
 
-/* What the last MK_WOULD_BLOCK needs. Copy it, load it on any thread, then ask again. */
+/* What the last MK_WOULD_BLOCK needs. Copy it, load it on any thread, say done, then ask again. */
 struct store_load {
     struct mk_buf key;
     bool range; /* rows from key on (or before it, backwards), not one row */
     bool backwards;
+    uint32_t settles;    /* checkpoints that the store had taken in when this was asked for */
+    struct mk_buf value; /* of the row, if it is one and `found`; else there is none */
+    bool found;
 };
 void store_load_wanted(const struct store *store, struct store_load *out);
-enum mk_status store_load(struct store_base *base, const struct store_load *load); /* any thread */
+enum mk_status store_load(struct store_base *base, struct store_load *load); /* any thread */
+/* Take in what a load that went well has found, unless it may have been written since; and free it. */
+void store_load_done(struct store *store, struct store_load *load);
+void store_load_free(struct store_load *load); /* of one that is not to be done */
 struct store_base *store_base_of(struct store *store);
 
 /* ---- Znodes. All views into memory are valid until the next call on the same store. ---- */

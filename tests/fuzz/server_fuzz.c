@@ -535,7 +535,7 @@ static void power_off(struct world *world, uint32_t entries_kept, unsigned check
         gone(world, &world->peers[i]);
     }
     if (world->load_out) {
-        mk_buf_free(&world->load.rows.key);
+        store_load_free(&world->load.rows);
         world->load_out = false;
     }
     uint32_t count = world->machine.batch_out ? world->machine.batch.count : 0;

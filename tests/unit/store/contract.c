@@ -273,7 +273,7 @@ static enum mk_status get_patiently(struct store_base *base, struct mk_bytes key
         mk_buf_append_bytes(&load.key, key);
         status = store_load(base, &load);
         assert_int_equal(status, MK_OK);
-        mk_buf_free(&load.key);
+        store_load_free(&load);
     }
     return MK_WOULD_BLOCK;
 }
@@ -341,7 +341,7 @@ static void a_scan_that_may_not_block_goes_on_after_loading(void **state)
     }
 
     assert_int_equal(next, 5000);
-    mk_buf_free(&load.key);
+    store_load_free(&load);
     base->ops->close(base);
 }
 

@@ -31,6 +31,11 @@ void fixture_open(struct fixture *fixture)
     open_store(fixture);
 }
 
+void fixture_open_base(struct fixture *fixture)
+{
+    open_store(fixture);
+}
+
 void fixture_close(struct fixture *fixture)
 {
     store_check(fixture->store);

@@ -14,6 +14,7 @@ struct fixture {
 };
 
 void fixture_open(struct fixture *fixture);
+void fixture_open_base(struct fixture *fixture); /* over the base that is set, and then its own */
 void fixture_close(struct fixture *fixture);
 void fixture_reopen(struct fixture *fixture);    /* as after a crash */
 void fixture_speculate(struct fixture *fixture); /* change and look at the speculative view */

@@ -247,7 +247,7 @@ void model_load(struct store *store)
     store_load_wanted(store, &load);
     enum mk_status status = store_load(store_base_of(store), &load);
     MK_ASSERT(status == MK_OK);
-    mk_buf_free(&load.key);
+    store_load_done(store, &load);
 }
 
 /* ---- Showing ---- */
