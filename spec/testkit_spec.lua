@@ -176,6 +176,22 @@ describe("A session", function()
     assert.is_nil(ann:exists("/b"))
   end)
 
+  it("in a chroot sees what is below it, and calls there, and can cancel", function()
+    ann:create("/tenant")
+    local tenant = world:session { chroot = "/tenant" }
+    tenant:create("/x", "one")
+    tenant:call("lock.acquire", { path = "/locks/a" })
+    local second = tenant:start("lock.acquire", { path = "/locks/a" })
+
+    second:cancel()
+
+    assert.are.equal("Cancelled", (second:error()))
+    assert.are.same({ "locks", "x" }, tenant:children("/"))
+    assert.are.equal("/x/1-0000000000", tenant:create("/x/1-", "", { sequential = true }))
+    assert.is_truthy(world:znode("/tenant/locks/a"))
+    assert.is_nil(world:znode("/locks"))
+  end)
+
   it("raises when a call that should return waits", function()
     local bob = world:session()
     ann:call("lock.acquire", { path = "/locks/a" })

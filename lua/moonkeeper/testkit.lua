@@ -47,6 +47,30 @@ local function duration_ms(duration)
   return tonumber(count) * units_ms[unit]
 end
 
+-- ---- Requests ----
+
+local function connected(session)
+  return session.native:connected(session.client)
+end
+
+local function check_connected(session, level)
+  if session.ended then error(failure("SessionExpired", "the session has ended"), level + 1) end
+  if not connected(session) then
+    error(failure("ConnectionLoss", "the session is not connected"), level + 1)
+  end
+end
+
+-- Ask, with paths as the server has them, and return the answer.
+local function request_whole(session, level, method, kind, ...)
+  check_connected(session, level + 1)
+  local xid = session.native[method](session.native, session.client, ...)
+  local name, value, stat
+  if xid then name, value, stat = session.native:answer(session.client, xid, kind) end
+  if name == nil then error(connection_lost(), level + 1) end
+  if name then error(failure(name, value), level + 1) end
+  return value, stat
+end
+
 -- ---- Calls ----
 
 --- A call that was started: it waits, or has ended with a result or an error.
@@ -79,7 +103,7 @@ end
 local function ask(pending)
   local session = pending.session
   pending.xid = session.native:call(session.client, pending.operation, pending.id,
-    math.max(0, session.last_id - RESULTS_KEPT), native.encode(pending.arguments))
+    math.max(0, session.last_id - RESULTS_KEPT), native.encode(pending.arguments), session.chroot)
 end
 
 --- True while the call has neither returned nor failed.
@@ -115,7 +139,7 @@ function Pending:cancel()
   local session = self.session
   local node = session.native:call_node(session.client, self.id)
   if not node then error(self.operation .. " is not waiting, so it cannot be cancelled", 2) end
-  session:delete(node, 0)
+  request_whole(session, 2, "delete", "none", node, 0)
 end
 
 -- ---- Sessions ----
@@ -125,32 +149,28 @@ end
 local Session = {}
 Session.__index = Session
 
-local function connected(session)
-  return session.native:connected(session.client)
+-- A client in a chroot sends whole paths, and shows those that it gets without their beginning.
+local function path_sent(session, path)
+  if not session.chroot or path:sub(1, 1) ~= "/" then return path end
+  return path == "/" and session.chroot or session.chroot .. path
 end
 
-local function check_connected(session)
-  if session.ended then error(failure("SessionExpired", "the session has ended"), 3) end
-  if not connected(session) then
-    error(failure("ConnectionLoss", "the session is not connected"), 3)
-  end
+local function path_shown(session, path)
+  if not session.chroot or path:sub(1, #session.chroot) ~= session.chroot then return path end
+  return #path == #session.chroot and "/" or path:sub(#session.chroot + 1)
 end
 
--- Make a plain request and return its answer; raises what the server refuses.
-local function request(session, method, kind, ...)
-  check_connected(session)
-  local xid = session.native[method](session.native, session.client, ...)
-  local name, value, stat
-  if xid then name, value, stat = session.native:answer(session.client, xid, kind) end
-  if name == nil then error(connection_lost(), 3) end
-  if name then error(failure(name, value), 3) end
-  return value, stat
+-- Make a plain request, of a path if it has one first; raises what the server refuses.
+local function request(session, method, kind, first, ...)
+  local sent = first and path_sent(session, first)
+  local value, stat = request_whole(session, 3, method, kind, sent, ...)
+  return kind == "path" and path_shown(session, value) or value, stat
 end
 
 --- Ask for a call and return without waiting for it.
 -- options.id: its call id; by default the session's next one. The same id again is the same call.
 function Session:start(operation, arguments, options)
-  check_connected(self)
+  check_connected(self, 2)
   local id = options and options.id or self.last_id + 1
   local pending = setmetatable({
     session = self, operation = operation, arguments = arguments or {}, id = id,
@@ -270,9 +290,14 @@ end
 local World = {}
 World.__index = World
 
---- Open a session. timeout: how long it outlives its connection; default "10s".
+--- Open a session. timeout: how long it outlives its connection; default "10s". Or a table, of
+-- timeout and chroot: "/tenant", below which all of its paths and calls are, as a client's is that
+-- connects to "host:port/tenant".
 function World:session(timeout)
+  local options = type(timeout) == "table" and timeout or { timeout = timeout }
+  timeout = options.timeout
   local session = setmetatable({
+    chroot = options.chroot,
     world = self, native = self.native, client = self.native:client(), calls = {}, last_id = 0,
   }, Session)
   session.timeout_ms = duration_ms(timeout or "10s")

@@ -424,7 +424,7 @@ static int client_close(lua_State *L)
     return ask(L, client, &request);
 }
 
-/* call(client, operation, id, done_through, json) */
+/* call(client, operation, id, done_through, json, chroot or nil) */
 static int client_call(lua_State *L)
 {
     struct testkit_client *client = check_client(L);
@@ -433,7 +433,7 @@ static int client_call(lua_State *L)
         .operation = check_bytes(L, 3),
         .call_id = (int64_t)luaL_checknumber(L, 4),
         .done_through = (int64_t)luaL_checknumber(L, 5),
-        .chroot = MK_BYTES_NULL,
+        .chroot = lua_isnoneornil(L, 7) ? MK_BYTES_NULL : check_bytes(L, 7),
         .format = JUTE_CALL_JSON,
         .data = check_bytes(L, 6),
     };
