@@ -13,7 +13,7 @@
 -- semaphore.acquire
 -- Arguments  path
 --            permits    how many, 1 to 64; default: 1
---            lease      after which they are free again, if nobody has released them; default: never
+--            lease      after which they are free if nobody has released them; default: never
 --            timeout    how long to wait, "250ms" or "10s"; default: for ever
 -- Result     permits    a list of znodes, a permit each: until semaphore.release, the end of the
 --                       session or of the lease
@@ -40,9 +40,9 @@
 -- Survives   the server's death, at every step
 -- Limits     64 permits per call, 4,000 in all; one znode per permit and per waiter
 --
--- Curator's InterProcessSemaphoreV2 shares queue and permits with ours, if its maximum is the limit:
--- it, too, queues in `path`/locks and keeps permits in `path`/leases. (kazoo's Semaphore keeps no
--- queue, so nobody can be fair to it.)
+-- Curator's InterProcessSemaphoreV2 shares queue and permits with ours, if its maximum is the
+-- limit: it, too, queues in `path`/locks and keeps permits in `path`/leases. (kazoo's Semaphore
+-- keeps no queue, so nobody can be fair to it.)
 local semaphore = {}
 local LIMIT_MAX = 4000
 local contender = { by = "creation", like = "lock-" }

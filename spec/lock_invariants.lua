@@ -1,5 +1,11 @@
 --- What holds of recipes/lock.lua whatever happens: `moonkeeper recipe explore recipes/lock.lua`.
 local PATHS = { "/locks/a", "/locks/b" }
+local HOUR_MS = 3600000
+
+-- What a lock says when a lease is over is log time.
+local function is_over(run, ends)
+  return ends and ends <= run.world:stats().now_ms + run.state.log_time_ahead
+end
 
 -- True if its session has released what this call was granted. A ticket's name comes back when the
 -- lock's container was away, so only what was asked later counts.
@@ -7,21 +13,43 @@ local function was_let_go(run, acquired)
   for number = acquired.number + 1, #run.calls do
     local call = run.calls[number]
     if call.operation == "lock.release" and call.session == acquired.session and
-      call.arguments.ticket == acquired:result().ticket and not call:error() then
+      call.arguments.ticket == acquired:result().ticket and not call:error() and
+      (call:waiting() or call:result()) then
       return true
     end
   end
   return false
 end
 
--- The acquires of `path` that hold it, as far as their clients know: granted, not let go, and of a
--- session that lives.
+-- True if somebody has taken it away, who need not have lived to be told.
+local function was_revoked(run, acquired)
+  local znode = run.world:znode(acquired:result().ticket)
+  if znode and znode.czxid <= acquired:result().fence then return false end
+  local granted = false
+  for _, call in ipairs(run.calls) do
+    if call.operation == "lock.revoke" then
+      if granted and call.arguments.path == acquired.arguments.path then return true end
+    elseif call.operation == "lock.acquire" and not call:waiting() and not call:error() then
+      granted = granted or call:result().fence == acquired:result().fence
+    end
+  end
+  return false
+end
+
+-- The acquires of `path` that hold it, as far as their clients know: granted, not let go, of a
+-- session that lives, with a lease that is not over. Of those that hold it several times, the last.
 local function holding(run, path)
   local found = {}
   for _, call in ipairs(run:returned("lock.acquire")) do
-    if call.arguments.path == path and not call.session.ended and not was_let_go(run, call) then
+    if call.arguments.path == path and not call.session.ended and not was_let_go(run, call) and
+      not was_revoked(run, call) then
+      local last = found[#found]
+      if last and last:result().fence == call:result().fence then table.remove(found) end
       table.insert(found, call)
     end
+  end
+  for i = #found, 1, -1 do
+    if is_over(run, found[i]:result().ends) then table.remove(found, i) end
   end
   return found
 end
@@ -31,13 +59,15 @@ local function release(run, session, acquired)
     { path = acquired.arguments.path, ticket = acquired:result().ticket })
 end
 
--- The contenders' znodes below `path`, in the order of their creation.
+-- The contenders' znodes below `path`, in the order of their creation; without those whose lease is
+-- over: they stay until somebody asks.
 local function queue(run, path)
   local znodes = {}
   for _, name in ipairs(run.world:children(path) or {}) do
     local znode = run.world:znode(path .. "/" .. name)
     znode.path = path .. "/" .. name
-    table.insert(znodes, znode)
+    local ends = tonumber(znode.data:match('"ends":(%d+)'))
+    if name ~= "delay" and not is_over(run, ends) then table.insert(znodes, znode) end
   end
   table.sort(znodes, function(one, other) return one.czxid < other.czxid end)
   return znodes
@@ -69,9 +99,13 @@ local function no_orphans(run, path, holder)
   end
 end
 
--- Whoever is first and waits has not been told that the lock is free.
+-- Whoever is first and waits has not been told that the lock is free; unless it is nobody's for the
+-- time of a delay.
 local function first_is_told(run, path, holder, first)
   if not first or holder then return end
+  local delay = run.world:znode(path .. "/delay")
+  local over = delay and tonumber(delay.data:match('"over":(%d+)'))
+  if over and not is_over(run, over) then return end
   for _, session in ipairs(run.sessions) do
     if session.id == first.owner and session:connected() then
       error(first.path .. " is the first, and its session was not told")
@@ -84,7 +118,7 @@ end
 local function fences_grow(run)
   local seen, new = run.state, {}
   for _, call in ipairs(run:returned("lock.acquire")) do
-    if not seen[call] then table.insert(new, call) end
+    if not seen[call] and (call:result().count or 1) == 1 then table.insert(new, call) end
   end
   for _, call in ipairs(new) do
     local path, fence = call.arguments.path, call:result().fence
@@ -98,6 +132,12 @@ end
 
 return {
   sessions = 4,
+  begin = function(run)
+    local session = run:session()
+    local held = session:call("lock.acquire", { path = PATHS[1], lease = HOUR_MS })
+    run.state.log_time_ahead = held.ends - HOUR_MS - run.world:stats().now_ms
+    session:call("lock.release", { path = PATHS[1], ticket = held.ticket })
+  end,
   actions = {
     {
       name = "acquire", weight = 5,
@@ -110,6 +150,29 @@ return {
       run = function(run)
         run:start(run:session(), "lock.acquire",
           { path = run:one_of(PATHS), timeout = run:one_of { "100ms", "5s", "30s" } })
+      end,
+    },
+    {
+      name = "acquire by owner", weight = 4,
+      run = function(run)
+        run:start(run:session(), "lock.acquire", { path = run:one_of(PATHS), owner = "job",
+          limit = 2, lease = run:chance(0.3) and run:one_of { "100ms", "5s", "30s" } or nil })
+      end,
+    },
+    {
+      name = "acquire with a lease or a delay", weight = 3,
+      run = function(run)
+        local arguments = { path = run:one_of(PATHS) }
+        if run:chance(0.6) then arguments.lease = run:one_of { "100ms", "5s", "30s" } end
+        if run:chance(0.6) then arguments.delay = run:one_of { "1s", "20s" } end
+        run:start(run:session(), "lock.acquire", arguments)
+      end,
+    },
+    {
+      name = "revoke", weight = 1,
+      run = function(run)
+        run:start(run:session(), "lock.revoke",
+          { path = run:one_of(PATHS), grace = run:one_of { "1s", "20s" } })
       end,
     },
     {
@@ -135,12 +198,13 @@ return {
     fences_grow(run)
   end,
   finally = function(run)
-    for _, path in ipairs(PATHS) do
-      local holder = holding(run, path)[1]
-      while holder do
-        release(run, holder.session, holder)
-        holder = holding(run, path)[1]
+    for _ = 0, #run.calls do
+      for _, path in ipairs(PATHS) do
+        local holder = holding(run, path)[1]
+        if holder then release(run, holder.session, holder) end
       end
+      if #run:waiting() == 0 then break end
+      if #holding(run, PATHS[1]) + #holding(run, PATHS[2]) == 0 then run.world:advance "61s" end
     end
   end,
 }

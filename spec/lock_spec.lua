@@ -429,6 +429,29 @@ describe("lock.release", function()
     assert.are.equal("NotOwner", name)
   end)
 
+  it("fails with NotOwner for an earlier grant's fence, though the ticket's name is it", function()
+    local old = ann:call("lock.acquire", PRINTER)
+    ann:call("lock.release", release(old.ticket))
+    world:advance("3m")
+    local new = ann:call("lock.acquire", PRINTER)
+    assert.are.equal(old.ticket, new.ticket)
+
+    local _, name = ann:try("lock.release",
+      { path = "/locks/printer", ticket = old.ticket, fence = old.fence })
+
+    assert.are.equal("NotOwner", name)
+    assert.is_true(ann:call("lock.release",
+      { path = "/locks/printer", ticket = new.ticket, fence = new.fence }))
+  end)
+
+  it("fails with NotOwner for one of multilock's tickets", function()
+    local held = ann:call("multilock.acquire", { paths = { "/locks/printer", "/locks/scanner" } })
+
+    local _, name = ann:try("lock.release", release(held.tickets[1]))
+
+    assert.are.equal("NotOwner", name)
+  end)
+
   it("fails with NotOwner when the ticket is of another lock", function()
     local held = ann:call("lock.acquire", { path = "/locks/scanner" })
 
@@ -446,6 +469,367 @@ describe("lock.release", function()
 
     assert.is_true(first:result())
     assert.is_true(again:result())
+  end)
+end)
+
+describe("lock.acquire by owner", function()
+  before_each(new_world)
+
+  local function acquire(session, owner, options)
+    local arguments = { path = "/locks/printer", owner = owner }
+    for name, value in pairs(options or {}) do arguments[name] = value end
+    return session:start("lock.acquire", arguments)
+  end
+
+  it("holds the lock once more for the owner who holds it, with the fence that it had", function()
+    local first, second = acquire(ann, "job"):result(), acquire(ann, "job"):result()
+
+    assert.are.equal(1, first.count)
+    assert.are.same({ ticket = first.ticket, fence = first.fence, count = 2 }, second)
+  end)
+
+  it("is free when it was released as often as it was acquired", function()
+    local held = acquire(ann, "job"):result()
+    acquire(ann, "job")
+    local next = bob:start("lock.acquire", PRINTER)
+
+    local once = ann:call("lock.release", release(held.ticket))
+    local next_waited = next:waiting()
+    local twice = ann:call("lock.release", release(held.ticket))
+
+    assert.is_false(once)
+    assert.is_true(next_waited)
+    assert.is_true(twice)
+    assert.is_false(next:waiting())
+  end)
+
+  it("waits for another owner, and for an owner of that name in another session", function()
+    acquire(ann, "job")
+
+    assert.is_true(acquire(ann, "other"):waiting())
+    assert.is_true(acquire(bob, "job"):waiting())
+  end)
+
+  it("fails with Limit when the owner holds it as often as it may", function()
+    acquire(ann, "job", { limit = 2 })
+    acquire(ann, "job", { limit = 2 })
+
+    assert.are.equal("Limit", (acquire(ann, "job", { limit = 2 }):error()))
+    assert.are.equal(2, ann:call("lock.holder", PRINTER).count)
+  end)
+
+  it("counts once for who asks again with one call id", function()
+    acquire(ann, "job")
+    local second = acquire(ann, "job")
+
+    ann:retry(second)
+
+    assert.are.equal(2, ann:call("lock.holder", PRINTER).count)
+  end)
+
+  it("ends with the session, however often it was acquired", function()
+    acquire(ann, "job")
+    acquire(ann, "job")
+    local next = bob:start("lock.acquire", PRINTER)
+
+    world:expire(ann)
+
+    assert.is_false(next:waiting())
+  end)
+end)
+
+describe("a lock with a lease", function()
+  before_each(new_world)
+
+  local LEASED = { path = "/locks/printer", lease = "30s" }
+
+  it("is passed on when the lease is over, and not before, with a larger fence", function()
+    local held = ann:call("lock.acquire", LEASED)
+    local second = bob:start("lock.acquire", PRINTER)
+
+    world:advance("29s")
+    local in_time = second:waiting()
+    world:advance("2s")
+
+    assert.is_true(in_time)
+    assert.is_true(second:result().fence > held.fence)
+    assert.are.same({ second:result().ticket }, world:znodes("/locks/printer"))
+  end)
+
+  it("has its time from the grant, not from the asking", function()
+    local first = ann:call("lock.acquire", PRINTER)
+    local second, third = bob:start("lock.acquire", LEASED), cid:start("lock.acquire", PRINTER)
+
+    world:advance("1m")
+    ann:call("lock.release", release(first.ticket))
+    world:advance("29s")
+    local in_time = third:waiting()
+    world:advance("2s")
+
+    assert.is_false(second:waiting())
+    assert.is_true(in_time)
+    assert.is_false(third:waiting())
+  end)
+
+  it("cannot be released when the lease is over, though nobody has asked yet", function()
+    local held = ann:call("lock.acquire", LEASED)
+
+    world:advance("31s")
+
+    assert.are.equal("NotOwner", select(2, ann:try("lock.release", release(held.ticket))))
+    assert.are.same({}, bob:call("lock.holder", PRINTER))
+    assert.is_false(bob:start("lock.acquire", PRINTER):waiting())
+  end)
+
+  it("lasts longer when its owner asks again", function()
+    local leased = { path = "/locks/printer", lease = "30s", owner = "job" }
+    local first = ann:call("lock.acquire", leased)
+    local second = bob:start("lock.acquire", PRINTER)
+
+    world:advance("20s")
+    local again = ann:call("lock.acquire", leased)
+    world:advance("20s")
+    local in_time = second:waiting()
+    world:advance("11s")
+
+    assert.are.equal(first.ends + 20000, again.ends)
+    assert.is_true(in_time)
+    assert.is_false(second:waiting())
+  end)
+
+  it("has the lease of the first grant, if its owner asks again with another", function()
+    local leased = { path = "/locks/printer", lease = "30s", owner = "job" }
+    local first = ann:call("lock.acquire", leased)
+
+    local without = ann:call("lock.acquire", { path = "/locks/printer", owner = "job" })
+    local other = ann:call("lock.acquire", { path = "/locks/printer", lease = "5s", owner = "job" })
+
+    assert.are.equal(first.ends, without.ends)
+    assert.are.equal(first.ends, other.ends)
+  end)
+
+  it("has none, if the first grant had none", function()
+    ann:call("lock.acquire", { path = "/locks/printer", owner = "job" })
+
+    local again = ann:call("lock.acquire", { path = "/locks/printer", lease = "5s", owner = "job" })
+
+    assert.is_nil(again.ends)
+  end)
+
+  it("ends in time over the server's death", function()
+    ann:call("lock.acquire", LEASED)
+    local second = bob:start("lock.acquire", PRINTER)
+
+    world:advance("20s")
+    world:fail_over()
+    world:advance("9s")
+    local in_time = second:waiting()
+    world:advance("2s")
+
+    assert.is_true(in_time)
+    assert.is_false(second:waiting())
+  end)
+end)
+
+describe("a lock with a delay", function()
+  before_each(new_world)
+
+  local DELAYED = { path = "/locks/printer", delay = "30s" }
+
+  it("is passed on at once when it is released", function()
+    local held = ann:call("lock.acquire", DELAYED)
+    local second = bob:start("lock.acquire", PRINTER)
+
+    ann:call("lock.release", release(held.ticket))
+
+    assert.is_false(second:waiting())
+  end)
+
+  it("is nobody's for that time when its holder's session ends", function()
+    ann:call("lock.acquire", DELAYED)
+    local second, third = bob:start("lock.acquire", PRINTER), cid:start("lock.acquire", PRINTER)
+
+    ann:close()
+    world:advance("29s")
+    local in_time = second:waiting()
+    local holder = cid:call("lock.holder", PRINTER)
+    world:advance("2s")
+
+    assert.is_true(in_time)
+    assert.are.same({}, holder)
+    assert.is_false(second:waiting())
+    assert.is_true(third:waiting())
+  end)
+
+  it("is nobody's for that time when its lease is over", function()
+    ann:call("lock.acquire", { path = "/locks/printer", delay = "30s", lease = "10s" })
+    local second = bob:start("lock.acquire", PRINTER)
+
+    world:advance("39s")
+    local in_time = second:waiting()
+    world:advance("2s")
+
+    assert.is_true(in_time)
+    assert.is_false(second:waiting())
+  end)
+
+  it("counts the time once, whoever waits", function()
+    ann:call("lock.acquire", DELAYED)
+    local second, third = bob:start("lock.acquire", PRINTER), cid:start("lock.acquire", PRINTER)
+
+    ann:close()
+    world:advance("20s")
+    second:cancel()
+    world:advance("11s")
+
+    assert.is_false(third:waiting())
+  end)
+
+  it("lets who asks after the loss wait for that time", function()
+    ann:call("lock.acquire", DELAYED)
+    ann:close()
+    world:advance("10s")
+    local second = bob:start("lock.acquire", PRINTER)
+
+    world:advance("29s")
+    local in_time = second:waiting()
+    world:advance("2s")
+
+    assert.is_true(in_time)
+    assert.is_false(second:waiting())
+  end)
+
+  it("leaves nothing behind when the next holder wants none", function()
+    ann:call("lock.acquire", DELAYED)
+    local second = bob:start("lock.acquire", PRINTER)
+    ann:close()
+
+    world:advance("31s")
+
+    assert.are.same({ second:result().ticket }, world:znodes("/locks/printer"))
+  end)
+
+  it("is refused above 60 s", function()
+    local _, name = ann:try("lock.acquire", { path = "/locks/printer", delay = "61s" })
+
+    assert.are.equal("BadArguments", name)
+  end)
+
+  it("is kept over the server's death", function()
+    ann:call("lock.acquire", DELAYED)
+    local second = bob:start("lock.acquire", PRINTER)
+    ann:close()
+
+    world:advance("20s")
+    world:fail_over()
+    local in_time = second:waiting()
+    world:advance("11s")
+
+    assert.is_true(in_time)
+    assert.is_false(second:waiting())
+  end)
+end)
+
+describe("lock.revoke", function()
+  before_each(new_world)
+
+  local function revoke(session, grace)
+    return session:start("lock.revoke", { path = "/locks/printer", reason = "tea", grace = grace })
+  end
+
+  it("tells the holder, by its ticket, and returns when it has given the lock up", function()
+    local held = ann:call("lock.acquire", PRINTER)
+    local second = bob:start("lock.acquire", PRINTER)
+    local asked = cid:start("lock.revoke",
+      { path = "/locks/printer", reason = "tea", grace = "1m" })
+
+    local told = ann:call("lock.holder", PRINTER).revoke.reason
+    local waited = asked:waiting() and second:waiting()
+    ann:call("lock.release", release(held.ticket))
+
+    assert.are.equal("tea", told)
+    assert.is_true(waited)
+    assert.are.same({ ticket = held.ticket, forced = false }, asked:result())
+  end)
+
+  it("takes the lock away after the grace, and passes it on with a larger fence", function()
+    local held = ann:call("lock.acquire", PRINTER)
+    local second = bob:start("lock.acquire", PRINTER)
+    local asked = revoke(cid, "10s")
+
+    world:advance("9s")
+    local in_time = second:waiting()
+    world:advance("2s")
+
+    assert.is_true(in_time)
+    assert.are.same({ ticket = held.ticket, forced = true }, asked:result())
+    assert.is_true(second:result().fence > held.fence)
+    assert.are.equal("NotOwner", select(2, ann:try("lock.release", release(held.ticket))))
+  end)
+
+  it("takes the lock away at once without a grace", function()
+    ann:call("lock.acquire", PRINTER)
+
+    assert.is_true(revoke(cid):result().forced)
+
+    assert.are.same({}, world:znodes("/locks/printer"))
+  end)
+
+  it("does not touch who comes next", function()
+    local held = ann:call("lock.acquire", PRINTER)
+    local second = bob:start("lock.acquire", PRINTER)
+    revoke(cid, "10s")
+
+    ann:call("lock.release", release(held.ticket))
+    world:advance("20s")
+
+    assert.are.equal(bob.id, world:znode(second:result().ticket).owner)
+  end)
+
+  it("fails with NoNode when nobody holds the lock", function()
+    assert.are.equal("NoNode", (revoke(cid):error()))
+  end)
+
+  it("fails with NoAuth when the caller may not delete, and the holder keeps the lock", function()
+    ann:create("/locks")
+    ann:create("/locks/printer", "", { acl = "world:anyone:cr" })
+    local held = ann:call("lock.acquire", PRINTER)
+
+    assert.are.equal("NoAuth", (revoke(bob):error()))
+    assert.is_not_nil(world:znode(held.ticket))
+  end)
+
+  it("asks a holder of Curator's as Curator's Revoker does", function()
+    ann:create("/locks")
+    ann:create("/locks/printer")
+    local theirs = ann:create(CURATOR, "10.0.0.1", { ephemeral = true, sequential = true })
+
+    revoke(bob, "1m")
+
+    assert.are.equal("__REVOKE__", world:znode(theirs).data)
+  end)
+end)
+
+describe("lock.holder and lock.waiters", function()
+  before_each(new_world)
+
+  it("show who holds, and who waits in which order, in pages", function()
+    local held = ann:call("lock.acquire", { path = "/locks/printer", owner = "job" })
+    for _, session in ipairs { bob, cid, bob } do session:start("lock.acquire", PRINTER) end
+
+    local holder = cid:call("lock.holder", PRINTER)
+    local two = cid:call("lock.waiters", { path = "/locks/printer", limit = 2 })
+    local rest = cid:call("lock.waiters", { path = "/locks/printer", from = "lock-0000000002" })
+
+    assert.are.same({ ticket = held.ticket, session = ann.id, owner = "job", fence = held.fence,
+      count = 1 }, holder)
+    assert.are.same({ bob.id, cid.id }, { two[1].session, two[2].session })
+    assert.are.same({ { ticket = "/locks/printer/lock-0000000003", session = bob.id } }, rest)
+  end)
+
+  it("are empty where nobody asks", function()
+    assert.are.same({}, ann:call("lock.holder", PRINTER))
+    assert.are.same({}, ann:call("lock.waiters", PRINTER))
   end)
 end)
 

@@ -214,7 +214,8 @@ describe("multilock.release", function()
   it("fails with NotOwner for tickets of two sets", function()
     local one, two = lock_all(ann, { A, B }):result(), lock_all(ann, { C, "/locks/d" }):result()
 
-    local _, name = release(ann, { tickets = { one.tickets[1], two.tickets[1] }, fence = two.fence })
+    local mixed = { one.tickets[1], two.tickets[1] }
+    local _, name = release(ann, { tickets = mixed, fence = two.fence })
 
     assert.are.equal("NotOwner", name)
     assert.are.equal(3, #tickets())

@@ -1,4 +1,4 @@
---- What holds of recipes/rwlock.lua whatever happens: `moonkeeper recipe explore recipes/rwlock.lua`.
+--- What holds of recipes/rwlock.lua whatever happens.
 local PATHS = { "/shared/a", "/shared/b" }
 local GRANTS = { "rwlock.read", "rwlock.write", "rwlock.downgrade", "rwlock.upgrade" }
 local ENDS = { ["rwlock.release"] = true, ["rwlock.downgrade"] = true, ["rwlock.upgrade"] = true }

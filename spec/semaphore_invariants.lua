@@ -63,7 +63,7 @@ local function held_once(run)
   for _, grant in ipairs(holding(run)) do
     for _, permit in ipairs(grant.permits) do
       if seen[permit] then error(permit .. " is held twice") end
-      if not run.world:znode(permit) then error(permit .. " is held, and there is no such znode") end
+      if not run.world:znode(permit) then error(permit .. " is held, and is not there") end
       seen[permit] = true
     end
   end

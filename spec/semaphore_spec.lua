@@ -149,7 +149,7 @@ describe("semaphore.acquire", function()
     assert.are.same({ limit = 2, held = 0, remaining = 2 }, available())
   end)
 
-  it("fails with Limit when the limit falls below it while it waits, and lets the next come", function()
+  it("fails with Limit when the limit falls below it while it waits, for the next", function()
     acquire(ann, 1)
     local many, few = acquire(bob, 2), acquire(cid, 1)
 
@@ -173,7 +173,7 @@ describe("semaphore.acquire", function()
     assert.are.equal("NoAuth", (acquire(bob):error()))
   end)
 
-  it("fails with Timeout when not granted in time, and leaves nothing behind (defect 13)", function()
+  it("fails with Timeout when not granted in time, and leaves nothing (defect 13)", function()
     acquire(ann, 2)
     local second, third = acquire(bob, 1, { timeout = "5s" }), acquire(cid, 1)
 
