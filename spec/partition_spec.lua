@@ -256,6 +256,33 @@ describe("A hand-over", function()
     assert.are.equal(7, kept) -- 4 and 3 stay, 3 move
   end)
 
+  it("leaves the one that does not divide evenly where it is", function()
+    for _, ids in ipairs { { "a", "z" }, { "z", "a" } } do
+      new_world()
+      local first = join(ann, ids[1], 5)
+
+      join(bob, ids[2], 5)
+
+      assert.are.same({ 3, 4 }, changes(ann, ids[1], first.version):result().revoked)
+    end
+  end)
+
+  it("does not give back what another has got when the grace was over", function()
+    local a = join(ann, "a", 4)
+    local b = join(bob, "b", 4)
+    world:advance("31s")
+    local b_has = changes(bob, "b", b.version):result()
+    join(cid, "c", 4)
+    leave(cid, "c")
+
+    local a_has = changes(ann, "a", a.version):result()
+
+    assert.are.same({ 2, 3 }, numbers(b_has.assigned))
+    assert.are.same({ 2, 3 }, numbers(owned("b")))
+    assert.are.same({ 0, 1 }, numbers(owned("a")))
+    assert.are.same({ 2, 3 }, a_has.revoked)
+  end)
+
   it("gives each the share of its weight", function()
     local a = join(ann, "a", 10, { weight = 1 })
     join(bob, "b", 10, { weight = 4 })

@@ -176,6 +176,16 @@ local function repeated_check(run)
   run.repeated = unknown
 end
 
+-- A recipe that raises an error of Lua's, or runs out of its budget, has a defect whatever else holds.
+local function no_defect(run)
+  for _, call in ipairs(run.calls) do
+    local name, message = call:error()
+    if name == "RecipeError" or name == "Budget" then
+      error(("#%d %s fails: %s: %s"):format(call.number, call.operation, name, message), 0)
+    end
+  end
+end
+
 -- ---- Faults ----
 
 local faults = {}
@@ -278,6 +288,7 @@ end
 local function world_check(run)
   bury(run)
   changes_note(run)
+  no_defect(run)
   repeated_check(run)
   local generator = run.generator
   run.generator = nil -- what checks look at is no part of the schedule
