@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "store/keys.h"
+#include "store/running.h"
 #include "store/waits.h"
 #include "store/znodes.h"
 
@@ -135,6 +136,7 @@ static void record_index(struct store_view *view, mk_zxid number, const struct t
         rows_put_fresh(view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)due_ms, (uint64_t)number),
                        MK_BYTES(""));
     }
+    running_add(view, call, 1);
     totals_add(view, &view->store->totals.calls, 1);
 
     bool gone;
@@ -370,6 +372,7 @@ static void record_unindex(struct store_view *view, mk_zxid number, const struct
     if (due_ms > 0) {
         rows_delete(view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)due_ms, (uint64_t)number));
     }
+    running_add(view, call, -1);
     totals_add(view, &view->store->totals.calls, -1);
     call_unplace(view, number, call, ends);
 }
@@ -462,6 +465,9 @@ static enum mk_status call_foresee(struct store_view *view, mk_zxid number, stru
     enum mk_status status = waits_place_find(view, number, &place);
     if (status == MK_OK || status == MK_NO_NODE) {
         status = session_gone(view, &call, &gone);
+    }
+    if (status == MK_OK) {
+        status = running_foresee(view, &call);
     }
     const struct tree_wait *waits[TREE_WAITS_MAX];
     int count = call_waits(&call, waits);

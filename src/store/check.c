@@ -9,6 +9,7 @@
 #include "store/keys.h"
 #include "store/quotas.h"
 #include "store/reapable.h"
+#include "store/running.h"
 #include "store/waits.h"
 #include "store/znodes.h"
 
@@ -16,6 +17,8 @@ struct check {
     struct store_view *view;
     struct mk_arena *arena; /* the store's scraps: reset for each row */
     struct store_totals totals;
+    int64_t records_running; /* records of calls that run something, */
+    int64_t rows_running;    /* and what the rows of running count */
 };
 
 static struct mk_bytes check_row(struct check *check, struct mk_bytes key)
@@ -75,6 +78,10 @@ static void check_record(struct check *check, mk_zxid number)
     mk_ms due_ms = tree_call_due_ms(&call);
     if (due_ms > 0) {
         check_row(check, key_u64_u64(check->arena, KEY_DEADLINE, (uint64_t)due_ms, id));
+    }
+    if (call.operation.len > 0) {
+        check->records_running++;
+        check_row(check, running_key(check->view, &call));
     }
     struct mk_bytes woken = key_u64(check->arena, KEY_WOKEN, id);
     bool queued = row_exists(check, woken);
@@ -170,6 +177,12 @@ static void check_awaited_count(struct check *check, struct mk_bytes key, struct
     rows_cursor_close(&cursor);
     MK_ASSERT(status == MK_END);
     MK_ASSERT(count > 0 && count == mk_load_u32(value.data));
+}
+
+static void check_running(struct check *check, struct mk_bytes value)
+{
+    MK_ASSERT(value.len == 4 && mk_load_u32(value.data) > 0);
+    check->rows_running += mk_load_u32(value.data);
 }
 
 static void check_parked(struct check *check, struct mk_bytes key)
@@ -476,6 +489,7 @@ static void check_one(struct check *check, struct mk_bytes key, struct mk_bytes 
     case KEY_READY: check_queued(check, key, value); return;
     case KEY_SLOWED: check_slowed(check, key); return;
     case KEY_REAPABLE: check_reapable(check, key); return;
+    case KEY_RUNNING: check_running(check, value); return;
     case KEY_SESSION: check->totals.sessions++; return;
     case KEY_DEADLINE: check_deadline(check, key); return;
     case KEY_WOKEN: check_woken(check, key, value); return;
@@ -506,6 +520,7 @@ void store_check(struct store *store)
     rows_cursor_close(&cursor);
     MK_ASSERT(status == MK_END);
     MK_ASSERT(memcmp(&check.totals, &store->totals, sizeof(check.totals)) == 0);
+    MK_ASSERT(check.records_running == check.rows_running);
     check_listings(&check, &store->listings);
 }
 

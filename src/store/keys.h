@@ -15,6 +15,7 @@
  *   woken      call                                `ready` or `gone`, zxid, position: where it is
  *   slowed     time in ms, call                    -
  *   deadline   time in ms, call                    -
+ *   running    operation, NUL, version             how many calls run it, parked or ready
  *   reapable   why, zxid or time in ms, path       -
  *   quota      path                                which znodes it has, usage: quotas.c
  *   counting   path                                child key: what is before it is counted
@@ -47,6 +48,7 @@ enum key_kind {
     KEY_READY = 'r',
     KEY_SESSION = 's',
     KEY_DEADLINE = 't',
+    KEY_RUNNING = 'v',
     KEY_WOKEN = 'w',
     KEY_REAPABLE = 'x',
 };

@@ -229,6 +229,18 @@ typedef bool store_call_visit(void *context, mk_zxid call);
 /* Calls of a session, oldest first. */
 enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
                                         store_call_visit *visit, void *context);
+/* Calls of all sessions, in no order that means anything, from behind `after` ({0}: the first). */
+struct store_call_place {
+    mk_session session;
+    mk_zxid call;
+};
+typedef bool store_call_place_visit(void *context, struct store_call_place place);
+enum mk_status store_calls_each(struct store_view *view, struct store_call_place after,
+                                store_call_place_visit *visit, void *context);
+/* How many calls run, parked or ready, an operation whose name begins with `operations`, on a version
+ * that ends in `version` (null: on any). O(operations and versions that calls run). */
+enum mk_status store_running_count(struct store_view *view, struct mk_bytes operations,
+                                   struct mk_bytes version, int64_t *count);
 
 /* ---- Quotas: the usage of each, exact with every change, kept as data of its zookeeper_stats. That
  * data changes without the znode's Stat (but its length), so nothing may be cached by mzxid of it. ---- */
