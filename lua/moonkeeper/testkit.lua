@@ -232,6 +232,11 @@ function Session:delete(path, version)
   request(self, "delete", "none", path, version or -1)
 end
 
+--- Replace the znode's ACL by one entry, as in create().
+function Session:set_acl(path, acl)
+  return request(self, "set_acl", "stat", path, acl)
+end
+
 --- The names of its children, sorted.
 function Session:children(path)
   local names = request(self, "children", "names", path)
@@ -257,6 +262,21 @@ function Session:alive()
   return self.native:alive(self.client)
 end
 
+--- Become somebody more, as a client does with an auth packet: "digest", "ann:secret". It is sent
+-- again whenever the session connects. As "digest", "super:secret" the session may do everything.
+function Session:auth(scheme, credentials)
+  request(self, "auth", "none", scheme, credentials)
+  table.insert(self.auths, { scheme, credentials })
+end
+
+--- Make `source` the active version of recipe `name`. options: expect, comment. Raises what is wrong
+-- with it, with its line.
+function Session:deploy(name, source, options)
+  options = options or {}
+  return self:call("recipe.deploy",
+    { name = name, source = source, expect = options.expect, comment = options.comment })
+end
+
 --- End the session.
 function Session:close()
   request(self, "close", "none")
@@ -275,6 +295,9 @@ local function attach(session)
   if id == false then error(connection_lost(), 3) end
   session.attached = id ~= nil
   session.ended = id == nil
+  for _, auth in ipairs(id and session.auths or {}) do
+    request(session, "auth", "none", auth[1], auth[2])
+  end
   return session.attached
 end
 
@@ -299,6 +322,7 @@ function World:session(timeout)
   local session = setmetatable({
     chroot = options.chroot,
     world = self, native = self.native, client = self.native:client(), calls = {}, last_id = 0,
+    auths = {},
   }, Session)
   session.timeout_ms = duration_ms(timeout or "10s")
   local id, timeout_ms = self.native:attach(session.client, session.timeout_ms)

@@ -382,6 +382,19 @@ static int client_delete(lua_State *L)
     return ask(L, client, &request);
 }
 
+/* set_acl(client, path, acl) */
+static int client_set_acl(lua_State *L)
+{
+    struct testkit_client *client = check_client(L);
+    uint8_t acl[512];
+    struct jute_request request = {.op = JUTE_SET_ACL,
+                                   .path = check_bytes(L, 3),
+                                   .acl = mk_bytes_of(acl, acl_put(L, 4, acl, sizeof(acl))),
+                                   .version = -1};
+
+    return ask(L, client, &request);
+}
+
 static int client_set(lua_State *L)
 {
     struct testkit_client *client = check_client(L);
@@ -414,6 +427,18 @@ static int client_exists(lua_State *L)
 static int client_children(lua_State *L)
 {
     return ask_path(L, JUTE_GET_CHILDREN);
+}
+
+/* auth(client, scheme, credentials) */
+static int client_auth(lua_State *L)
+{
+    struct testkit_client *client = check_client(L);
+    struct jute_request request = {.op = JUTE_AUTH,
+                                   .xid = JUTE_XID_AUTH,
+                                   .scheme = check_bytes(L, 3),
+                                   .data = check_bytes(L, 4)};
+
+    return ask(L, client, &request);
 }
 
 static int client_close(lua_State *L)
@@ -566,9 +591,11 @@ static const luaL_Reg world_methods[] = {{"advance", world_advance},
                                          {"create", client_create},
                                          {"delete", client_delete},
                                          {"set", client_set},
+                                         {"set_acl", client_set_acl},
                                          {"get", client_get},
                                          {"exists", client_exists},
                                          {"children", client_children},
+                                         {"auth", client_auth},
                                          {"close", client_close},
                                          {"call", client_call},
                                          {"answer", client_answer},

@@ -58,6 +58,7 @@ static bool boot(struct testkit_world *world, struct mk_error *error)
     options.extended_types = true;
     options.catalogue = world->catalogue;
     options.catalogue_count = world->catalogue_count;
+    options.super_digest = mk_buf_view(&world->super_digest);
 
     store_base_memory_ref(world->base);
     world->store = store_open(world->base, &store_options, error);
@@ -140,6 +141,7 @@ struct testkit_world *testkit_world_new(const struct server_recipe *recipes, siz
     world->now = (struct server_time){.monotonic_ms = MONOTONIC_START_MS, .wall_ms = WALL_START_MS};
     world->log = (struct mk_log){.level = MK_LOG_INFO, .write = log_write, .context = world};
     world->base = store_base_memory(NULL, 0);
+    tree_digest_id(TREE_DIGEST_SHA1, MK_BYTES(TESTKIT_SUPER), &world->super_digest);
     world->catalogue = mk_alloc_zero(count + 1, sizeof(*world->catalogue));
     world->catalogue_count = count;
     for (size_t i = 0; i < count; i++) {
@@ -164,6 +166,7 @@ void testkit_world_free(struct testkit_world *world)
     world->base->ops->close(world->base);
     mk_buf_free(&world->entries);
     mk_buf_free(&world->lines);
+    mk_buf_free(&world->super_digest);
     mk_free(world->catalogue);
     mk_arena_free(&world->texts);
     mk_free(world);

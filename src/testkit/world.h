@@ -23,11 +23,15 @@ struct testkit_client {
     struct mk_buf input; /* frames received and not taken yet */
 };
 
+/* Whoever authenticates so, by digest, is super. */
+#define TESTKIT_SUPER "super:secret"
+
 struct testkit_world {
     /* Survives a crash. */
     struct mk_arena texts; /* of the catalogue */
     struct server_recipe *catalogue;
     size_t catalogue_count;
+    struct mk_buf super_digest;
     struct store_base *base;
     struct mk_buf entries; /* the log: what is durable */
     mk_zxid entries_last;
