@@ -94,6 +94,13 @@ enum mk_status prepare_call_target(struct prepare *prepare, struct mk_bytes oper
         return MK_UNIMPLEMENTED;
     }
     struct mk_bytes name = mk_bytes_of(operation.data, (size_t)(dot - operation.data));
+    if (prepare_builtin_is(operation)) {
+        target->hash = mk_bytes_text(prepare->builtin.hash);
+        target->version = prepare->builtin.version;
+        target->operation = recipe_operation_find(
+            target->version, mk_bytes_of(dot + 1, operation.len - name.len - 1));
+        return target->operation != NULL ? MK_OK : MK_UNIMPLEMENTED;
+    }
     mk_buf_append_bytes(&path, MK_BYTES(TREE_RECIPES_PATH "/"));
     mk_buf_append_bytes(&path, name);
     enum mk_status status = store_znode_read(prepare->view, mk_buf_view(&path), true, &znode);
@@ -223,8 +230,7 @@ static bool find_calls(void *context, mk_zxid call)
     return finding->count < MK_COUNT(finding->calls);
 }
 
-/* `*call` borrows from the store: until the next call on it. */
-static enum mk_status look_call(struct prepare *prepare, mk_zxid number, struct tree_call *call)
+enum mk_status prepare_call_look(struct prepare *prepare, mk_zxid number, struct tree_call *call)
 {
     uint8_t path[TREE_CALL_RECORD_PATH_BYTES];
     struct store_znode znode;
@@ -242,7 +248,7 @@ static enum mk_status look_call(struct prepare *prepare, mk_zxid number, struct 
 static enum mk_status read_call(struct prepare *prepare, mk_zxid number, struct tree_call *call)
 {
     struct mk_buf copy = {0};
-    enum mk_status status = look_call(prepare, number, call);
+    enum mk_status status = prepare_call_look(prepare, number, call);
 
     if (status == MK_OK) {
         tree_call_encode(&copy, call); /* canonical: the record's own bytes */
@@ -264,7 +270,7 @@ static enum mk_status find_parked(struct prepare *prepare, mk_session session, i
         for (uint32_t i = 0; status == MK_OK && i < finding.count; i++) {
             struct tree_call call;
             finding.after = finding.calls[i];
-            enum mk_status read = look_call(prepare, finding.calls[i], &call);
+            enum mk_status read = prepare_call_look(prepare, finding.calls[i], &call);
             if (read == MK_OK && call.call_id == call_id && call.operation.len > 0) {
                 *number = finding.calls[i];
                 return MK_OK;
@@ -598,12 +604,33 @@ static enum mk_status due_by_turn(struct prepare *prepare, mk_zxid *call, enum p
     return status;
 }
 
+/* Calls whose version is being removed take turns with those. */
+static enum mk_status due_by_turns(struct prepare *prepare, mk_ms time_ms, mk_zxid *call,
+                                   enum prepare_why *why, mk_ms *next_ms)
+{
+    bool more = false;
+    enum mk_status status = MK_END;
+
+    prepare->builtin.removing_turn = !prepare->builtin.removing_turn;
+    if (prepare->builtin.removing_turn) {
+        *why = PREPARE_REMOVED;
+        status = prepare_builtin_due(prepare, call, &more);
+    }
+    if (status == MK_END) {
+        status = due_by_turn(prepare, call, why);
+    }
+    if (status == MK_END && (more || prepare->builtin.removing)) {
+        *next_ms = time_ms; /* the other's turn */
+    }
+    return status;
+}
+
 /* Of a call whose time has come: its end, or what it waits for? */
 static enum mk_status why_due(struct prepare *prepare, mk_ms time_ms, mk_zxid call,
                               enum prepare_why *why)
 {
     struct tree_call record;
-    enum mk_status status = look_call(prepare, call, &record);
+    enum mk_status status = prepare_call_look(prepare, call, &record);
 
     if (status == MK_OK) {
         bool over = record.deadline_ms > 0 && record.deadline_ms <= time_ms;
@@ -632,7 +659,7 @@ enum mk_status prepare_call_due(struct prepare *prepare, mk_ms time_ms, mk_zxid 
         status = store_slowed_first(prepare->view, &due_ms, call);
         status = due_by_time(status, due_ms, time_ms, next_ms);
     }
-    return status == MK_END ? due_by_turn(prepare, call, why) : status;
+    return status == MK_END ? due_by_turns(prepare, time_ms, call, why, next_ms) : status;
 }
 
 /* Its session has ended, and it does not outlive that. */
@@ -657,6 +684,10 @@ static enum mk_status step_by_reason(struct call_step *step, enum prepare_why wh
         return prepare_step_end(step, "Timeout", MK_BYTES("the call was not granted in time"),
                                 body);
     case PREPARE_SLOWED: *parked = true; return prepare_step_resume(step);
+    case PREPARE_REMOVED:
+        return prepare_step_end(step, "Cancelled",
+                                MK_BYTES("the recipe's version that it waited on was removed"),
+                                body);
     case PREPARE_READY:
     case PREPARE_GONE: break; /* gone, and its session is there: not an id of ours */
     }
@@ -672,6 +703,9 @@ enum mk_status prepare_call_step(struct prepare *prepare, const struct prepare_a
 
     mk_arena_reset(&prepare->scraps);
     prepared->transaction = true;
+    if (why == PREPARE_REMOVED && call == 0) {
+        return prepare_builtin_ended(prepare, at, out);
+    }
     enum mk_status status = later_step(&step, prepare, at, call, out);
     if (status == MK_OK) {
         status = find_gone(&step);
@@ -687,5 +721,6 @@ enum mk_status prepare_call_step(struct prepare *prepare, const struct prepare_a
     }
     prepare->gone_last = status == MK_OK ? why == PREPARE_GONE : prepare->gone_last;
     prepared->ended = status == MK_OK && !parked ? call : 0;
+    prepare_builtin_audit(prepare, prepared);
     return status;
 }

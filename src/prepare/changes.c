@@ -262,7 +262,8 @@ enum mk_status prepare_change_set_data(struct prepare *prepare, const struct cha
     if (status == MK_OK) {
         status = read_for(prepare, changer, path, TREE_WRITE, &znode);
     }
-    if (status == MK_OK && reserved(path)) {
+    /* The right to WRITE the recipes' root is the right to deploy; its data is the server's. */
+    if (status == MK_OK && (reserved(path) || mk_bytes_equal(path, MK_BYTES(TREE_RECIPES_PATH)))) {
         status = MK_NO_AUTH;
     }
     if (status != MK_OK) {

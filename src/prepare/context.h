@@ -4,6 +4,18 @@
 
 #include "prepare/prepare.h"
 
+/* The server's own recipe, `recipe`, which deploys the others: builtin.c. */
+struct builtin {
+    struct recipe_engine *engine; /* with larger budgets: sources are its arguments; or NULL */
+    struct recipe_version *version;
+    char hash[RECIPE_VERSION_BYTES + 1];
+    struct mk_buf audit; /* of the transaction at hand */
+    size_t installed;    /* how much of the catalogue prepare_catalogue() has gone through */
+    bool removing;       /* there may be a version whose calls are being ended */
+    bool removing_turn;  /* they and the ready calls take turns */
+    struct store_call_place ended; /* how far they have been looked for */
+};
+
 struct prepare {
     struct prepare_options options;
     struct store *store;
@@ -12,6 +24,7 @@ struct prepare {
     const struct mk_log *log;
     bool gone_last;         /* the last call whose turn it was had lost its session */
     struct mk_arena scraps; /* of the request at hand; reset by every door function */
+    struct builtin builtin;
 };
 
 /* Who changes what: a client, or a recipe on behalf of one. */
@@ -143,6 +156,9 @@ void prepare_step_put(struct call_step *step, const struct jute_txn *part);
 /* Ends the transaction; asserts that it fits. */
 void prepare_step_commit(struct call_step *step);
 
+/* The call's record. It borrows from the store: until the next call on it. */
+enum mk_status prepare_call_look(struct prepare *prepare, mk_zxid number, struct tree_call *call);
+
 /* The version that runs `hash` of recipe `name`: loaded from the tree if it is not in memory. */
 enum mk_status prepare_step_version(struct prepare *prepare, struct mk_bytes name,
                                     struct mk_bytes hash, struct recipe_version **version,
@@ -159,5 +175,24 @@ struct host {
 void prepare_host_init(struct host *host, struct call_step *step, bool reads_only);
 /* A path as the recipe wrote it, below the call's chroot; in the scraps. */
 struct mk_bytes prepare_host_path(const struct call_step *step, struct mk_bytes path);
+
+/* ---- builtin.c: the server's own recipe ---- */
+
+void prepare_builtin_init(struct prepare *prepare);
+void prepare_builtin_deinit(struct prepare *prepare);
+bool prepare_builtin_is(struct mk_bytes operation); /* "recipe.deploy" */
+/* The engine that `version` belongs to. */
+struct recipe_engine *prepare_engine_of(const struct prepare *prepare,
+                                        const struct recipe_version *version);
+/* What its operations may see and do, instead of what prepare_host_init() has set. */
+void prepare_builtin_host(struct host *host);
+/* The next call to be ended because its version is being removed; 0: they have all ended. MK_END: none.
+ * *more: there is more to look through than one look may. */
+enum mk_status prepare_builtin_due(struct prepare *prepare, mk_zxid *call, bool *more);
+/* The last of them has ended: remove the version. */
+enum mk_status prepare_builtin_ended(struct prepare *prepare, const struct prepare_at *at,
+                                     struct mk_buf *out);
+/* What the transaction at hand has to say in the log: to `prepared`. */
+void prepare_builtin_audit(struct prepare *prepare, struct prepared *prepared);
 
 #endif

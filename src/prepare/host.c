@@ -334,4 +334,7 @@ void prepare_host_init(struct host *host, struct call_step *step, bool reads_onl
         .changer = {.session = step->call.session, .identities = step->call.identities},
         .reads_only = reads_only,
     };
+    if (prepare_builtin_is(step->call.operation)) {
+        prepare_builtin_host(host);
+    }
 }

@@ -24,11 +24,13 @@ struct prepare *prepare_new(const struct prepare_options *options, struct store 
     prepare->view = store_speculative(store);
     prepare->engine = engine;
     prepare->log = log;
+    prepare_builtin_init(prepare);
     return prepare;
 }
 
 void prepare_free(struct prepare *prepare)
 {
+    prepare_builtin_deinit(prepare);
     mk_arena_free(&prepare->scraps);
     mk_free(prepare);
 }
@@ -41,12 +43,14 @@ void prepare_result_reset(struct prepared *prepared)
     prepared->parked = 0;
     prepared->ended = 0;
     prepared->ended_body.len = 0;
+    prepared->audit.len = 0;
 }
 
 void prepare_result_deinit(struct prepared *prepared)
 {
     mk_buf_free(&prepared->body);
     mk_buf_free(&prepared->ended_body);
+    mk_buf_free(&prepared->audit);
 }
 
 static struct jute_txn header_of(const struct prepare_at *at, mk_session session, int32_t cxid,
@@ -187,8 +191,10 @@ enum mk_status prepare_request(struct prepare *prepare, const struct prepare_at 
         status = MK_MALFORMED;
     } else if (request->op == JUTE_CALL) {
         status = prepare_call_make(prepare, at, who, request, out, prepared);
+        prepare_builtin_audit(prepare, prepared);
     } else if (is_create(request->op) && prepare_call_is_node_path(request->path)) {
         status = prepare_call_make_node(prepare, at, who, request, out, prepared);
+        prepare_builtin_audit(prepare, prepared);
     } else if (request->op == JUTE_DELETE && prepare_call_is_node_path(request->path)) {
         status = prepare_call_delete_node(prepare, at, who, request, out, prepared);
     } else if (request->op == JUTE_MULTI) {
@@ -312,89 +318,5 @@ enum mk_status prepare_close_session(struct prepare *prepare, const struct prepa
         store_abort(prepare->view);
     }
     mk_buf_free(&paths);
-    return status;
-}
-
-/* ---- The catalogue ---- */
-
-/* world:anyone, with these permissions: everybody may call and read; the rest is super's. */
-static struct mk_bytes acl_world(struct prepare *prepare, int permissions)
-{
-    struct mk_buf buf = {0};
-
-    mk_buf_put_i32(&buf, 1);
-    mk_buf_put_i32(&buf, permissions);
-    mk_buf_put_field(&buf, MK_BYTES("world"));
-    mk_buf_put_field(&buf, MK_BYTES("anyone"));
-    struct mk_bytes acl = mk_arena_copy(&prepare->scraps, mk_buf_view(&buf));
-    mk_buf_free(&buf);
-    return acl;
-}
-
-struct catalogue_znode {
-    struct mk_bytes path, data;
-    int permissions;
-};
-
-static enum mk_status catalogue_znode(struct prepare *prepare, const struct catalogue_znode *wanted,
-                                      struct mk_buf *out, struct jute_txn_multi *multi)
-{
-    struct store_znode znode;
-    struct jute_txn part;
-    enum mk_status status = store_znode_read(prepare->view, wanted->path, false, &znode);
-
-    if (status != MK_NO_NODE) {
-        return status;
-    }
-    status = prepare_own_create(prepare, wanted->path, wanted->data,
-                                acl_world(prepare, wanted->permissions), 0, false, &part);
-    if (status == MK_OK) {
-        jute_txn_multi_put(out, multi, &part);
-    }
-    return status;
-}
-
-enum mk_status prepare_catalogue(struct prepare *prepare, const struct prepare_at *at,
-                                 struct mk_bytes name, struct mk_bytes source, struct mk_buf *out,
-                                 bool *transaction)
-{
-    struct jute_txn header = header_of(at, 0, 0, JUTE_MULTI);
-    char hash[RECIPE_VERSION_BYTES + 1];
-    struct mk_buf active = {0};
-    struct mk_buf version = {0};
-    struct store_znode znode;
-    size_t start = out->len;
-
-    mk_arena_reset(&prepare->scraps);
-    recipe_version_hash(source, hash);
-    mk_buf_printf(&active, TREE_RECIPES_PATH "/%.*s", (int)name.len, (const char *)name.data);
-    mk_buf_printf(&version, "%.*s/%s", (int)active.len, (const char *)active.data, hash);
-
-    *transaction = false;
-    enum mk_status status = store_znode_read(prepare->view, mk_buf_view(&active), false, &znode);
-    if (status == MK_NO_NODE) {
-        store_begin(prepare->view, at->zxid, at->time_ms);
-        struct jute_txn_multi multi = jute_txn_multi_begin(out, &header);
-        const struct catalogue_znode znodes[] = {
-            {MK_BYTES(TREE_CALLS_PATH), MK_BYTES(""), TREE_READ | TREE_CREATE},
-            {MK_BYTES(TREE_RECIPES_PATH), MK_BYTES(""), TREE_READ},
-            {mk_buf_view(&active), mk_bytes_text(hash), TREE_READ},
-            {mk_buf_view(&version), source, TREE_READ},
-        };
-        status = MK_OK;
-        for (size_t i = 0; status == MK_OK && i < MK_COUNT(znodes); i++) {
-            status = catalogue_znode(prepare, &znodes[i], out, &multi);
-        }
-        if (status == MK_OK) {
-            jute_txn_multi_end(out, &multi);
-            store_end(prepare->view);
-            *transaction = true;
-        } else {
-            store_abort(prepare->view);
-            out->len = start;
-        }
-    }
-    mk_buf_free(&active);
-    mk_buf_free(&version);
     return status;
 }

@@ -13,6 +13,10 @@
 #include "store/store.h"
 #include "tree/tree.h"
 
+struct prepare_recipe { /* of the catalogue */
+    struct mk_bytes name, source;
+};
+
 struct prepare_options {
     bool extended_types; /* TTL znodes */
     struct tree_acl_rules acl;
@@ -23,6 +27,12 @@ struct prepare_options {
     uint32_t calls_max;             /* parked or kept, all sessions */
     uint32_t session_calls_max;     /* ... of one session; also its remembered results */
     mk_ms call_result_ms;           /* how long a finished call node is kept */
+    /* Who may deploy: what the ACL of TREE_RECIPES_PATH says besides world:anyone:r, as entries of a
+     * vector<ACL>, without its count. Nobody but super if there are none. */
+    struct mk_bytes recipe_admin;
+    int32_t recipe_admin_count;
+    const struct prepare_recipe *catalogue; /* borrowed */
+    size_t catalogue_count;
 };
 
 struct prepare;
@@ -50,6 +60,7 @@ struct prepared {
     mk_zxid parked; /* the call that the reply now waits for, or 0 */
     mk_zxid ended;  /* a parked call that ends with this transaction, or 0: the body of its */
     struct mk_buf ended_body; /* held reply, if anyone holds one */
+    struct mk_buf audit;      /* for the log, once it has committed; or empty */
 };
 void prepare_result_reset(struct prepared *prepared);
 void prepare_result_deinit(struct prepared *prepared);
@@ -102,12 +113,15 @@ enum prepare_why {
     PREPARE_DEADLINE, /* its time is over */
     PREPARE_SLOWED,   /* it was slowed for long enough */
     PREPARE_GONE,     /* its session has ended */
+    PREPARE_REMOVED,  /* its version is being removed; call 0: all of its calls have ended */
 };
 /* The next call that is to be run or ended at log time `time_ms`: MK_OK, or MK_END, and then
  * *next_ms is when the next one may be due (INT64_MAX: none in sight). */
 enum mk_status prepare_call_due(struct prepare *prepare, mk_ms time_ms, mk_zxid *call,
                                 enum prepare_why *why, mk_ms *next_ms);
-/* Run or end it: one transaction. */
+/* Whether versions may be being removed, so that prepare_call_due() has to be asked. */
+bool prepare_removing(const struct prepare *prepare);
+/* Run or end it: one transaction. MK_END: there was nothing to do after all. */
 enum mk_status prepare_call_step(struct prepare *prepare, const struct prepare_at *at, mk_zxid call,
                                  enum prepare_why why, struct mk_buf *out,
                                  struct prepared *prepared);
@@ -117,10 +131,10 @@ void prepare_call_lost(struct mk_buf *body);
 
 /* ---- The catalogue ---- */
 
-/* Make `source` the active version of recipe `name`, and with the first one the znodes that recipes
- * live in. *transaction false: it is there already, or another version is: nothing to do. */
+/* Recipes are new to this tree: make the znodes that they live in, then install the catalogue, a
+ * recipe in a transaction. MK_END: it is done, or was done by an earlier server; a newer catalogue
+ * changes nothing by itself. */
 enum mk_status prepare_catalogue(struct prepare *prepare, const struct prepare_at *at,
-                                 struct mk_bytes name, struct mk_bytes source, struct mk_buf *out,
-                                 bool *transaction);
+                                 struct mk_buf *out, struct prepared *prepared);
 
 #endif

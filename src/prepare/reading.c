@@ -42,7 +42,7 @@ static enum mk_status run(struct call_step *step, const struct call_target *targ
     enum mk_status status = MK_OK;
 
     prepare_host_init(&host, step, true);
-    recipe_run(step->prepare->engine, &run);
+    recipe_run(prepare_engine_of(step->prepare, target->version), &run);
     if (run.end == RECIPE_WOULD_BLOCK) {
         status = MK_WOULD_BLOCK;
     } else {

@@ -27,6 +27,7 @@ void prepare_step_begin(struct call_step *step)
         .type = JUTE_MULTI,
     };
     step->start = step->out->len;
+    step->prepare->builtin.audit.len = 0;
     store_begin(step->prepare->view, step->at.zxid, step->at.time_ms);
     step->multi = jute_txn_multi_begin(step->out, &header);
 }
@@ -291,6 +292,11 @@ enum mk_status prepare_step_version(struct prepare *prepare, struct mk_bytes nam
         mk_error_set(error, "recipes are switched off on this server");
         return MK_UNIMPLEMENTED;
     }
+    if (mk_bytes_equal(name, MK_BYTES("recipe"))) {
+        *version =
+            prepare->builtin.version; /* of this server, whatever it was when the call began */
+        return MK_OK;
+    }
     *version = recipe_version_find(prepare->engine, hash);
     if (*version != NULL) {
         return MK_OK;
@@ -507,7 +513,7 @@ enum mk_status prepare_step_run(struct call_step *step, struct mk_buf *body, boo
     prepare_host_init(&host, step, operation->reads_only);
     struct recipe_run run = run_of(step, version, operation, &host);
     prepare_step_begin(step);
-    recipe_run(step->prepare->engine, &run);
+    recipe_run(prepare_engine_of(step->prepare, version), &run);
     const char *error;
     status = run_ended(step, &run, body, parked, &error);
     if (status == MK_OK && error == NULL) {
@@ -549,7 +555,7 @@ static enum mk_status run_cancel(struct call_step *step, bool *redo)
     struct recipe_run run = run_of(step, version, operation, &host);
     run.cancel = true;
     run.may_park = false;
-    recipe_run(step->prepare->engine, &run);
+    recipe_run(prepare_engine_of(step->prepare, version), &run);
     if (run.end == RECIPE_WOULD_BLOCK) {
         status = MK_WOULD_BLOCK;
     } else if (run.end != RECIPE_RETURNED || too_large(step)) {

@@ -91,6 +91,17 @@ const struct recipe_operation *recipe_operation_find(const struct recipe_version
     return NULL;
 }
 
+const struct recipe_operation *recipe_operation_at(const struct recipe_version *version,
+                                                   size_t index)
+{
+    return index < version->operations_count ? &version->operations[index].shown : NULL;
+}
+
+bool recipe_version_overrides(const struct recipe_version *version)
+{
+    return version->overrides;
+}
+
 /* ---- The sandbox of a version ---- */
 
 static struct sandbox *sandbox_compiled(struct recipe_version *version, const char *chunk,

@@ -120,6 +120,10 @@ static void libraries_push(lua_State *L)
     library_set(L, "znode");
     library_push_session(L);
     library_set(L, "session");
+    if (sandbox_of(L)->limits->deployment) {
+        library_push_deployment(L);
+        library_set(L, "deployment");
+    }
 }
 
 void environment_build(lua_State *L)

@@ -17,10 +17,11 @@ void library_push_msgpack(lua_State *L);
 void library_push_log(lua_State *L);   /* library_log.c */
 void library_push_znode(lua_State *L); /* library_znode.c: znode, session */
 void library_push_session(lua_State *L);
-void library_push_call(lua_State *L); /* library_call.c: the methods of `call` */
-int library_call_run(lua_State *L);   /* call:run(name, arguments), in library_run.c */
-int library_fail(lua_State *L);       /* fail(name, message) */
-int library_operation(lua_State *L);  /* operation{...}, in operation.c */
+void library_push_call(lua_State *L);       /* library_call.c: the methods of `call` */
+int library_call_run(lua_State *L);         /* call:run(name, arguments), in library_run.c */
+int library_fail(lua_State *L);             /* fail(name, message) */
+int library_operation(lua_State *L);        /* operation{...}, in operation.c */
+void library_push_deployment(lua_State *L); /* library_deployment.c: the server's own only */
 
 /* A table with the functions of `functions`, which ends with a NULL name. [-0, +1, raises] */
 void environment_push_functions(lua_State *L, const luaL_Reg *functions);

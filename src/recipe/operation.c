@@ -139,6 +139,20 @@ static void operation_read(lua_State *L, int index, struct recipe_version *versi
     arguments_read(L, index, &version->declared, operation);
 }
 
+/* `override = true`, beside the operations. False: the key names something else. */
+static bool override_read(lua_State *L, int index, const struct value_key *key,
+                          struct recipe_version *version)
+{
+    if (!mk_bytes_equal(key->text, MK_BYTES("override"))) {
+        return false;
+    }
+    lua_getfield(L, index, "override");
+    bool boolean = lua_type(L, -1) == LUA_TBOOLEAN;
+    version->overrides = boolean && lua_toboolean(L, -1) != 0;
+    lua_pop(L, 1);
+    return boolean;
+}
+
 void operations_read(lua_State *L, int index, struct recipe_version *version)
 {
     if (lua_type(L, index) != LUA_TTABLE) {
@@ -153,6 +167,9 @@ void operations_read(lua_State *L, int index, struct recipe_version *version)
     version->operations =
         mk_arena_alloc(&version->declared, keys.count * sizeof(*version->operations));
     for (size_t i = 0; i < keys.count; i++) {
+        if (override_read(L, index, &keys.keys[i], version)) {
+            continue;
+        }
         value_key_push(L, &keys.keys[i]);
         if (keys.keys[i].text.data == NULL || !name_valid(keys.keys[i].text)) {
             luaL_error(L, "%s.lua: '%s' is no name for an operation: [a-z][a-z0-9_]*",
@@ -164,8 +181,12 @@ void operations_read(lua_State *L, int index, struct recipe_version *version)
             luaL_error(L, "%s.lua: '%s' is not an operation{...}", version->name,
                        lua_tostring(L, -2));
         }
-        operation_read(L, lua_gettop(L), version, keys.keys[i].text, &version->operations[i]);
+        operation_read(L, lua_gettop(L), version, keys.keys[i].text,
+                       &version->operations[version->operations_count]);
         version->operations_count++;
         lua_pop(L, 2);
+    }
+    if (version->operations_count == 0) {
+        luaL_error(L, "%s.lua: a recipe has at least one operation", version->name);
     }
 }

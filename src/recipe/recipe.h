@@ -22,6 +22,7 @@ struct recipe_options {                 /* budgets of one run; 0 takes the defau
     mk_ms (*elapsed_ms)(void *context); /* handed in by the edge; NULL: stands still */
     void *elapsed_context;
     const struct mk_log *log;
+    bool deployment; /* its versions are the server's own: they see the library `deployment` */
 };
 struct recipe_engine;
 struct recipe_engine *recipe_engine_new(const struct recipe_options *options);
@@ -44,6 +45,9 @@ struct recipe_version *recipe_version_load(struct recipe_engine *engine, struct 
 struct recipe_version *recipe_version_find(struct recipe_engine *engine, struct mk_bytes hash);
 void recipe_version_drop(struct recipe_engine *engine, struct recipe_version *version);
 
+/* The recipe says `override = true`: it may replace one of the catalogue's. */
+bool recipe_version_overrides(const struct recipe_version *version);
+
 struct recipe_operation {
     const char *name; /* "acquire"; lives as long as its version */
     const char *doc;
@@ -55,6 +59,9 @@ struct recipe_operation {
 /* NULL: the version has no such operation ("acquire", without the recipe's name). */
 const struct recipe_operation *recipe_operation_find(const struct recipe_version *version,
                                                      struct mk_bytes name);
+/* The version's operations, by name; NULL: there are no more. */
+const struct recipe_operation *recipe_operation_at(const struct recipe_version *version,
+                                                   size_t index);
 
 enum recipe_format { RECIPE_JSON = 0, RECIPE_MSGPACK = 1 };
 
@@ -90,6 +97,32 @@ struct recipe_siblings { /* children of `path`; or the one next to a child */
 };
 struct recipe_host;
 typedef bool recipe_child_visit(void *context, struct mk_bytes name); /* false stops */
+
+/* What the server's own recipe may ask besides: the library `deployment`. */
+struct recipe_figures { /* of one operation, since the server began, but for `waiting` */
+    const char *name;
+    int64_t waiting; /* calls that are parked now, on any version */
+    uint64_t calls, failures, instructions, effects, run_ms;
+    uint64_t latency_avg_ms, latency_max_ms; /* from made to ended */
+};
+struct recipe_deploy_ops {
+    enum mk_status (*may)(struct recipe_host *host); /* MK_OK, MK_NO_AUTH */
+    void (*who)(struct recipe_host *host, struct mk_buf *out);
+    /* NULL: `error` says why the source is no recipe. */
+    struct recipe_version *(*check)(struct recipe_host *host, struct mk_bytes name,
+                                    struct mk_bytes source, struct mk_error *error);
+    /* Calls that are parked on that version. */
+    enum mk_status (*waiting)(struct recipe_host *host, struct mk_bytes name, struct mk_bytes hash,
+                              int64_t *calls);
+    /* The catalogue that the server was started with. False: there are not so many. */
+    bool (*catalogue)(struct recipe_host *host, size_t index, struct mk_bytes *name,
+                      struct mk_bytes *source);
+    /* Of the operations of recipe `name`. MK_END: there are not so many. */
+    enum mk_status (*figures)(struct recipe_host *host, struct mk_bytes name, struct mk_bytes hash,
+                              size_t index, struct recipe_figures *out);
+    /* A line for the log, once the transaction has committed. */
+    void (*audit)(struct recipe_host *host, struct mk_bytes line);
+};
 struct recipe_host_ops {
     /* Each returns MK_OK, an answer (MK_NO_NODE, MK_NO_AUTH, ...), or MK_WOULD_BLOCK, which ends
      * the run at once: it will be run again from the top. */
@@ -107,6 +140,7 @@ struct recipe_host_ops {
     enum mk_status (*operation)(struct recipe_host *host, struct mk_bytes name,
                                 struct recipe_version **version,
                                 const struct recipe_operation **operation);
+    const struct recipe_deploy_ops *deploy; /* NULL but for recipe_options.deployment */
 };
 struct recipe_host { /* embedded in the caller's own */
     const struct recipe_host_ops *ops;

@@ -33,6 +33,7 @@ struct recipe_version {
     char name[RECIPE_NAME_BYTES_MAX + 1];
     struct mk_buf source;
     struct mk_arena declared; /* what the operations' pointers point to */
+    bool overrides;           /* `override = true` */
     struct operation *operations;
     size_t operations_count;
     struct sandbox *sandbox; /* NULL: made when it is next needed */

@@ -107,6 +107,7 @@ enum commit_kind {
     COMMIT_REQUEST,
     COMMIT_CONNECT,  /* answer the ConnectRequest of `conn` */
     COMMIT_CALL_END, /* answer whoever holds the reply of `call` */
+    COMMIT_AUDIT,    /* log `body`: somebody has changed what is deployed */
 };
 struct commit {
     enum commit_kind kind;
@@ -115,7 +116,7 @@ struct commit {
     struct server_conn *conn; /* CONNECT; NULL when it has gone */
     int32_t timeout_ms;       /* CONNECT */
     mk_zxid call;             /* CALL_END */
-    struct mk_buf body;       /* CALL_END */
+    struct mk_buf body;       /* CALL_END; AUDIT: the line */
 };
 
 /* A parked call whose reply a connection waits for. */
@@ -156,6 +157,7 @@ struct server {
     const struct mk_log *log;
     struct recipe_engine *engine;
     struct prepare *prepare;
+    struct prepare_recipe *recipes; /* the catalogue, as prepare has it */
     struct prepared prepared;
     struct apply apply;
     struct tree_watches *watches;
@@ -300,6 +302,8 @@ mk_ms server_reaper_due(const struct server *server);
 enum mk_status server_propose_request(struct server *server, struct server_conn *conn,
                                       const struct jute_request *request,
                                       struct mk_bytes identities, mk_zxid *zxid);
+/* One transaction of installing the catalogue. MK_END: it is in the tree. */
+enum mk_status server_propose_catalogue(struct server *server);
 void server_propose_session(struct server *server, struct server_conn *conn, int32_t timeout_ms);
 /* Ends the session; its calls are ended behind it, a bounded number a turn. MK_WOULD_BLOCK: ask again. */
 enum mk_status server_propose_close(struct server *server, mk_session id, int32_t cxid,

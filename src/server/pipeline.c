@@ -108,6 +108,10 @@ static enum mk_status propose_cancel(struct server *server, size_t entry, enum m
 
 static void propose_call_end(struct server *server, mk_zxid zxid)
 {
+    if (server->prepared.audit.len > 0) {
+        struct commit *audit = server_commit_push(server, COMMIT_AUDIT, zxid);
+        mk_buf_append_bytes(&audit->body, mk_buf_view(&server->prepared.audit));
+    }
     if (server->prepared.ended == 0) {
         return;
     }
@@ -172,6 +176,26 @@ void server_propose_session(struct server *server, struct server_conn *conn, int
     commit->conn = conn;
     commit->timeout_ms = timeout_ms;
     conn->connect_pending = true;
+}
+
+enum mk_status server_propose_catalogue(struct server *server)
+{
+    struct prepare_at at;
+    size_t entry;
+
+    prepare_result_reset(&server->prepared);
+    if (!propose_begin(server, &at, &entry)) {
+        return MK_OVERLOADED;
+    }
+    enum mk_status status =
+        prepare_catalogue(server->prepare, &at, &server->batch.bytes, &server->prepared);
+    if (status != MK_OK) {
+        server->batch.bytes.len = entry;
+        return status;
+    }
+    propose_end(server, &at, entry);
+    propose_call_end(server, at.zxid);
+    return MK_OK;
 }
 
 static enum mk_status propose_call_step(struct server *server, mk_zxid call, enum prepare_why why)
@@ -309,6 +333,9 @@ static void calls_run(struct server *server)
             return;
         }
         server->calls_loads = 0;
+        if (status == MK_END) {
+            continue;
+        }
         if (status != MK_OK) {
             /* A record that cannot be read: not ours. It stays, and is not looked at again until
              * something else is due. */
@@ -432,6 +459,11 @@ static void commit_done(struct server *server, struct commit *commit, mk_zxid zx
         break;
     case COMMIT_CALL_END:
         call_ended(server, commit, zxid);
+        mk_buf_free(&commit->body);
+        break;
+    case COMMIT_AUDIT:
+        mk_log(server->log, MK_LOG_INFO, "%.*s zxid=0x%llx", (int)commit->body.len,
+               (const char *)commit->body.data, (unsigned long long)zxid);
         mk_buf_free(&commit->body);
         break;
     }

@@ -53,6 +53,11 @@ static void fill_in_limits(struct server *server)
 
 static void make_recipes(struct server *server)
 {
+    server->recipes = mk_alloc_zero(server->options.catalogue_count + 1, sizeof(*server->recipes));
+    for (size_t i = 0; i < server->options.catalogue_count; i++) {
+        server->recipes[i] = (struct prepare_recipe){server->options.catalogue[i].name,
+                                                     server->options.catalogue[i].source};
+    }
     struct recipe_options recipe_options = {
         .elapsed_ms = server->options.elapsed_ms,
         .elapsed_context = server->options.elapsed_context,
@@ -68,6 +73,10 @@ static void make_recipes(struct server *server)
         .calls_max = server->options.calls_max,
         .session_calls_max = server->options.session_calls_max,
         .call_result_ms = server->options.call_result_ms,
+        .recipe_admin = server->options.recipe_admin,
+        .recipe_admin_count = server->options.recipe_admin_count,
+        .catalogue = server->recipes,
+        .catalogue_count = server->options.catalogue_count,
     };
     if (server->options.recipes) {
         server->engine = recipe_engine_new(&recipe_options);
@@ -125,6 +134,7 @@ void server_free(struct server *server)
     }
     server_requests_spare_free(server);
     prepare_free(server->prepare);
+    mk_free(server->recipes);
     if (server->engine != NULL) {
         recipe_engine_free(server->engine);
     }
@@ -178,32 +188,6 @@ static bool session_known(void *context, mk_session id, int32_t timeout_ms)
     return true;
 }
 
-static enum mk_status install_catalogue(struct server *server)
-{
-    enum mk_status status = MK_OK;
-
-    for (size_t i = 0; status == MK_OK && i < server->options.catalogue_count; i++) {
-        const struct server_recipe *recipe = &server->options.catalogue[i];
-        struct prepare_at at = {.time_ms = server->log_time_ms};
-        bool transaction;
-        size_t entry = store_log_entry_begin(&server->batch.bytes);
-        if (!zab_next(&server->zab, &at.zxid)) {
-            return MK_OVERLOADED;
-        }
-        status = prepare_catalogue(server->prepare, &at, recipe->name, recipe->source,
-                                   &server->batch.bytes, &transaction);
-        if (status != MK_OK || !transaction) {
-            server->batch.bytes.len = entry;
-            continue;
-        }
-        store_log_entry_end(&server->batch.bytes, entry);
-        zab_propose(&server->zab, at.zxid);
-        server->batch.last = at.zxid;
-        server->batch.count++;
-    }
-    return status;
-}
-
 /* In the header of the last transaction, whether it was replayed now or lies behind a checkpoint. */
 static enum mk_status time_of_last(struct server *server, mk_ms *time_ms)
 {
@@ -239,11 +223,14 @@ enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_la
     if (status == MK_OK) {
         status = store_sessions_each(store_committed(server->store), session_known, server);
     }
+    server->serving = status == MK_OK;
     if (status == MK_OK && server->options.recipes) {
         store_view_blocking(store_speculative(server->store), true);
-        status = install_catalogue(server);
+        while ((status = server_propose_catalogue(server)) == MK_OK) {
+        }
+        status = status == MK_END ? MK_OK : status;
     }
-    server->calls_alive = store_totals(server->store)->calls > 0;
+    server->calls_alive = server->options.recipes; /* until it is seen that there are none */
     server->calls_due_ms = now.monotonic_ms;
     server->reaper =
         (struct reaper){.round_at_ms = now.monotonic_ms + server->options.reap_interval_ms};
@@ -324,7 +311,8 @@ void server_tick(struct server *server, struct server_time now)
     server_expire_sessions(server);
     server_reaper_tick(server);
     if (server->calls_alive && server->calls_due_ms <= now.monotonic_ms &&
-        server->outstanding == 0 && store_totals(server->store)->calls == 0 &&
+        server->outstanding == 0 && !prepare_removing(server->prepare) &&
+        store_totals(server->store)->calls == 0 &&
         server->zab.proposed == store_applied(server->store)) {
         server->calls_alive = false; /* until the next one is made */
     }

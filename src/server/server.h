@@ -71,6 +71,10 @@ struct server_options {
     bool recipes; /* calls and the catalogue */
     const struct server_recipe *catalogue;
     size_t catalogue_count;
+    /* Who may deploy recipes: entries of a vector<ACL> without its count, or null: only super. In force
+     * when recipes are new to the tree. */
+    struct mk_bytes recipe_admin;
+    int32_t recipe_admin_count;
     uint32_t calls_max;                 /* parked calls, all sessions */
     uint32_t session_calls_max;         /* ... of one session */
     uint32_t wakes_per_step;            /* ready calls run between two turns of requests */

@@ -244,6 +244,9 @@ static int32_t do_set_data(struct write *write)
     if (error == 0) {
         error = find_for(write, SIM_WRITE, &znode);
     }
+    if (error == 0 && mk_bytes_equal(write->request->path, MK_BYTES(SIM_RECIPES_PATH))) {
+        error = NO_AUTH;
+    }
     if (error == 0) {
         error = sim_quota_allows(write->model, write->request->path, 0,
                                  (int64_t)write->request->data.len - (int64_t)znode->data.len);
