@@ -980,6 +980,21 @@ describe("a queue that kazoo's LockingQueue shares", function()
     assert.are.same({ "one" }, data_of(call:result()))
   end)
 
+  it("waits for what comes back while kazoo has it, and gives it then", function()
+    put(ann, "one")
+    local message = take_one(bob)
+    ann:create(PATH .. "/taken")
+    ann:create(PATH .. "/taken/" .. message.id, "", { ephemeral = true })
+    local call = start_take(cid)
+
+    world:expire(bob)
+    local waited = call:waiting()
+    ann:delete(PATH .. "/taken/" .. message.id)
+
+    assert.is_true(waited)
+    assert.are.equal(2, call:result()[1].deliveries)
+  end)
+
   it("hides from kazoo what it has given, and shows it again when it comes back", function()
     local id = put(ann, "one").id
     local message = take_one(bob)
