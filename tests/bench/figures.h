@@ -168,6 +168,7 @@ struct load {
     uint32_t connections_count;
     uint32_t depth;
     double seconds;
+    double requests; /* of an operation, where it is more than one; 0: not counted */
 };
 
 static inline void results_print(const struct load *load, const struct histogram *histogram,
@@ -186,17 +187,18 @@ static inline void results_print(const struct load *load, const struct histogram
         printf("{\"operation\": \"%s\", \"connections\": %u, \"depth\": %u, \"seconds\": %.3f, "
                "\"count\": %" PRIu64 ", \"per_second\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
                "\"max_us\": %.1f, \"mean_us\": %.1f, \"server_cpu_s_per_million\": %.3f, "
-               "\"load_cpu_s_per_million\": %.3f, \"server_rss_kib\": %" PRIu64 "}\n",
+               "\"load_cpu_s_per_million\": %.3f, \"server_rss_kib\": %" PRIu64
+               ", \"requests\": %.2f}\n",
                load->operation, load->connections_count, load->depth, load->seconds,
                histogram->count, per_second, p50, p99, max, mean, server_cpu, load_cpu,
-               after->server_rss_kib);
+               after->server_rss_kib, load->requests);
     } else {
         printf("%s: %u connections, %u deep, %.1f s, %" PRIu64 " operations: %.0f/s  p50 %.1f us  "
                "p99 %.1f us  max %.1f us  mean %.1f us  CPU s/million: server %.2f, load %.2f  "
-               "server RSS %" PRIu64 " KiB\n",
+               "server RSS %" PRIu64 " KiB, requests %.2f\n",
                load->operation, load->connections_count, load->depth, load->seconds,
                histogram->count, per_second, p50, p99, max, mean, server_cpu, load_cpu,
-               after->server_rss_kib);
+               after->server_rss_kib, load->requests);
     }
 }
 

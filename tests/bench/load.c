@@ -76,6 +76,7 @@ enum opcode {
     OPCODE_GET_CHILDREN = 8,
     OPCODE_PING = 11,
     OPCODE_MULTI = 14,
+    OPCODE_CALL = 700,
     OPCODE_CLOSE_SESSION = -11,
 };
 
@@ -90,12 +91,13 @@ enum operation {
     OPERATION_MULTI,
     OPERATION_WATCHERS,
     OPERATION_CONNECT,
+    OPERATION_CALL,
     OPERATION_COUNT,
 };
 
 static const char *const operation_names[OPERATION_COUNT] = {
-    "get",      "exists",    "set",   "create",   "mixed",
-    "children", "ephemeral", "multi", "watchers", "connect",
+    "get",       "exists", "set",      "create",  "mixed", "children",
+    "ephemeral", "multi",  "watchers", "connect", "call",
 };
 
 struct options {
@@ -146,7 +148,9 @@ static void set_number(uint8_t *to, uint64_t number)
 struct frame {
     uint8_t *bytes;
     size_t count;
-    size_t reply_bytes;                 /* What follows the length of its reply. */
+    size_t reply_bytes;                 /* What follows the length of its reply; 0: a call's, of any
+                                         * length. */
+    size_t call_id_at;                  /* Of a call; 0: it is none. */
     size_t number_offsets[MULTI_COUNT]; /* Where the digits of its paths are. */
     size_t numbers_count;
 };
@@ -262,6 +266,26 @@ static void frame_init_delete(struct frame *frame, const char *root, const char 
     put_path(frame, root, name);
     put_i32(frame, -1);
     frame_end(frame, 0);
+}
+
+/* Moonkeeper's: one more for a counter. */
+static void frame_init_call(struct frame *frame, const char *root)
+{
+    char arguments[PATH_BYTES_MAX + 32];
+
+    frame_begin(frame, PATH_BYTES_MAX + 128, OPCODE_CALL);
+    put_text(frame, "counter.add");
+    frame->call_id_at = frame->count;
+    for (int i = 0; i < 4; i++) {
+        put_i32(frame, 0); /* Its id, and the id up to which results are no longer needed. */
+    }
+    put_i32(frame, -1); /* No chroot. */
+    put_u8(frame, 0);   /* JSON. */
+    snprintf(arguments, sizeof(arguments), "{\"path\":\"/%s/k%0*d\"}", root, NUMBER_DIGITS, 0);
+    put_text(frame, arguments);
+    frame->number_offsets[frame->numbers_count++] = frame->count - 2 - NUMBER_DIGITS;
+    frame_end(frame, 0);
+    frame->reply_bytes = 0;
 }
 
 static void frame_init_multi(struct frame *frame, const char *root, const char *name,
@@ -526,6 +550,7 @@ static uint64_t keys_needed(const struct options *options)
     case OPERATION_EXISTS:
     case OPERATION_SET:
     case OPERATION_MIXED:
+    case OPERATION_CALL:
     case OPERATION_MULTI: return options->keys_count;
     default: return 0;
     }
@@ -579,7 +604,9 @@ static void znodes_create(const struct options *options)
     }
     control_open(&control, options->port);
     control_create(&control, options->root, NULL, 0, 1);
-    control_create(&control, options->root, "k#", options->value_bytes, keys_needed(options));
+    control_create(&control, options->root, "k#", /* An empty counter is 0. */
+                   options->operation == OPERATION_CALL ? 0 : options->value_bytes,
+                   keys_needed(options));
     if (options->operation == OPERATION_CHILDREN) {
         control_create(&control, options->root, "children", 0, 1);
         children_each(options, &control, true);
@@ -656,6 +683,7 @@ static void run_init(struct run *run, const struct options *options)
         frame_init_create(&run->main, root, "e-", value_bytes, FLAGS_EPHEMERAL_SEQ);
         break;
     case OPERATION_MULTI: frame_init_multi(&run->main, root, "k#", value_bytes); break;
+    case OPERATION_CALL: frame_init_call(&run->main, root); break;
     case OPERATION_WATCHERS:
         frame_init_read(&run->main, OPCODE_GET_DATA, root, "watched", true, data_bytes);
         break;
@@ -719,6 +747,12 @@ static void connection_append(struct connection *connection, const struct frame 
                               : connection_random(connection) % options->keys_count;
 
         set_number(to + frame->number_offsets[i], number);
+    }
+    if (frame->call_id_at != 0) { /* What was sent `depth` requests ago has been answered. */
+        uint32_t id = (uint32_t)connection->xid_sent;
+        set_i32(to + frame->call_id_at + 4, (int32_t)id);
+        set_i32(to + frame->call_id_at + 12,
+                (int32_t)(id > options->depth ? id - options->depth : 0));
     }
     connection->out_count += frame->count;
     connection->written_ns = now;
@@ -829,7 +863,11 @@ static void connection_on_reply(struct connection *connection, const uint8_t *pa
     if (error != 0) {
         DIE("connection %u: xid %d was answered with error %d", connection->index, xid, error);
     }
-    if (count != request->reply_bytes) {
+    bool call = request->reply_bytes == 0;
+    if (call && (count < REPLY_HEADER_BYTES + 4 || get_i32(payload + REPLY_HEADER_BYTES) != -1)) {
+        DIE("connection %u: xid %d: a call failed", connection->index, xid);
+    }
+    if (!call && count != request->reply_bytes) {
         DIE("connection %u: xid %d: a reply of %zu bytes where %zu were due (a failed multi, or "
             "keys "
             "made with another --value-bytes?)",
@@ -1199,11 +1237,12 @@ static void usage_print(FILE *to)
         "Usage: bench_load --port 2181 --op get --connections 50 --depth 16 --seconds 5\n"
         "  --port N           of a server on 127.0.0.1\n"
         "  --op NAME          get exists set create mixed children ephemeral multi watchers "
-        "connect\n"
+        "connect call\n"
         "                     mixed: 90 % get, 10 % set; children: of a znode with 100;\n"
         "                     ephemeral: sequential create; multi: of 10 sets;\n"
         "                     watchers: rounds until the last of all connections is told;\n"
         "                     connect: new session, close it\n"
+        "                     call: Moonkeeper's counter.add, on --keys counters\n"
         "  --connections N    50; watchers: 1000\n"
         "  --depth N          requests in flight on each, 16; watchers, connect: 1\n"
         "  --single           one connection, one request at a time\n"

@@ -1,5 +1,6 @@
 /* Load for Redis, as load.c makes it for ZooKeeper's protocol: many connections, a closed loop of
- * --depth requests on each, GET or SET of values of 100 bytes at random among --keys keys.
+ * --depth requests on each, GET or SET of values of 100 bytes at random among --keys keys. Or a lock for
+ * each connection, by the usual two scripts, taken and given back one after the other: --op lock.
  *
  * All requests of a kind are equally long and all replies to them as well, so a read of n bytes
  * brought n / length replies, and each is compared with what it has to be. Anything else ends the
@@ -22,8 +23,17 @@
 #define REQUEST_BYTES_MAX 256
 #define SILENCE_MS_MAX 10000
 
+#define SHA1_DIGITS 40
+/* Who sets the key has the lock; only who has it may delete it. */
+#define LOCK_SCRIPT \
+    "if redis.call('set',KEYS[1],ARGV[1],'NX','PX','30000') then return 1 else return 0 end"
+#define UNLOCK_SCRIPT                                                                            \
+    "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) else return 0 " \
+    "end"
+
 struct options {
     bool set;
+    bool lock;
     bool json;
     int port;
     int server_pid;
@@ -50,11 +60,15 @@ struct connection {
     uint32_t first;    /* of the ring: the oldest */
     uint32_t in_flight;
     size_t partial; /* bytes of the next reply that have come */
+    uint32_t index;
+    bool locked;        /* `lock`: the next request unlocks */
+    uint64_t locked_ns; /* ... when the one that locked was sent */
 };
 
 struct run {
     const struct options *options;
     struct kind kind;
+    struct kind unlock; /* `lock`: every other request */
     struct connection *connections;
     char *out;
     char *in;
@@ -118,6 +132,32 @@ static int connection_open(int port)
     return fd;
 }
 
+/* A call of `script` on the key, with the key as its token. The server knows the script by its hash
+ * from now on. */
+static void kind_init_script(struct kind *kind, int fd, const char *script)
+{
+    char load[REQUEST_BYTES_MAX];
+    char answer[SHA1_DIGITS + 7]; /* "$40", the digits, and two ends of line */
+
+    int bytes = snprintf(load, sizeof(load), "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n$%zu\r\n%s\r\n",
+                         strlen(script), script);
+    send_all(fd, load, (size_t)bytes);
+    if (recv(fd, answer, sizeof(answer), MSG_WAITALL) != (ssize_t)sizeof(answer) ||
+        memcmp(answer, "$40\r\n", 5) != 0) {
+        DIE("a script could not be loaded");
+    }
+    memset(kind, 0, sizeof(*kind));
+    kind->request_bytes =
+        (size_t)snprintf(kind->request, sizeof(kind->request),
+                         "*5\r\n$7\r\nEVALSHA\r\n$40\r\n%.40s\r\n$1\r\n1\r\n$%d\r\nl%0*d\r\n",
+                         answer + 5, KEY_DIGITS + 1, KEY_DIGITS, 0);
+    kind->digits_at = kind->request_bytes - 2 - KEY_DIGITS;
+    kind->request_bytes +=
+        (size_t)snprintf(kind->request + kind->request_bytes,
+                         sizeof(kind->request) - kind->request_bytes, "$5\r\ntoken\r\n");
+    kind->reply_bytes = (size_t)snprintf(kind->reply, sizeof(kind->reply), ":1\r\n");
+}
+
 /* Every key once, each awaited in batches: the run then finds all of them. */
 static void keys_write(const struct run *run)
 {
@@ -153,9 +193,11 @@ static void connection_refill(struct run *run, struct connection *connection, ui
     size_t bytes = 0;
 
     while (connection->in_flight < options->depth) {
-        request_put(run->out + bytes, &run->kind,
-                    random_next(&connection->random) % options->keys_count);
-        bytes += run->kind.request_bytes;
+        const struct kind *kind = connection->locked ? &run->unlock : &run->kind;
+        request_put(run->out + bytes, kind,
+                    options->lock ? connection->index
+                                  : random_next(&connection->random) % options->keys_count);
+        bytes += kind->request_bytes;
         uint32_t at = (connection->first + connection->in_flight++) % options->depth;
         connection->sent_ns[at] = now;
     }
@@ -167,8 +209,15 @@ static void reply_count(struct run *run, struct connection *connection, uint64_t
     if (connection->in_flight == 0) {
         DIE("a reply that nobody asked for");
     }
-    if (run->histogram != NULL) {
-        histogram_add(run->histogram, now - connection->sent_ns[connection->first]);
+    uint64_t sent_ns = connection->sent_ns[connection->first];
+    bool done = !run->options->lock || connection->locked;
+    if (run->options->lock) { /* both together are one operation */
+        sent_ns = connection->locked ? connection->locked_ns : sent_ns;
+        connection->locked_ns = sent_ns;
+        connection->locked = !connection->locked;
+    }
+    if (run->histogram != NULL && done) {
+        histogram_add(run->histogram, now - sent_ns);
     }
     connection->first = (connection->first + 1) % run->options->depth;
     connection->in_flight--;
@@ -220,15 +269,23 @@ static void run_all(const struct options *options)
     struct histogram *histogram = allocate(1, sizeof(*histogram));
     int epoll = epoll_create1(EPOLL_CLOEXEC);
 
-    kind_init(&run.kind, options->set);
-    keys_write(&run);
+    if (options->lock) {
+        int fd = connection_open(options->port);
+        kind_init_script(&run.kind, fd, LOCK_SCRIPT);
+        kind_init_script(&run.unlock, fd, UNLOCK_SCRIPT);
+        close(fd);
+    } else {
+        kind_init(&run.kind, options->set);
+        keys_write(&run);
+    }
     run.in = allocate(1, run.in_bytes);
-    run.out = allocate(options->depth, run.kind.request_bytes);
+    run.out = allocate(options->depth, REQUEST_BYTES_MAX);
     run.connections = allocate(options->connections_count, sizeof(*run.connections));
     for (uint32_t i = 0; i < options->connections_count; i++) {
         struct connection *connection = &run.connections[i];
         struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = connection}};
         connection->fd = connection_open(options->port);
+        connection->index = i;
         connection->random = 88172645463325252u + i;
         connection->sent_ns = allocate(options->depth, sizeof(uint64_t));
         epoll_ctl(epoll, EPOLL_CTL_ADD, connection->fd, &event);
@@ -246,10 +303,13 @@ static void run_all(const struct options *options)
     if (histogram->count == 0) {
         DIE("no operation was completed in the time given");
     }
-    results_print(&(struct load){.operation = options->set ? "set" : "get",
+    results_print(&(struct load){.operation = options->lock  ? "lock"
+                                              : options->set ? "set"
+                                                             : "get",
                                  .connections_count = options->connections_count,
                                  .depth = options->depth,
-                                 .seconds = seconds},
+                                 .seconds = seconds,
+                                 .requests = options->lock ? 2 : 0},
                   histogram, &before, &after, options->json);
 }
 
@@ -294,7 +354,10 @@ static void options_parse(struct options *options, int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (option) {
-        case 'o': options->set = strcmp(optarg, "set") == 0; break;
+        case 'o':
+            options->set = strcmp(optarg, "set") == 0;
+            options->lock = strcmp(optarg, "lock") == 0;
+            break;
         case 'p': options->port = (int)number_parse(optarg, 65535, "--port"); break;
         case 'P': options->server_pid = (int)number_parse(optarg, INT32_MAX, "--server-pid"); break;
         case 'c':
@@ -309,6 +372,9 @@ static void options_parse(struct options *options, int argc, char **argv)
         case 'j': options->json = true; break;
         default: exit(2);
         }
+    }
+    if (options->lock) {
+        options->depth = 1; /* who has not been given the lock cannot give it back */
     }
 }
 
