@@ -67,7 +67,8 @@
 --            is not UTF-8 needs a consumer that speaks MessagePack. The work of a request does not
 --            depend on the queue's length
 -- kazoo's LockingQueue puts into and takes from the same znodes: `entries` and `taken` are its.
--- What it has taken nobody else gets; its entries beyond 48 KB are left to its clients.
+-- What it has taken nobody else gets; its entries beyond 48 KB are left to its clients. What comes
+-- back from a session that has ended, or is due, they see when somebody calls queue.take.
 local queue = {}
 local DATA_MAX, BATCH_BYTES, MOVES_MAX = 48 * 1024, 8 * 1024, 64
 -- Sequence numbers end at 2^31: an empty queue begins them anew when half of that is used.

@@ -20,6 +20,9 @@ import org.apache.curator.framework.recipes.shared.SharedValue;
 import org.apache.curator.framework.recipes.shared.VersionedValue;
 import org.apache.curator.framework.state.ConnectionState;
 import org.apache.curator.retry.RetryNTimes;
+import org.apache.zookeeper.CreateMode;
+import org.apache.zookeeper.ZooDefs;
+import org.apache.zookeeper.ZooKeeper;
 
 /** Values that several share, and barriers that several meet at. */
 final class CounterCases extends Cases {
@@ -33,6 +36,7 @@ final class CounterCases extends Cases {
         add("DistributedAtomicLong counts every addition, optimistically", this::atomicLong);
         add("DistributedAtomicLong counts every addition, with a lock", this::atomicLongLocked);
         add("DistributedAtomicLong loses no addition while connections are cut", this::atomicCuts);
+        add("DistributedAtomicLong and callers of counter.add add to one number", this::atomicAndRecipe);
         add("DistributedAtomicInteger adds, subtracts and compares", this::atomicInteger);
         add("DistributedAtomicValue compares and sets", this::atomicValue);
         add("CachedAtomicLong hands out each number once", this::cachedAtomic);
@@ -140,6 +144,28 @@ final class CounterCases extends Cases {
 
         long counted = new DistributedAtomicLong(client(), "/number", RETRY).get().postValue();
         Check.that(counted >= 2L * EACH, counted + " were counted");
+    }
+
+    /** A recipe needs the whole path: it knows nothing of Curator's namespaces. */
+    private Void callAdd(CuratorFramework client) throws Exception {
+        ZooKeeper zooKeeper = client.getZookeeperClient().getZooKeeper();
+        byte[] arguments = ("{\"path\":\"/" + namespace + "/number\",\"layout\":\"long\"}").getBytes();
+        for (int i = 0; i < EACH; i++) {
+            String call = zooKeeper.create("/zookeeper/calls/counter.add-", arguments,
+                    ZooDefs.Ids.OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL_SEQUENTIAL);
+            String answer = new String(zooKeeper.getData(call, false, null));
+            Check.that(answer.startsWith("{\"state\":\"done\""), answer);
+            zooKeeper.delete(call, -1);
+        }
+        return null;
+    }
+
+    private void atomicAndRecipe() throws Exception {
+        List<Link> links = links(4);
+        inThreads(4, i -> () -> i % 2 == 0
+                ? increment(new DistributedAtomicLong(links.get(i).client, "/number", RETRY))
+                : callAdd(links.get(i).client));
+        Check.equal(4L * EACH, new DistributedAtomicLong(client(), "/number", RETRY).get().postValue());
     }
 
     private void atomicInteger() throws Exception {
