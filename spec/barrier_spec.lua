@@ -1,9 +1,8 @@
 --- The promises of recipes/barrier.lua, each line of its header.
 local testkit = require "moonkeeper.testkit"
 
+local RECIPES = os.getenv("MOONKEEPER_RECIPES") or "recipes"
 local GATE = { path = "/jobs/gate" }
-
-local FOLDER = os.getenv("BUILD_DIR") or "/tmp"
 
 -- Removes the barrier and sets another in one transaction, before anybody who waits can look.
 local SWAP = [[
@@ -16,12 +15,6 @@ return { swap = operation {
   end,
 } }
 ]]
-
-local function file_write(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-end
 
 local world, ann, bob, cid
 
@@ -189,10 +182,7 @@ describe("barrier.wait", function()
   end)
 
   it("is not held by a barrier that is set in the place of the one it met", function()
-    local path = FOLDER .. "/swap.lua"
-    file_write(path, SWAP)
-    world = testkit.world { recipes = { os.getenv("MOONKEEPER_RECIPES") or "recipes", path } }
-    os.remove(path)
+    world = testkit.world { recipes = RECIPES, sources = { swap = SWAP } }
     ann, bob = world:session(), world:session()
     ann:call("barrier.set", GATE)
     local wait = bob:start("barrier.wait", GATE)

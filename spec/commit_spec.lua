@@ -1,6 +1,7 @@
 --- The promises of recipes/commit.lua, each line of its header.
 local testkit = require "moonkeeper.testkit"
 
+local RECIPES = os.getenv("MOONKEEPER_RECIPES") or "recipes"
 local PATH = "/transactions/7"
 
 -- Decides a transaction and removes it at once, before anybody who waits can look.
@@ -278,8 +279,7 @@ describe("commit.outcome", function()
   end)
 
   it("fails with Lost when it is removed before the caller could look", function()
-    world = testkit.world { recipes = os.getenv("MOONKEEPER_RECIPES") or "recipes",
-      sources = { vanish = VANISH } }
+    world = testkit.world { recipes = RECIPES, sources = { vanish = VANISH } }
     ann, cid = world:session(), world:session()
     begin("a")
     local waiting = outcome(cid)

@@ -58,6 +58,47 @@ local function nobody_left_behind(run, list)
   end
 end
 
+-- Sessions whose members the others replace, should they give up.
+local function replaceable(run)
+  local sessions = {}
+  for _, call in ipairs(run.calls) do
+    if call.arguments.replaceable then sessions[call.session.id] = true end
+  end
+  return sessions
+end
+
+-- A round that was forming when it was last looked at is as it was, or has more members, or is
+-- broken for all.
+local function breaks_for_all(run, list)
+  local there = {}
+  for _, ticket in ipairs(list) do there[ticket.path .. ticket.round] = true end
+  local forms = list[1] and not list[1].inside and list[1].round
+  for _, ticket in ipairs(run.state.forming or {}) do
+    if ticket.round == forms and not there[ticket.path .. ticket.round] and
+      not replaceable(run)[ticket.owner] then
+      error("a round goes on without one of its members")
+    end
+  end
+  run.state.forming = forms and list or {}
+end
+
+-- Nobody is refused for the sake of a round that is over.
+local function limit_for_a_reason(run, list)
+  local call = run.calls[#run.calls]
+  if not call or run.state[call] or call.operation ~= "double_barrier.enter" then return end
+  if call:waiting() then return end
+  run.state[call] = true
+  if call:error() == "Limit" and #list == 0 then error("it is refused, and nobody is in") end
+end
+
+local function leavers_wait_for_somebody(run, list)
+  for _, call in ipairs(run:waiting("double_barrier.leave")) do
+    if call.session:connected() and not (list[1] and list[1].inside) then
+      error(call.session.name .. " waits for the others to leave, and nobody is in")
+    end
+  end
+end
+
 local function rounds_do_not_overlap(run)
   local rounds = {}
   for _, call in ipairs(run:returned("double_barrier.enter")) do
@@ -138,6 +179,9 @@ return {
     local list = tickets(run)
     one_round(run, list)
     nobody_left_behind(run, list)
+    breaks_for_all(run, list)
+    limit_for_a_reason(run, list)
+    leavers_wait_for_somebody(run, list)
     rounds_do_not_overlap(run)
     all_have_left(run, list)
   end,

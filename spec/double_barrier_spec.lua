@@ -1,12 +1,11 @@
 --- The promises of recipes/double_barrier.lua, each line of its header.
 local testkit = require "moonkeeper.testkit"
 
+local RECIPES = os.getenv("MOONKEEPER_RECIPES") or "recipes"
 local PATH = "/jobs/map"
 -- As Curator's DistributedDoubleBarrier and kazoo's DoubleBarrier name their members.
 local CURATOR = PATH .. "/6f9c1b1e-8f4b-4c0e-9d5e-0f8a5b8c2d11"
 local KAZOO = PATH .. "/0a1b2c3d4e5f40718293a4b5c6d7e8f9"
-
-local FOLDER = os.getenv("BUILD_DIR") or "/tmp"
 
 -- The last of a round goes and the first of the next comes in one transaction, before anybody who
 -- waits can look.
@@ -22,12 +21,6 @@ return { turn = operation {
   end,
 } }
 ]]
-
-local function file_write(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-end
 
 local world, ann, bob, cid, dee
 
@@ -394,10 +387,7 @@ describe("double_barrier.leave", function()
   end)
 
   it("does not wait for the members of the next round", function()
-    local path = FOLDER .. "/turn.lua"
-    file_write(path, TURN)
-    world = testkit.world { recipes = { os.getenv("MOONKEEPER_RECIPES") or "recipes", path } }
-    os.remove(path)
+    world = testkit.world { recipes = RECIPES, sources = { turn = TURN } }
     ann, bob, cid = world:session(), world:session(), world:session()
     local first, second = round_of(ann, bob)
     local one = leave(first)

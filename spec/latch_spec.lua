@@ -1,9 +1,8 @@
 --- The promises of recipes/latch.lua, each line of its header.
 local testkit = require "moonkeeper.testkit"
 
+local RECIPES = os.getenv("MOONKEEPER_RECIPES") or "recipes"
 local PATH = "/jobs/done"
-
-local FOLDER = os.getenv("BUILD_DIR") or "/tmp"
 
 -- Ends one round and begins the next in one transaction, before anybody who waits can look.
 local NEXT_ROUND = [[
@@ -17,12 +16,6 @@ return { begin = operation {
   end,
 } }
 ]]
-
-local function file_write(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-end
 
 local world, ann, bob, cid
 
@@ -287,10 +280,7 @@ describe("latch.await", function()
   end)
 
   it("passes though the next round has begun before it could look", function()
-    local path = FOLDER .. "/next_round.lua"
-    file_write(path, NEXT_ROUND)
-    world = testkit.world { recipes = { os.getenv("MOONKEEPER_RECIPES") or "recipes", path } }
-    os.remove(path)
+    world = testkit.world { recipes = RECIPES, sources = { next_round = NEXT_ROUND } }
     ann, bob = world:session(), world:session()
     init(1)
     local waiting = await(bob)
