@@ -17,7 +17,7 @@ static void options_resolve(struct recipe_options *options)
     DEFAULT(effects_max, 4096);
     DEFAULT(result_bytes_max, 64 * 1024);
     DEFAULT(nesting_max, 32);
-    DEFAULT(elapsed_max_ms, 1000);
+    DEFAULT(elapsed_max_ms, 250);
 #undef DEFAULT
 }
 

@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* What the host does for a question, however little it answers, in bytes' worth of work. */
+#define READ_WORK 256
+#define SEARCH_WORK 1024 /* a cursor is opened */
+
 /* ---- Reading one znode ---- */
 
 /* False: there is none. */
@@ -14,6 +18,7 @@ static bool znode_read(lua_State *L, const char *what, struct recipe_znode *out)
     struct run_state *state = run_of(L, what);
     struct mk_bytes path = sandbox_check_bytes(L, 1);
     *out = (struct recipe_znode){.version = 0};
+    sandbox_charge(L, READ_WORK);
     enum mk_status status = state->run->host->ops->read(state->run->host, path, out);
     if (status == MK_NO_NODE) {
         return false;
@@ -293,6 +298,7 @@ static enum mk_status search_do(lua_State *L, struct run_state *state, struct se
                                 const struct recipe_siblings *query)
 {
     struct recipe_host *host = state->run->host;
+    sandbox_charge(L, SEARCH_WORK);
     enum mk_status status = host->ops->children(host, query, search_visit, search);
     if (search->over) {
         sandbox_charge(L, UINT64_MAX);

@@ -18,7 +18,7 @@ struct recipe_options {                 /* budgets of one run; 0 takes the defau
     uint32_t effects_max;               /* creates, sets, deletes: 4,096 */
     uint32_t result_bytes_max;          /* 64 KB; also the bound on once */
     uint32_t nesting_max;               /* of values, JSON, MessagePack: 32 */
-    mk_ms elapsed_max_ms;               /* by the clock of `elapsed_ms`: 1,000 */
+    mk_ms elapsed_max_ms;               /* by the clock of `elapsed_ms`: 250 */
     mk_ms (*elapsed_ms)(void *context); /* handed in by the edge; NULL: stands still */
     void *elapsed_context;
     const struct mk_log *log;

@@ -11,6 +11,7 @@
 #include "recipe/run.h"
 
 #include "recipe/environment.h"
+#include "recipe/log.h"
 #include "recipe/value.h"
 
 #include <string.h>
@@ -137,6 +138,9 @@ void run_check(lua_State *L, enum mk_status status, const char *what, struct mk_
                   mk_status_text(status));
 }
 
+/* Of an error's message, in the log; the trace is what is new there. */
+#define MISTAKE_BYTES_MAX 160
+
 /* ---- In Lua: the call ---- */
 
 static void session_text(mk_session session, char out[17])
@@ -232,6 +236,21 @@ static void failed_set(struct recipe_run *run, const char *name, struct mk_bytes
     message_append(run, message, bytes_max);
 }
 
+/* A Lua error is a mistake in the recipe, whoever is told of it: its author reads the log. */
+static void mistake_log(lua_State *L, const struct run_state *state, struct mk_bytes message)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    struct mk_error who;
+    struct mk_error text;
+    int shown = message.len > MISTAKE_BYTES_MAX ? MISTAKE_BYTES_MAX : (int)message.len;
+    mk_error_set(&who, "%s.%s", state->version->name, state->operation->shown.name);
+    mk_error_set(&text, "%s: %.*s  trace=%.*s", state->run->cancel ? "cancel failed" : "failed",
+                 shown, message.len == 0 ? "" : (const char *)message.data, (int)sandbox->trace.len,
+                 sandbox->trace.len == 0 ? "" : (const char *)sandbox->trace.data);
+    recipe_log_write(sandbox->log, MK_LOG_WARN, state->run->now_ms, mk_bytes_text(who.text),
+                     mk_bytes_text(text.text));
+}
+
 static int run_enter(lua_State *L)
 {
     struct run_state *state = lua_touserdata(L, 1);
@@ -249,6 +268,9 @@ static int run_enter(lua_State *L)
     if (returned) {
         state->run->end = RECIPE_RETURNED;
     } else if (name != NULL) {
+        if (strcmp(name, "RecipeError") == 0) {
+            mistake_log(L, state, sandbox_bytes(L, -1));
+        }
         failed_set(state->run, name, sandbox_bytes(L, -1), sandbox_of(L)->limits->result_bytes_max);
     }
     return 0;

@@ -18,7 +18,7 @@
 #define REALLOC_FACTOR 16
 /* What one run may allocate in sum, in multiples of memory_bytes_max: bounds concatenation in a
  * loop, which is one instruction whatever the length. */
-#define CHURN_FACTOR 16
+#define CHURN_FACTOR 4
 /* lua_newstate() crashes when it gets less than it wants, 12 KB; the environment takes 36 KB. */
 #define MEMORY_BYTES_MIN ((size_t)64 * 1024)
 /* More scratch than this is not kept. A usual run needs less than 1 KB. */
@@ -140,19 +140,27 @@ bool sandbox_call_protected(lua_State *L, int arguments, int results)
     if (!returned && (sandbox->stop != STOP_NONE || sandbox->out_of_memory)) {
         raise(L);
     }
+    if (!returned) {
+        sandbox_charge(L, SANDBOX_RAISE);
+    }
     return returned;
 }
 
 /* ---- Budgets ---- */
 
-static void clock_check(lua_State *L, const struct sandbox *sandbox)
+/* From the first question on: that is after a few microseconds, and asking costs a system call. */
+static void clock_check(lua_State *L, struct sandbox *sandbox)
 {
     const struct recipe_options *limits = sandbox->limits;
     if (limits->elapsed_ms == NULL) {
         return;
     }
-    mk_ms elapsed_ms = limits->elapsed_ms(limits->elapsed_context) - sandbox->spent.started_ms;
-    if (elapsed_ms > limits->elapsed_max_ms) {
+    mk_ms now_ms = limits->elapsed_ms(limits->elapsed_context);
+    if (!sandbox->spent.timed) {
+        sandbox->spent.timed = true;
+        sandbox->spent.started_ms = now_ms;
+    }
+    if (now_ms - sandbox->spent.started_ms > limits->elapsed_max_ms) {
         sandbox_exhaust(L, "the run took longer than %lld ms", (long long)limits->elapsed_max_ms);
     }
 }
@@ -257,6 +265,7 @@ void sandbox_free(struct sandbox *sandbox)
     mk_buf_free(&sandbox->arguments.bytes);
     mk_arena_free(&sandbox->scraps);
     mk_buf_free(&sandbox->scratch);
+    mk_buf_free(&sandbox->trace);
     mk_free(sandbox);
 }
 
@@ -332,16 +341,8 @@ enum mk_status sandbox_compile(struct sandbox *sandbox, struct mk_bytes source, 
 
 static void spent_begin(struct sandbox *sandbox, const struct sandbox *outer)
 {
-    const struct recipe_options *limits = sandbox->limits;
-    if (outer != NULL) {
-        sandbox->spent = outer->spent;
-        sandbox->spent.calls_nested++;
-        return;
-    }
-    sandbox->spent = (struct sandbox_spent){.instructions = 0};
-    if (limits->elapsed_ms != NULL) {
-        sandbox->spent.started_ms = limits->elapsed_ms(limits->elapsed_context);
-    }
+    sandbox->spent = outer == NULL ? (struct sandbox_spent){.instructions = 0} : outer->spent;
+    sandbox->spent.calls_nested += outer == NULL ? 0 : 1;
 }
 
 static void spent_end(const struct sandbox *sandbox, struct sandbox *outer, int calls_nested)
@@ -409,6 +410,32 @@ static const char *failure(lua_State *L, int index)
     return "RecipeError";
 }
 
+/* Lines of a trace: the innermost ones, where the mistake is. A stack that overflowed has 65,000. */
+#define TRACE_LINES_MAX 12
+
+/* The message handler of sandbox_guard(): notes where a Lua error came from, while that can still be
+ * seen, and leaves it as it is. Allocates nothing from Lua. */
+static int trace_note(lua_State *L)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    lua_Debug frame;
+    if (sandbox->stop != STOP_NONE || sandbox->out_of_memory ||
+        sandbox_has_metatable(L, 1, SLOT_ERROR)) {
+        return 1;
+    }
+    sandbox->trace.len = 0;
+    int lines = 0;
+    for (int level = 1; lines < TRACE_LINES_MAX && lua_getstack(L, level, &frame) != 0; level++) {
+        lua_getinfo(L, "Sl", &frame);
+        if (frame.currentline > 0) {
+            mk_buf_printf(&sandbox->trace, "%s%s:%d", lines == 0 ? "" : " < ", frame.short_src,
+                          frame.currentline);
+            lines++;
+        }
+    }
+    return 1;
+}
+
 /* A raise unwinds by the tables that debuggers use, frame by frame, for a microsecond each: a call that
  * parks is raised once, and through as little as possible. */
 bool sandbox_guard(lua_State *L, int arguments, int results, const char **name)
@@ -416,7 +443,13 @@ bool sandbox_guard(lua_State *L, int arguments, int results, const char **name)
     struct sandbox *sandbox = sandbox_of(L);
     *name = NULL;
     int nested = sandbox->spent.calls_nested;
-    if (lua_pcall(L, arguments, results, 0) == 0) {
+    int handler = lua_gettop(L) - arguments;
+    sandbox->trace.len = 0;
+    lua_pushcfunction(L, trace_note);
+    lua_insert(L, handler);
+    bool returned = lua_pcall(L, arguments, results, handler) == 0;
+    lua_remove(L, handler);
+    if (returned) {
         return true;
     }
     sandbox->spent.calls_nested = nested;

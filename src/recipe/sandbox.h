@@ -57,6 +57,7 @@ struct sandbox_spent {
     uint64_t instructions; /* in whole hooks */
     uint64_t work;
     uint64_t churn_bytes; /* handed out to Lua */
+    bool timed;           /* the clock has been asked; most runs end before */
     mk_ms started_ms;
     int calls_nested;
 };
@@ -75,6 +76,7 @@ struct sandbox {
     const char *stop_name; /* of STOP_FAILED; a literal, or in `scraps` */
     struct mk_error stop_text;
     struct mk_error raised; /* a message on its way into Lua */
+    struct mk_buf trace;    /* of the last error, if no structured one: "lock@1a2b3c4d:12 < ..." */
     struct sandbox_spent spent;
     struct run_state *run; /* NULL: no operation runs, so znodes are out of reach */
 
@@ -157,6 +159,7 @@ bool sandbox_call_protected(lua_State *L, int arguments, int results);
 /* Work is counted in bytes handled; what is not bytes has a price in bytes that takes about as
  * long. 16 MB of it, whatever the function, take 50 to 200 ms. */
 #define SANDBOX_ELEMENT 16 /* one element of a table read or written */
+#define SANDBOX_RAISE 1024 /* an error that is caught: the C stack is unwound */
 /* `amount` of work is about to be done. [-0, +0, raises] */
 void sandbox_charge(lua_State *L, uint64_t amount);
 /* Push a string: charged, and refused beyond alloc_bytes_max. [-0, +1, raises] */
