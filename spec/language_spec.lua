@@ -779,3 +779,93 @@ describe("a call that outlives its session", function()
     assert.is_true(cuts >= 3)
   end)
 end)
+
+local FAULTS = [[
+local faults = {}
+
+local function inner(value)
+  return value.missing
+end
+
+faults.index = operation {
+  doc = "Index a nil.", run = function() local found = inner(nil) return found end,
+}
+faults.fail = operation { doc = "", run = function() fail("Conflict", "as it may") end }
+faults.text = operation {
+  doc = "", args = { text = "string" }, run = function(call) error(call.args.text, 0) end,
+}
+faults.caught = operation { doc = "", run = function() return pcall(inner, nil) end }
+faults.nest = operation { doc = "", run = function(call) return call:run("faults.index") end }
+faults.deep = operation {
+  doc = "", run = function() local function f() return 1 + f() end return f() end,
+}
+faults.cancel = operation {
+  doc = "", run = function(call) call:wait { created = "/never" } end,
+  cancel = function() return inner(nil) end,
+}
+
+return faults
+]]
+
+describe("a Lua error", function()
+  local function logged(pattern)
+    local count = 0
+    for _ in world:log():gmatch(pattern) do count = count + 1 end
+    return count
+  end
+
+  before_each(function() open { faults = FAULTS } end)
+
+  it("reaches the caller as RecipeError with recipe, version, line and message", function()
+    local _, name, message = ann:try("faults.index")
+
+    assert.are.equal("RecipeError", name)
+    assert.matches("^faults@%x%x%x%x%x%x%x%x:4: attempt to index local 'value' %(a nil value%)",
+      message)
+  end)
+
+  it("is in the log once, with the lines that led there", function()
+    ann:try("faults.index")
+
+    assert.are.equal(1, logged("faults%.index: failed: faults@%x+:4: attempt to index"))
+    assert.are.equal(1, logged("trace=faults@%x+:4 < faults@%x+:8"))
+  end)
+
+  it("is in the log from further in, too", function()
+    local _, name = ann:try("faults.nest")
+
+    assert.are.equal("RecipeError", name)
+    assert.are.equal(1, logged("faults%.index: failed"))
+  end)
+
+  it("of a cancel is in the log, and the call ends as it would have", function()
+    local call = ann:start("faults.cancel")
+    call:cancel()
+
+    assert.are.equal("Cancelled", (call:error()))
+    assert.are.equal(1, logged("faults%.cancel: cancel failed: faults@%x+:4"))
+  end)
+
+  it("is not in the log if it is caught, and neither is what fail() says", function()
+    ann:try("faults.caught")
+    ann:try("faults.fail")
+
+    assert.are.equal(0, logged("faults%."))
+  end)
+
+  it("cannot break a line of the log, nor fill it", function()
+    for _ = 1, 100 do ann:try("faults.text", { text = "a\nb" .. ("c"):rep(5000) }) end
+
+    assert.are.equal(0, logged("\nb"))
+    assert.is_true(logged("faults%.text: failed") <= 40)
+    assert.is_true(#world:log() < 40 * 1000)
+  end)
+
+  it("of a stack that overflows is reported as any", function()
+    local _, name, message = ann:try("faults.deep")
+
+    assert.are.equal("RecipeError", name)
+    assert.matches("stack overflow", message)
+    assert.are.equal(1, logged("faults%.deep: failed"))
+  end)
+end)
