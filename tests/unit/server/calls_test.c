@@ -255,7 +255,88 @@ static void an_unknown_operation_is_refused_and_leaves_no_node(void **state)
     assert_string_equal(outcome_of(client_call(&fixture->ann, &call)).error, "Unimplemented");
 }
 
+/* ---- Operations that only read ---- */
+
+static const char look_source[] =
+    "return { look = operation { doc = '', args = { path = 'path' }, reads_only = true,\n"
+    "  run = function(call) return { data = znode.get(call.args.path) or json.null,\n"
+    "    zxid = call.zxid } end } }\n";
+
+static int setup_look(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+    world_init(&fixture->world, "look", look_source);
+    client_init(&fixture->ann, &fixture->world);
+    client_init(&fixture->bob, &fixture->world);
+    client_connect(&fixture->ann, 10000);
+    client_connect(&fixture->bob, 10000);
+    *state = fixture;
+    return 0;
+}
+
+static void a_call_that_only_reads_sees_what_its_session_wrote_before_and_not_after(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client *ann = &fixture->ann;
+    struct jute_request requests[] = {
+        request_create("/a", "1", 0), request_recipe("look.look", 0, "{\"path\":\"/a\"}"),
+        request_set("/a", "2", -1),   request_recipe("look.look", 7, "{\"path\":\"/a\"}"),
+        request_set("/a", "3", -1),
+    };
+    int32_t xids[MK_COUNT(requests)];
+    struct jute_reply reply;
+
+    for (size_t i = 0; i < MK_COUNT(requests); i++) { /* all at once */
+        xids[i] = client_send(ann, &requests[i]);
+    }
+    world_settle(&fixture->world);
+
+    for (size_t i = 0; i < MK_COUNT(requests); i++) {
+        assert_true(client_next(ann, &reply));
+        assert_int_equal(reply.xid, xids[i]);
+        if (i == 1 || i == 3) {
+            struct outcome outcome = outcome_of(reply);
+            assert_non_null(strstr(outcome.result, i == 1 ? "\"data\":\"1\"" : "\"data\":\"2\""));
+        }
+    }
+}
+
+static void a_call_that_only_reads_does_not_see_what_is_not_committed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct jute_request create = request_create("/a", "1", 0);
+    struct jute_request look = request_recipe("look.look", 0, "{\"path\":\"/a\"}");
+    struct jute_reply reply;
+
+    (void)client_send(&fixture->ann, &create); /* proposed; the log has not synced it */
+    (void)client_send(&fixture->bob, &look);
+    assert_true(server_conn_output(fixture->bob.conn)->len > 0); /* answered all the same */
+    world_settle(&fixture->world);
+
+    assert_true(client_next(&fixture->bob, &reply));
+    struct outcome outcome = outcome_of(reply);
+    assert_non_null(strstr(outcome.result, "\"data\":null"));
+    outcome = outcome_of(client_call(&fixture->bob, &look));
+    assert_non_null(strstr(outcome.result, "\"data\":\"1\""));
+}
+
+static void a_call_that_only_reads_is_answered_with_the_zxid_of_a_read(void **state)
+{
+    struct fixture *fixture = *state;
+    struct jute_request create = request_create("/a", "1", 0);
+    struct jute_request look = request_recipe("look.look", 3, "{\"path\":\"/a\"}");
+
+    struct jute_reply created = client_call(&fixture->ann, &create);
+    mk_zxid zxid = created.zxid;
+    struct jute_reply first = client_call(&fixture->bob, &look);
+    assert_int_equal(first.zxid, zxid);
+    struct jute_reply again = client_call(&fixture->bob, &look); /* the same id: asked anew */
+    assert_int_equal(again.zxid, zxid);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_LOOK(name) cmocka_unit_test_setup_teardown(name, setup_look, teardown)
 
 int main(void)
 {
@@ -269,6 +350,9 @@ int main(void)
         TEST(a_call_node_tells_the_result_to_any_client),
         TEST(deleting_the_node_of_a_waiting_call_cancels_it),
         TEST(an_unknown_operation_is_refused_and_leaves_no_node),
+        TEST_LOOK(a_call_that_only_reads_sees_what_its_session_wrote_before_and_not_after),
+        TEST_LOOK(a_call_that_only_reads_does_not_see_what_is_not_committed),
+        TEST_LOOK(a_call_that_only_reads_is_answered_with_the_zxid_of_a_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
