@@ -227,9 +227,12 @@ return {
     {
       name = "remove", weight = 1,
       run = function(run)
-        local call = run:one_of(run:returned("queue.put"))
-        run.state.removed[call.arguments.data] = true
-        run:start(run:session(), "queue.remove", { path = PATH, id = call:result().id })
+        local puts = run:returned("queue.put")
+        local id = run:one_of(puts):result().id
+        for _, call in ipairs(puts) do -- more than one, if the others were told that it is there
+          if call:result().id == id then run.state.removed[call.arguments.data] = true end
+        end
+        run:start(run:session(), "queue.remove", { path = PATH, id = id })
       end,
     },
     {
