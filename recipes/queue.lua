@@ -63,14 +63,16 @@
 -- Fencing    an acknowledgement counts only with the fence of the last delivery, in its session
 -- Wakes      per message the first taker, who gets it, and the next, who moves up
 -- Survives   the leader's death; a consumer's: the end of its session gives back what it had
--- Limits     64 messages come back or become due in one take, the rest in the next. A message that
---            is not UTF-8 needs a consumer that speaks MessagePack. The work of a request does not
---            depend on the queue's length
+-- Limits     64 messages, or 64 KB, come back and as much becomes due in one take, the rest in the
+--            next. A message that is not UTF-8 needs a consumer that speaks MessagePack. The work
+--            of a request does not depend on the queue's length
 -- kazoo's LockingQueue puts into and takes from the same znodes: `entries` and `taken` are its.
 -- What it has taken nobody else gets; its entries beyond 48 KB are left to its clients. What comes
 -- back from a session that has ended, or is due, they see when somebody calls queue.take.
 local queue = {}
 local DATA_MAX, BATCH_BYTES, MOVES_MAX = 48 * 1024, 8 * 1024, 64
+-- Of what comes back, and of what becomes due, in one take: a transaction has an end.
+local MOVES_BYTES = 64 * 1024
 -- Sequence numbers end at 2^31: an empty queue begins them anew when half of that is used.
 local RENUMBER = 1000000000
 
@@ -204,6 +206,8 @@ end
 -- Children of an index by time that are due.
 local function ripe(parent, now)
   local names, limit = {}, time_name(now, "~")
+  local first = znode.children(parent, { limit = 1 })[1]
+  if not first or first > limit then return names end
   for _, name in ipairs(znode.children(parent, { limit = MOVES_MAX })) do
     if name < limit then table.insert(names, name) end
   end
@@ -235,18 +239,33 @@ local function left_behind(path)
   return names
 end
 
--- What comes back, or becomes ready, by now. `live`: some of it can be taken then.
+-- As many of the first of `names` as one take can move: at least one.
+local function movable(parent, names)
+  local list, bytes = {}, 0
+  for i, name in ipairs(names) do
+    bytes = bytes + znode.stat(parent .. "/" .. name).data_length
+    if i > MOVES_MAX or i > 1 and bytes > MOVES_BYTES then break end
+    list[i] = name
+  end
+  return list
+end
+
+-- What comes back, or becomes ready, by now. `live`: some of it can be taken then. `all`: nothing
+-- will be left behind by sessions that have ended.
 local function returns(path, now)
-  local found = { back = left_behind(path), delayed = ripe(path .. "/delayed", now) }
-  local seen, limits = {}, settings(path)
+  local delayed = path .. "/delayed"
+  local found = { back = left_behind(path), delayed = movable(delayed, ripe(delayed, now)) }
+  local seen, left = {}, #found.back
   for _, name in ipairs(found.back) do seen[name] = true end
   for _, name in ipairs(ripe(path .. "/due", now)) do
     if not seen[name:sub(18)] then table.insert(found.back, name:sub(18)) end
   end
-  found.live, found.limits, found.all = #found.delayed > 0, limits, #found.back < MOVES_MAX
+  found.back = movable(path .. "/inflight", found.back)
+  found.all = left < MOVES_MAX and #found.back >= left
+  found.live, found.limits = #found.delayed > 0, #found.back > 0 and settings(path)
   for _, name in ipairs(found.back) do
     if found.live then break end
-    found.live = not dies(unwrapped((znode.get(path .. "/inflight/" .. name))), limits)
+    found.live = not dies(unwrapped((znode.get(path .. "/inflight/" .. name))), found.limits)
       and not znode.exists(path .. "/taken/" .. name:sub(18))
   end
   return found

@@ -13,7 +13,8 @@
 --
 -- tree.delete
 -- Arguments  path     deleted with all that is below it, what is deepest first
---            limit    at most so many znodes, 1 to 1000; default: 500
+--            limit    at most so many znodes, 1 to 1000, fewer if their paths are long;
+--                     default: 500
 -- Result     deleted  how many znodes are gone
 --            more     true: not all; ask again, until it is false
 -- Errors     NoNode   there is no such path
@@ -37,6 +38,7 @@
 local tree = {}
 local PAGE_BYTES = 56 * 1024 -- below the engine's bound on a result
 local STAT_BYTES = 256       -- at most, of an entry but for its name
+local PATHS_BYTES = 200 * 1024 -- of what one transaction deletes, which has an end
 
 local function below(path, name) return (path == "/" and "" or path) .. "/" .. name end
 
@@ -79,16 +81,16 @@ tree.delete = operation {
   doc  = "Delete `path` and what is below it, in steps.",
   args = { path = "path", limit = { type = "integer", default = 500, min = 1, max = 1000 } },
   run  = function(call)
-    local top, deleted = call.args.path, 0
+    local top, deleted, bytes = call.args.path, 0, 0
     if not znode.exists(top) then fail("NoNode", top) end
     local at = top
-    while deleted < call.args.limit do
+    while deleted < call.args.limit and bytes < PATHS_BYTES do
       local child = znode.first_child(at)
       if child then
         at = child
       else
         znode.delete(at)
-        deleted = deleted + 1
+        deleted, bytes = deleted + 1, bytes + #at
         if at == top then return { deleted = deleted, more = false } end
         at = at:match("^(.*)/[^/]+$")
       end

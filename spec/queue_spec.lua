@@ -403,6 +403,24 @@ describe("queue.take", function()
     end
   end)
 
+  it("gives large messages back, in several takes, and large ones that become due", function()
+    for i = 1, 20 do put(ann, string.format("%02d", i):rep(20000), { delay = "1s" }) end
+    world:advance("2s")
+    for i = 1, 20 do
+      local message = take_one(bob, { visibility = i > 10 and "5s" or nil })
+      assert.are.equal(string.format("%02d", i), message.data:sub(1, 2))
+    end
+
+    world:expire(bob)
+
+    for i = 1, 20 do
+      local message = take_one(cid)
+      assert.are.equal(string.format("%02d", i), message.data:sub(1, 2))
+      answer(cid, "ack", message)
+    end
+    assert.are.equal(0, stats().in_flight)
+  end)
+
   it("leaves the messages of others alone when a session ends", function()
     put(ann, "bob's")
     put(ann, "cid's")

@@ -176,6 +176,21 @@ describe("tree.delete", function()
       bob:call("tree.delete", { path = "/t", limit = 1000 }))
   end)
 
+  it("deletes fewer if their paths are long", function()
+    local path = "/t"
+    ann:create(path)
+    for i = 1, 300 do ann:create(path .. "/" .. i .. ("x"):rep(4000)) end
+
+    local first = bob:call("tree.delete", { path = path, limit = 1000 })
+    local count = first.deleted
+    while world:znode(path) do
+      count = count + bob:call("tree.delete", { path = path, limit = 1000 }).deleted
+    end
+
+    assert.is_true(first.more and first.deleted < 100)
+    assert.are.equal(301, count)
+  end)
+
   it("fails with NoNode if there is nothing", function()
     assert.are.equal("NoNode", refused(bob, "tree.delete", { path = "/t" }))
   end)
