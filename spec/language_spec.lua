@@ -276,6 +276,7 @@ end)
 
 outer.missing = op(function(call) return call:run("sums.nosuch") end)
 outer.nowhere = op(function(call) return call:run("nosuch.add") end)
+outer.servers = op(function(call) return call:run("recipe.list") end)
 outer.nameless = op(function(call) return call:run("sums") end)
 outer.wrong = op(function(call) return call:run("sums.add", { path = "/a", by = 0 }) end)
 outer.handles = op(function(call)
@@ -376,8 +377,9 @@ describe("call:run", function()
     assert.are.same({ ok = false, error = "BadArguments" }, ann:call("outer.handles"))
   end)
 
-  it("fails with Unimplemented when there is no such operation", function()
-    for _, operation in ipairs { "outer.missing", "outer.nowhere", "outer.nameless" } do
+  it("fails with Unimplemented when there is no such operation, or it is the server's own", function()
+    for _, operation in ipairs { "outer.missing", "outer.nowhere", "outer.nameless",
+      "outer.servers" } do
       assert.are.equal("Unimplemented", (select(2, ann:try(operation))))
     end
   end)
