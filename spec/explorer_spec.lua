@@ -29,7 +29,7 @@ local DEFECTS = {
   { number = 28, recipe = "semaphore", file = "28_semaphore_overfull", seeds = 2, steps = 6 },
 }
 
-local RIGHT = { "double_barrier", "election", "lock", "queue", "rwlock" }
+local RIGHT = { "double_barrier", "election", "lock", "queue", "rwlock", "semaphore" }
 local RIGHT_SEEDS = 5
 
 describe("The explorer", function()

@@ -45,25 +45,41 @@ static bool recipe_split(const char *file, char folder[PATH_BYTES], char name[PA
     return true;
 }
 
+/* The folder beside `folder` that is called spec: "x/recipes/" -> "x/spec/". */
+static void sibling_folder(const char *folder, char out[PATH_BYTES])
+{
+    size_t len = strlen(folder);
+    size_t last = len > 0 ? len - 1 : 0; /* where the last component begins */
+
+    while (last > 0 && folder[last - 1] != '/') {
+        last--;
+    }
+    bool named = len > 0 && folder[last] != '.' && folder[last] != '/';
+    (void)snprintf(out, PATH_BYTES, "%.*s%sspec/", (int)(named ? last : len), folder,
+                   named ? "" : "../");
+}
+
 /* NAME_spec.lua or NAME_invariants.lua: beside the recipe, or in ../spec. */
 static int companion_find(const char *command, const char *file, const char *kind,
                           char out[PATH_BYTES])
 {
-    static const char *const places[] = {"", "../spec/"};
     char folder[PATH_BYTES];
+    char beside[PATH_BYTES];
     char name[PATH_BYTES];
 
     if (!recipe_split(file, folder, name)) {
         return cli_usage(command, "%s is not a recipe (NAME.lua) that can be read", file);
     }
+    sibling_folder(folder, beside);
+    const char *const places[] = {folder, beside};
     for (size_t i = 0; i < MK_COUNT(places); i++) {
-        int len = snprintf(out, PATH_BYTES, "%s%s%s_%s.lua", folder, places[i], name, kind);
+        int len = snprintf(out, PATH_BYTES, "%s%s_%s.lua", places[i], name, kind);
         if (len < PATH_BYTES && access(out, R_OK) == 0) {
             return CLI_OK;
         }
     }
-    return cli_usage(command, "%s%s_%s.lua is not there, nor in %s../spec", folder, name, kind,
-                     folder);
+    return cli_usage(command, "there is no %s_%s.lua in %s, nor in %s", name, kind,
+                     *folder != '\0' ? folder : ".", beside);
 }
 
 struct modules {
@@ -150,6 +166,9 @@ static int ready(const struct cli *cli, const char *command, struct modules *mod
         !search_path_set("LUA_CPATH", modules->library, "?.so;")) {
         return cli_fail(cli, CLI_FAILED, command, NULL, "LUA_PATH or LUA_CPATH is too long");
     }
+#ifdef CLI_PRELOAD
+    (void)setenv("LD_PRELOAD", CLI_PRELOAD, 1); /* what this build's modules need beneath them */
+#endif
     return CLI_OK;
 }
 
@@ -214,7 +233,7 @@ int recipe_test(struct cli *cli, int argc, char **argv)
     /* A spec that does not say which recipes its world has means this one and those beside it. */
     (void)setenv("MOONKEEPER_RECIPES", *folder != '\0' ? folder : ".", 0);
     const char *const arguments[] = {"busted", "--lua=luajit",
-                                     cli->json ? "--output=json" : "--output=gtest", spec, NULL};
+                                     cli->json ? "--output=json" : "--output=TAP", spec, NULL};
     return child_run(cli, argv[0], arguments);
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Every transcript of the root README, and of the client libraries', executed in order against one
-fresh server for each page.
+"""Every transcript of the root README, of the recipes', and of the client libraries', executed in
+order against one fresh server for each page.
 
 A transcript is a ```console block: lines that begin with `$ ` are commands, what follows is their
 output, standard error included. What differs from run to run is compared by role, not by value:
@@ -164,6 +164,11 @@ def _():
     if not harness.zookeeper_is_there():
         raise harness.Skip("there is no zkCli.sh, or no java")
     play(TEXT)
+
+
+@case("every transcript of the recipes' README is what happens: from nothing to a recipe that runs")
+def _():
+    play(text("recipes/README.md"))
 
 
 @case("every transcript of the Python module's README is what happens")
