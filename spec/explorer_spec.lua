@@ -157,6 +157,32 @@ describe("A run", function()
     assert.is_true(told > 6)
   end)
 
+  it("says so if a failure cannot be repeated, because the invariants remember an earlier run", function()
+    local asked = 0
+    local failure = failure_of({
+      { name = "ask", run = function(run) asked = asked + 1; ask(run) end },
+    }, {
+      may_wait = function() return true end,
+      check = function()
+        if asked == 3 then
+          asked = 100
+          error("three have asked")
+        end
+      end,
+    })
+
+    assert.is_truthy(failure.problem:match "three have asked\nThe same schedule, run again")
+  end)
+
+  it("keeps a step that has done something before it found that there is nothing to do", function()
+    local failure = failure_of {
+      { name = "ask and skip", run = function(run) ask(run); run:skip() end },
+    }
+
+    assert.is_truthy(failure.problem:match "waits, though all is healed and let go")
+    assert.are.equal(2, #failure.schedule)
+  end)
+
   it("refuses a table of invariants with a field, a fault or an action that makes no sense", function()
     local fine = { name = "ask", run = ask }
     assert.has_error(function() failure_of({ fine }, { chek = print }) end,

@@ -306,9 +306,11 @@ local function cut_during(run, proposals, act)
   end
 end
 
---- Take one step and check. False: there was nothing to do. Raises what is broken.
+--- Take one step and check. False: there was nothing to do, and nothing has been done. Raises what
+-- is broken.
 function Run:step(step)
   local act = faults[step.name] or self.actions[step.name]
+  local calls, zxid = #self.calls, self.world:stats().zxid
   self.draws, self.drawn = step.draws, 0
   local ok, problem
   if step.cut then
@@ -319,8 +321,9 @@ function Run:step(step)
   if not ok and problem ~= SKIP and not is_absent(problem) then
     error(("%s: %s"):format(step.name, tostring(problem)), 0)
   end
+  local done = ok or step.cut or #self.calls > calls or self.world:stats().zxid > zxid
   world_check(self)
-  return ok or step.cut ~= nil
+  return done
 end
 
 -- ---- The end ----
