@@ -39,19 +39,34 @@ local double_barrier = {}
 -- in one transaction, which also makes `ready`, by which Curator and kazoo know it. The tickets
 -- below `path` are of one round: the first of a new one comes when none is there.
 local OURS = "member-"
+local like_ours = { by = "creation", like = OURS }
 
 local function ready_of(path) return path .. "/ready" end
 
-local function tickets_of(path)
-  local names = znode.children(path, { by = "creation", like = OURS })
-  for i, name in ipairs(names) do names[i] = path .. "/" .. name end
-  return names
+-- { round, count, inside } as a ticket says; nil if it is none of ours: what somebody else has made
+-- under such a name counts as a member, and says nothing.
+local function round_of(ticket)
+  local decoded, round = pcall(json.decode, ticket and znode.get(ticket) or "")
+  local ours = decoded and type(round) == "table" and type(round.round) == "number"
+    and type(round.count) == "number"
+  return ours and round or nil
 end
 
--- { round, count, inside } as the oldest of our tickets says; nil if there is none.
+-- What the oldest of our tickets says.
 local function round_at(path)
-  local oldest = znode.first_child(path, { by = "creation", like = OURS })
-  return oldest and json.decode((znode.get(oldest)))
+  local ticket = znode.first_child(path, like_ours)
+  while ticket and not round_of(ticket) do ticket = znode.sibling_after(ticket, like_ours) end
+  return round_of(ticket)
+end
+
+local function tickets_of(path, number)
+  local tickets = {}
+  for _, name in ipairs(znode.children(path, like_ours)) do
+    local ticket = path .. "/" .. name
+    local round = round_of(ticket)
+    if round and round.round == number then table.insert(tickets, ticket) end
+  end
+  return tickets
 end
 
 local function members_count(path)
@@ -67,7 +82,7 @@ end
 local function let_in(path, round)
   round.inside = true
   local data = json.encode(round)
-  for _, ticket in ipairs(tickets_of(path)) do znode.set(ticket, data) end
+  for _, ticket in ipairs(tickets_of(path, round.round)) do znode.set(ticket, data) end
 end
 
 -- Take a place in the round that is forming, or in a new one; complete it if it is the last.
@@ -103,12 +118,11 @@ double_barrier.enter = operation {
   run  = function(call)
     local path, ready = call.args.path, ready_of(call.args.path)
     local place = call:once("place", function() return join(call) end)
-    local data, stat = znode.get(place.ticket)
-    if not data or stat.owner ~= call.session then
+    local stat, round = znode.stat(place.ticket), round_of(place.ticket)
+    if not round or stat.owner ~= call.session then
       fail("Lost", "a member gave up before the round was complete")
     end
 
-    local round = json.decode(data)
     if not round.inside then
       if not znode.exists(ready) then
         call:wait { created = ready, deleted = place.ticket }
@@ -125,7 +139,7 @@ double_barrier.enter = operation {
     local broken = not call.args.replaceable and round and round.round == place.round
       and not complete(call.args.path, round)
     if not broken then return end
-    for _, ticket in ipairs(tickets_of(call.args.path)) do znode.delete(ticket) end
+    for _, ticket in ipairs(tickets_of(call.args.path, place.round)) do znode.delete(ticket) end
   end,
 }
 

@@ -50,7 +50,8 @@
 --
 -- A partition goes from one live member to another in two steps: it is revoked, which ends the
 -- owner's right to it at once, and assigned when the owner has acknowledged, or `grace` is over,
--- or its session has ended. Nobody but the two members is told.
+-- or its session has ended. Nobody but the two members is told. Whoever calls shares out what the
+-- dead have left: at once if a member waits for changes, and else with the next call.
 local partition = {}
 local MEMBERS_MAX = 100
 local OURS = "member-"
@@ -85,14 +86,17 @@ local function terms_at(path)
   return terms
 end
 
+-- All members; a znode that some other client has made is none.
 local function members_at(path)
   local members = {}
   for _, name in ipairs(znode.children(path, { like = OURS })) do
-    local data = znode.get(path .. "/" .. name)
-    local member = json.decode(data)
-    member.name, member.before, member.count = name, data, 0
-    for _ in pairs(member.owned) do member.count = member.count + 1 end
-    table.insert(members, member)
+    local data, stat = znode.get(path .. "/" .. name)
+    local decoded, member = pcall(json.decode, data)
+    if stat.owner and decoded and type(member) == "table" and type(member.weight) == "number" then
+      member.name, member.before, member.count = name, data, 0
+      for _ in pairs(member.owned) do member.count = member.count + 1 end
+      table.insert(members, member)
+    end
   end
   return members
 end

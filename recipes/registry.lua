@@ -72,12 +72,19 @@ local function instance_path(path, id)
   return path .. "/" .. id
 end
 
+-- Whoever may create znodes here may write anything into them: what is no instance is passed over.
+local function is_instance(value)
+  return type(value) == "table" and type(value.weight) == "number" and value.weight >= 0
+    and type(value.load) == "number" and type(value.status) == "string"
+    and type(value.expires or 0) == "number"
+end
+
 -- The instance at `path`, or nil if there is none, it is something else, or its time is over.
 local function read(call, path)
   local data, stat = znode.get(path)
   if not data then return nil end
   local decoded, instance = pcall(json.decode, data)
-  if not decoded or type(instance) ~= "table" or not instance.weight then return nil end
+  if not decoded or not is_instance(instance) then return nil end
   if instance.expires and instance.expires <= call.now then return nil end
   instance.fence, instance.owner = stat.czxid, stat.owner
   return instance

@@ -234,7 +234,7 @@ describe("barrier.wait", function()
     assert.is_false(wait:waiting())
   end)
 
-  it("leaves nobody behind, at every proposal of a removal", function()
+  it("leaves nobody behind, at every proposal of a removal (ZOOKEEPER-1011)", function()
     local cuts = at_every_proposal(function(proposals)
       new_world()
       ann:call("barrier.set", GATE)

@@ -531,6 +531,15 @@ describe("double_barrier among client-side recipes", function()
     assert.are.equal("Limit", name)
   end)
 
+  it("counts a member of a strange kind, whatever its znode says", function()
+    ann:create(PATH .. "/member-of-mine", "how to load paper", { ephemeral = true })
+
+    local first, second = enter(bob, 3), enter(cid, 3)
+
+    assert.are.equal(first:result().round, second:result().round)
+    assert.are.equal("how to load paper", world:znode(PATH .. "/member-of-mine").data)
+  end)
+
   it("leaves in peace when kazoo, as the first to leave, has deleted `ready`", function()
     ann:create(KAZOO, "", { ephemeral = true })
     local ours, other = enter(bob, 3), enter(cid, 3)

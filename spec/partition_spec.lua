@@ -283,6 +283,16 @@ describe("A hand-over", function()
     assert.are.same({ 2, 3 }, a_has.revoked)
   end)
 
+  it("passes over znodes that are no members", function()
+    local a = join(ann, "a", 4)
+    bob:create(PATH .. "/member-x", "how to load paper")
+    bob:create(PATH .. "/member-y", "7", { ephemeral = true })
+
+    join(bob, "b", 4)
+
+    assert.are.same({ 2, 3 }, changes(ann, "a", a.version):result().revoked)
+  end)
+
   it("gives each the share of its weight", function()
     local a = join(ann, "a", 10, { weight = 1 })
     join(bob, "b", 10, { weight = 4 })

@@ -358,8 +358,12 @@ describe("registry.pick", function()
   it("passes over znodes that are no instances", function()
     register(ann, "b")
     ann:create(PATH .. "/a", "how to load paper")
+    ann:create(PATH .. "/c", '{"weight":"heavy","load":0,"status":"up"}')
+    ann:create(PATH .. "/d", '{"weight":1,"load":[],"status":"up","expires":true}')
 
     assert.are.same({ b = 3 }, picks(3))
+    assert.are.same({ b = 3 }, picks(3, "weight"))
+    assert.are.same({ b = 3 }, picks(3, "least_load"))
   end)
 
   it("fails with NoAuth where the caller may not change the service's znode", function()
