@@ -12,6 +12,9 @@ local shrink = require "moonkeeper.explore.shrink"
 
 local explore = {}
 
+-- A schedule is so short that its traces cost more to make than they save: nearly half of all time.
+require("jit").off()
+
 local STEPS = 200 -- of a schedule, unless told
 local STEPS_MAX = 100000
 local SESSIONS, SESSIONS_MAX = 4, 64
