@@ -59,6 +59,7 @@ const char *lists_operation(int32_t op)
     case JUTE_REMOVE_WATCHES: return "REMW";
     case JUTE_WHO_AM_I: return "HOMI";
     case JUTE_CALL: return "CALL";
+    case JUTE_CALLS: return "CALLS";
     default: return "NA";
     }
 }

@@ -24,6 +24,7 @@ static int ask(struct call *call)
         .operation = call->operation,
         .data = call->arguments_text,
         .data_bytes = strlen(call->arguments_text),
+        .dry_run = call->dry_run,
     };
 
     return session_begin(&call->session, &request);
@@ -200,15 +201,22 @@ static int argument_add(struct call *call, const char *word)
 static int line_read(struct call *call, mk_ms *hold_ms, int argc, char **argv)
 {
     static const struct option options[] = {{"hold", optional_argument, NULL, 'H'},
+                                            {"timeout", required_argument, NULL, 't'},
+                                            {"dry-run", no_argument, NULL, 'n'},
                                             {NULL, 0, NULL, 0}};
+    mk_ms timeout_ms;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 'H') {
-            return cli_usage("call", "%s is not an option", argv[optind - 1]);
-        }
-        if (!session_hold_parse(optarg, hold_ms)) {
+        if (option == 'n') {
+            call->dry_run = true;
+        } else if (option == 'H' && !session_hold_parse(optarg, hold_ms)) {
             return cli_usage("call", "--hold=%s is not a duration like 30s or 5m", optarg);
+        } else if (option == 't' && cli_duration_parse(optarg, &timeout_ms)) {
+            (void)json_object_set_new(call->arguments, "timeout", json_integer(timeout_ms));
+        } else if (option != 'H') {
+            return cli_usage("call", "%s is not an option, or its value not a duration like 30s",
+                             argv[optind - 1]);
         }
     }
     if (optind == argc) {

@@ -13,6 +13,7 @@ struct call {
     const char *operation;
     json_t *arguments; /* an object */
     char *arguments_text;
+    bool dry_run;
 };
 
 void call_init(struct call *call, struct cli *cli, const char *operation);

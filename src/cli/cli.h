@@ -10,6 +10,8 @@
 #define CLI_SERVERS_DEFAULT "127.0.0.1:2181"
 #define CLI_SERVERS_ENVIRONMENT "MOONKEEPER_SERVERS"
 #define CLI_TIMEOUT_MS_DEFAULT 10000
+#define CLI_AUTH_ENVIRONMENT "MOONKEEPER_AUTH"
+#define CLI_AUTHS_MAX 8 /* nobody is more people than that at once */
 
 enum cli_exit {
     CLI_OK = 0,
@@ -24,6 +26,8 @@ struct cli {
     const char *servers; /* "host:port[,host:port]" */
     mk_ms timeout_ms;    /* of the session, and of everything that answers at once */
     bool json;
+    const char *auths[CLI_AUTHS_MAX]; /* "digest:bob:secret": who the session is, too */
+    size_t auths_count;
 };
 
 /* ---- Commands: argv[0] is the command's name. Each returns an exit code. ---- */
@@ -37,6 +41,7 @@ int cli_stat(struct cli *cli, int argc, char **argv);
 int cli_exists(struct cli *cli, int argc, char **argv);
 int cli_sync(struct cli *cli, int argc, char **argv);
 int cli_call(struct cli *cli, int argc, char **argv);
+int cli_calls(struct cli *cli, int argc, char **argv);
 int cli_lock(struct cli *cli, int argc, char **argv);
 int cli_lead(struct cli *cli, int argc, char **argv);
 int cli_recipe(struct cli *cli, int argc, char **argv);

@@ -10,7 +10,8 @@
 static const char overview[] =
     "Example: moonkeeper call lock.acquire path=/locks/a timeout=5s\n"
     "\n"
-    "usage: moonkeeper [-s HOST:PORT[,HOST:PORT]] [--timeout 10s] [--json] COMMAND ...\n"
+    "usage: moonkeeper [-s HOST:PORT[,HOST:PORT]] [--timeout 10s] [--json] [--auth SCHEME:ID] "
+    "COMMAND ...\n"
     "\n"
     "A server of this machine, by its configuration\n"
     "  start stop restart status CONFIG         also start-foreground, print-cmd\n"
@@ -19,7 +20,10 @@ static const char overview[] =
     "  get PATH            set [-v VERSION] PATH DATA       delete [-v VERSION] PATH\n"
     "  ls PATH             stat PATH       exists PATH      sync [PATH]\n"
     "Recipes\n"
-    "  call [--hold[=TIME]] RECIPE.OPERATION [KEY=TEXT | KEY:=JSON]...\n"
+    "  call [--hold[=TIME]] [--timeout TIME] [--dry-run] RECIPE.OPERATION [KEY=TEXT | "
+    "KEY:=JSON]...\n"
+    "  calls [open CHROOT | close CHROOT]       which calls wait; where clients with a chroot "
+    "call\n"
     "  lock [--timeout TIME] [--grace TIME] PATH -- COMMAND ...   run it while the lock is held\n"
     "  lead [--value TEXT] ... PATH -- COMMAND ...                run it while elected\n"
     "  recipe test|explore FILE ...             try a recipe of yours, without a server\n"
@@ -32,7 +36,9 @@ static const char overview[] =
     "keeps it for TIME (30s, 5m), or until Ctrl-C or the end of standard input.\n"
     "-s, --servers is " CLI_SERVERS_DEFAULT ", or $" CLI_SERVERS_ENVIRONMENT
     "; --timeout is the session's, too.\n"
-    "--json: results and errors as JSON, the latter on standard error.\n"
+    "--json: results and errors as JSON, the latter on standard error. --auth: who the session "
+    "is,\n"
+    "as digest:bob:secret; or $" CLI_AUTH_ENVIRONMENT ", which others of this machine cannot see.\n"
     "\n"
     "Exit codes: 0 done; 1 the server answered with an error, the call failed; 2 usage;\n"
     "3 cannot connect; 4 connection or session lost: what became of it is unknown;\n"
@@ -56,10 +62,20 @@ static const struct topic {
     {"stat", "stat PATH", "Print what is known about a znode besides its data.\n"},
     {"exists", "exists PATH", "Print true; or false, and end with exit code 1.\n"},
     {"sync", "sync [PATH]", "Wait until the server has caught up with its leader.\n"},
-    {"call", "call [--hold[=TIME]] RECIPE.OPERATION [KEY=TEXT | KEY:=JSON]...",
+    {"call",
+     "call [--hold[=TIME]] [--timeout TIME] [--dry-run] RECIPE.OPERATION [KEY=TEXT | KEY:=JSON]...",
      "Call an operation of a recipe, wait for its result and print it. Ctrl-C cancels.\n"
+     "--timeout: the call's argument of that name. --dry-run: nothing happens; printed is what "
+     "the\n"
+     "first run would return or wait for, and what it would read and change.\n"
      "What was granted ends with the session: --hold keeps it for TIME, or until Ctrl-C or the\n"
      "end of standard input.\n"},
+    {"calls", "calls [open CHROOT | close CHROOT]",
+     "Print the calls that wait: since when, for what, and whose that is. Those made by the same\n"
+     "--auth; all of them, for who may deploy recipes.\n"
+     "open: let clients with a CHROOT make calls below CHROOT/zookeeper/calls, confined to it; "
+     "close:\n"
+     "no longer. Both are for administrators.\n"},
     {"lock", "lock [--timeout TIME] [--grace TIME] PATH -- COMMAND [ARGUMENT]...",
      "Run a command while the lock at PATH is held. It finds MOONKEEPER_FENCE, MOONKEEPER_TICKET\n"
      "and MOONKEEPER_PATH in its environment; signals are passed on to it. --timeout: wait for "

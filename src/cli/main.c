@@ -20,16 +20,27 @@ static const struct command {
     const char *name;
     int (*run)(struct cli *cli, int argc, char **argv);
 } commands[] = {
-    {"create", cli_create}, {"get", cli_get},
-    {"set", cli_set},       {"delete", cli_delete},
-    {"ls", cli_ls},         {"stat", cli_stat},
-    {"exists", cli_exists}, {"sync", cli_sync},
-    {"call", cli_call},     {"lock", cli_lock},
-    {"lead", cli_lead},     {"recipe", cli_recipe},
-    {"word", cli_word},     {"shell", cli_shell},
-    {"start", cli_start},   {"start-foreground", cli_start_foreground},
-    {"stop", cli_stop},     {"restart", cli_restart},
-    {"status", cli_status}, {"print-cmd", cli_print_cmd},
+    {"create", cli_create},
+    {"get", cli_get},
+    {"set", cli_set},
+    {"delete", cli_delete},
+    {"ls", cli_ls},
+    {"stat", cli_stat},
+    {"exists", cli_exists},
+    {"sync", cli_sync},
+    {"call", cli_call},
+    {"calls", cli_calls},
+    {"lock", cli_lock},
+    {"lead", cli_lead},
+    {"recipe", cli_recipe},
+    {"word", cli_word},
+    {"shell", cli_shell},
+    {"start", cli_start},
+    {"start-foreground", cli_start_foreground},
+    {"stop", cli_stop},
+    {"restart", cli_restart},
+    {"status", cli_status},
+    {"print-cmd", cli_print_cmd},
 };
 
 int cli_usage(const char *command, const char *format, ...)
@@ -89,13 +100,31 @@ static int timeout_read(struct cli *cli, const char *text)
     return CLI_OK;
 }
 
+static int auth_read(struct cli *cli, const char *text)
+{
+    const char *colon = strchr(text, ':');
+
+    if (colon == NULL || colon == text) {
+        return cli_usage("--auth", "it is not SCHEME:CREDENTIALS, as in digest:bob:secret");
+    }
+    if (cli->auths_count == CLI_AUTHS_MAX) {
+        return cli_usage("--auth", "at most %d of them", CLI_AUTHS_MAX);
+    }
+    cli->auths[cli->auths_count++] = text;
+    return CLI_OK;
+}
+
 /* The options before the command; the index of the command, or -1: an exit code is in *code. */
 static int options_read(struct cli *cli, int argc, char **argv, int *code)
 {
     static const struct option options[] = {
-        {"servers", required_argument, NULL, 's'}, {"timeout", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},          {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0},
+        {"servers", required_argument, NULL, 's'},
+        {"timeout", required_argument, NULL, 't'},
+        {"auth", required_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
     };
     char why[256];
     int option;
@@ -107,6 +136,7 @@ static int options_read(struct cli *cli, int argc, char **argv, int *code)
         case 's': cli->servers = optarg; break;
         case 'j': cli->json = true; break;
         case 't': *code = timeout_read(cli, optarg); break;
+        case 'a': *code = auth_read(cli, optarg); break;
         case 'h': help_print(); return -1;
         case 'V': printf("moonkeeper " CLI_VERSION "\n"); return -1;
         default:
@@ -135,7 +165,12 @@ int main(int argc, char **argv)
         .servers = servers != NULL && *servers != '\0' ? servers : CLI_SERVERS_DEFAULT,
         .timeout_ms = CLI_TIMEOUT_MS_DEFAULT,
     };
-    int code;
+    const char *auth = getenv(CLI_AUTH_ENVIRONMENT);
+    int code = auth != NULL && *auth != '\0' ? auth_read(&cli, auth) : CLI_OK;
+
+    if (code != CLI_OK) {
+        return code;
+    }
     int at = options_read(&cli, argc, argv, &code);
 
     if (at < 0) {

@@ -29,7 +29,7 @@ _moonkeeper_command() {
     local i=1
     while ((i < COMP_CWORD)); do
         case ${COMP_WORDS[i]} in
-        -s | --servers | --timeout)
+        -s | --servers | --timeout | --auth)
             ((i += 2))
             while [[ ${COMP_WORDS[i]} == : ]]; do ((i += 2)); done
             ;;
@@ -42,21 +42,24 @@ _moonkeeper_command() {
 
 _moonkeeper() {
     local word=${COMP_WORDS[COMP_CWORD]} command index words="" line
-    local commands="create get set delete ls stat exists sync call lock lead recipe word shell start start-foreground
+    local commands="create get set delete ls stat exists sync call calls lock lead recipe word shell start start-foreground
         stop restart status print-cmd version help"
     index=$(_moonkeeper_command)
     command=${COMP_WORDS[index]}
     COMPREPLY=()
     if ((index == 0)); then
         case ${COMP_WORDS[COMP_CWORD - 1]} in
-        -s | --servers | --timeout | :) return ;;
+        -s | --servers | --timeout | --auth | :) return ;;
         esac
-        words="$commands -s --servers --timeout --json --help --version"
+        words="$commands -s --servers --timeout --auth --json --help --version"
     else
         case $command:$word in
         create:-*) words="-e -s -c --hold" ;;
         set:-* | delete:-*) words="-v" ;;
-        call:-*) words="--hold" ;;
+        call:-*) words="--hold --timeout --dry-run" ;;
+        calls:*)
+            if ((COMP_CWORD == index + 1)); then words="open close"; fi
+            ;;&
         lock:-*) words="--timeout --grace" ;;
         lead:-*) words="--value --timeout --grace" ;;
         shell:-*) words="-server -timeout -r -waitforconnection --json" ;;

@@ -69,16 +69,24 @@ void output_print(json_t *value)
     json_decref(value);
 }
 
-static void time_line(const char *name, int64_t time_ms)
+void output_time(int64_t time_ms, char text[OUTPUT_TIME_BYTES])
 {
     time_t seconds = (time_t)(time_ms / 1000);
     struct tm parts;
-    char text[32] = "?";
+    char date[32] = "?";
 
     if (gmtime_r(&seconds, &parts) != NULL) {
-        (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
+        (void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &parts);
     }
-    printf("%-16s %s.%03dZ\n", name, text, (int)(time_ms % 1000));
+    (void)snprintf(text, OUTPUT_TIME_BYTES, "%s.%03dZ", date, (int)(time_ms % 1000));
+}
+
+static void time_line(const char *name, int64_t time_ms)
+{
+    char text[OUTPUT_TIME_BYTES];
+
+    output_time(time_ms, text);
+    printf("%-16s %s\n", name, text);
 }
 
 static void hex_line(const char *name, int64_t value)

@@ -13,6 +13,8 @@ json_t *output_text(struct mk_bytes text); /* null is JSON's null; malformed: U+
 void output_put_data(json_t *object, struct mk_bytes data);
 void output_print(json_t *value); /* one line; takes the reference */
 
+#define OUTPUT_TIME_BYTES 48
+void output_time(int64_t time_ms, char text[OUTPUT_TIME_BYTES]); /* since 1970, as ISO 8601 */
 void output_stat_lines(const struct moonkeeper_stat *stat);
 
 #endif

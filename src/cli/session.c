@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -78,6 +79,24 @@ void session_init(struct session *session)
     (void)pthread_mutex_init(&session->news.lock, NULL);
 }
 
+/* Everybody that --auth names. */
+static int identities_add(struct cli *cli, struct session *session, const char *command)
+{
+    char scheme[64];
+
+    for (size_t i = 0; i < cli->auths_count; i++) {
+        const char *credentials = strchr(cli->auths[i], ':') + 1;
+        (void)snprintf(scheme, sizeof(scheme), "%.*s", (int)(credentials - 1 - cli->auths[i]),
+                       cli->auths[i]);
+        int error = moonkeeper_auth(session->handle, scheme, credentials, strlen(credentials));
+        if (error != MOONKEEPER_OK) {
+            return cli_fail(cli, CLI_FAILED, command, moonkeeper_error_name(error),
+                            moonkeeper_error_text(error));
+        }
+    }
+    return CLI_OK;
+}
+
 int session_open(struct cli *cli, struct session *session, const char *command)
 {
     struct moonkeeper_options options = {
@@ -100,7 +119,7 @@ int session_open(struct cli *cli, struct session *session, const char *command)
         return cli_fail(cli, CLI_UNREACHABLE, command, NULL,
                         trouble[0] != '\0' ? trouble : "no server granted a session in time");
     }
-    return CLI_OK;
+    return identities_add(cli, session, command);
 }
 
 void session_close(struct session *session)

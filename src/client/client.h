@@ -224,6 +224,7 @@ enum moonkeeper_op { /* numbered as the protocol's, but for the variants of crea
                      /* Call a recipe's operation, exactly once: if the connection breaks it is asked again with the
      * same id, and keeps its place in a queue. SESSION_EXPIRED: what became of it is not known. */
                      MOONKEEPER_CALL = 700,
+                     MOONKEEPER_CALLS = 701, /* which calls wait, of those that one may know of */
                      MOONKEEPER_GET_CONFIG =
                          1000, /* the ensemble's configuration, whatever the chroot */
 };
@@ -292,7 +293,8 @@ struct moonkeeper_acl {
  *   AUTH                      scheme data                       –
  *   GET_CONFIG                watcher                           data, stat
  *   RECONFIG                  joining leaving members config    data, stat
- *   CALL                      operation data format             data, or call_error and call_message
+ *   CALL                      operation data format dry_run     data, or call_error and call_message
+ *   CALLS                     after limit                       data: JSON, see src/recipe/README.md
  */
 struct moonkeeper_request {
     enum moonkeeper_op op;
@@ -326,6 +328,10 @@ struct moonkeeper_request {
     int64_t config;      /* the version of the configuration to change, or -1 */
 
     const char *operation; /* CALL: "lock.acquire"; `data` are its arguments, an object */
+    bool dry_run;          /* CALL, in JSON: nothing happens; the result says what would have */
+
+    int64_t after; /* CALLS: where the page before has ended; 0: the first */
+    int32_t limit; /* CALLS: how many at most; 0: as many as a page has */
 
     int wait_ms; /* for functions that wait: how long; 0: the handle's; -1: for ever */
     bool local;  /* REMOVE_WATCHES: remove them here even if no server can be told */

@@ -266,6 +266,7 @@ static void body_read(struct decoding *decoding, const struct client_asked *aske
     case MOONKEEPER_ADD_WATCH: out->error = mk_read_i32(&decoding->reader); break;
     case MOONKEEPER_WHO_AM_I: identities_read(decoding, out); break;
     case MOONKEEPER_CALL: call_read(decoding, out); break;
+    case MOONKEEPER_CALLS: data_read(decoding, out); break;
     case MOONKEEPER_DELETE:
     case MOONKEEPER_CHECK:
     case MOONKEEPER_REMOVE_WATCHES:

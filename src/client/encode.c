@@ -36,6 +36,7 @@ static bool op_has_path(enum moonkeeper_op op)
     case MOONKEEPER_GET_EPHEMERALS:
     case MOONKEEPER_WHO_AM_I:
     case MOONKEEPER_CALL:
+    case MOONKEEPER_CALLS:
     case MOONKEEPER_GET_CONFIG: break;
     }
     return false;
@@ -130,6 +131,7 @@ static int32_t wire_flags(const struct moonkeeper_request *request)
     switch (request->op) {
     case MOONKEEPER_ADD_WATCH: return (int32_t)request->watch_mode;
     case MOONKEEPER_REMOVE_WATCHES: return (int32_t)request->watch_type;
+    case MOONKEEPER_CALLS: return request->limit;
     default: return (int32_t)request->mode;
     }
 }
@@ -158,6 +160,8 @@ static struct jute_request wire_request(const struct moonkeeper_request *request
         .operation = text_view(request->operation),
         .chroot = chroot.len > 0 ? chroot : MK_BYTES_NULL,
         .format = (uint8_t)request->format,
+        .dry_run = request->dry_run,
+        .call_id = request->after,
     };
 }
 
@@ -248,7 +252,9 @@ static bool op_good(const struct moonkeeper_request *request)
     case MOONKEEPER_ADD_WATCH: return request->watcher != NULL;
     case MOONKEEPER_AUTH: return request->scheme != NULL;
     case MOONKEEPER_CALL:
-        return request->operation != NULL && request->format <= MOONKEEPER_MSGPACK;
+        return request->operation != NULL && request->format <= MOONKEEPER_MSGPACK &&
+               (!request->dry_run || request->format == MOONKEEPER_JSON);
+    case MOONKEEPER_CALLS: return request->after >= 0 && request->limit >= 0;
     case MOONKEEPER_GET_EPHEMERALS:
     case MOONKEEPER_MULTI:
     case MOONKEEPER_MULTI_READ:

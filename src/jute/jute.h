@@ -40,7 +40,8 @@ enum jute_op {
     JUTE_SET_WATCHES2 = 105,
     JUTE_ADD_WATCH = 106,
     JUTE_WHO_AM_I = 107,
-    JUTE_CALL = 700, /* Moonkeeper's: call a recipe */
+    JUTE_CALL = 700,  /* Moonkeeper's: call a recipe */
+    JUTE_CALLS = 701, /* Moonkeeper's: which calls wait */
     JUTE_CREATE_SESSION = -10,
     JUTE_CLOSE_SESSION = -11,
     JUTE_ERROR = -1,
@@ -114,15 +115,18 @@ struct jute_request {
     bool writes_only;           /* MULTI_READ of writes: MK_MALFORMED, and the answer has a body */
     /* CALL: */
     struct mk_bytes operation; /* "lock.acquire" */
-    int64_t call_id;           /* a counter of the session's; 0: no id, may not park */
+    int64_t call_id;           /* a counter of the session's; 0: no id, may not park.
+                                * CALLS: the call behind which the page begins */
     int64_t done_through;      /* results up to this call id are no longer needed */
     struct mk_bytes chroot;    /* null or a path */
     uint8_t format;            /* JUTE_CALL_JSON or JUTE_CALL_MSGPACK: arguments and result */
+    bool dry_run;              /* nothing is to happen; answered with a report, in JSON */
 };
-enum { JUTE_CALL_JSON = 0, JUTE_CALL_MSGPACK = 1 };
+enum { JUTE_CALL_JSON = 0, JUTE_CALL_MSGPACK = 1, JUTE_CALL_DRY_RUN = 128 };
 
 /* CALL's record: string operation, i64 call_id, i64 done_through, string chroot, byte format, buffer
- * arguments. A format that is neither is malformed. */
+ * arguments. The format byte is a jute_call_format, or JUTE_CALL_DRY_RUN, which is one with JSON; any other
+ * is malformed. CALLS' record: i64 call_id, i32 flags: how many at most. Its reply: a buffer, JSON. */
 
 /* Decode a frame's payload, what follows its length: RequestHeader and record. What follows the
  * record is ignored. xid and op are set whenever the header could be read; when the answer is not

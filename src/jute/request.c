@@ -75,9 +75,18 @@ static void call_read(struct mk_reader *reader, struct jute_request *out)
     out->chroot = mk_read_field(reader);
     out->format = mk_read_u8(reader);
     out->data = mk_read_field(reader);
-    if (out->format > JUTE_CALL_MSGPACK) {
+    if (out->format == JUTE_CALL_DRY_RUN) {
+        out->format = JUTE_CALL_JSON;
+        out->dry_run = true;
+    } else if (out->format > JUTE_CALL_MSGPACK) {
         reader->failed = true;
     }
+}
+
+static void calls_read(struct mk_reader *reader, struct jute_request *out)
+{
+    out->call_id = mk_read_i64(reader);
+    out->flags = mk_read_i32(reader);
 }
 
 /* The record of `op`, whichever it is but a multi. False: there is no such operation. */
@@ -126,6 +135,7 @@ static bool record_read(struct mk_reader *reader, struct jute_request *out)
     case JUTE_AUTH: auth_read(reader, out); return true;
     case JUTE_SASL: out->data = mk_read_field(reader); return true;
     case JUTE_CALL: call_read(reader, out); return true;
+    case JUTE_CALLS: calls_read(reader, out); return true;
     case JUTE_PING:
     case JUTE_WHO_AM_I:
     case JUTE_CLOSE_SESSION: return true; /* nothing but the header */

@@ -59,11 +59,12 @@ static void set_watches_put(struct mk_buf *out, const struct jute_request *reque
 static void call_put(struct mk_buf *out, const struct jute_request *request)
 {
     MK_ASSERT(request->format <= JUTE_CALL_MSGPACK);
+    MK_ASSERT(!request->dry_run || request->format == JUTE_CALL_JSON);
     mk_buf_put_field(out, request->operation);
     mk_buf_put_i64(out, request->call_id);
     mk_buf_put_i64(out, request->done_through);
     mk_buf_put_field(out, request->chroot);
-    mk_buf_put_u8(out, request->format);
+    mk_buf_put_u8(out, request->dry_run ? JUTE_CALL_DRY_RUN : request->format);
     mk_buf_put_field(out, request->data);
 }
 
@@ -112,6 +113,10 @@ static void record_put(struct mk_buf *out, const struct jute_request *request)
     case JUTE_AUTH: auth_put(out, request); break;
     case JUTE_SASL: mk_buf_put_field(out, request->data); break;
     case JUTE_CALL: call_put(out, request); break;
+    case JUTE_CALLS:
+        mk_buf_put_i64(out, request->call_id);
+        mk_buf_put_i32(out, request->flags);
+        break;
     default:
         break; /* PING, WHO_AM_I, CLOSE_SESSION; and what no server knows, to test that it says so */
     }

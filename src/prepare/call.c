@@ -329,14 +329,16 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
     struct call_target target = {0};
     struct mk_error why;
     struct call_step step;
-    uint32_t results_count;
+    uint32_t results_count = 0;
 
     if (!prepare->options.recipes) {
         mk_error_set(&why, "recipes are switched off on this server");
         refuse(prepared, MK_UNIMPLEMENTED, &why);
         return MK_OK;
     }
-    enum mk_status status = find_earlier(prepare, who, request, prepared, &results_count);
+    enum mk_status status = request->dry_run
+                                ? MK_NO_NODE
+                                : find_earlier(prepare, who, request, prepared, &results_count);
     if (status != MK_NO_NODE) {
         return status;
     }
@@ -360,7 +362,7 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
     if (status == MK_OK) {
         status = check_arguments(&step, &target, &why);
     }
-    if (status == MK_OK) {
+    if (status == MK_OK && !request->dry_run) {
         status = check_bounds(prepare, who->session, results_count);
     }
     if (status == MK_WOULD_BLOCK || status >= MK_IO) {
@@ -369,6 +371,11 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
     if (status != MK_OK) {
         refuse(prepared, status, &why);
         return MK_OK;
+    }
+    if (request->dry_run) {
+        prepared->transaction = false;
+        prepared->own_body = true;
+        return prepare_dry_run(&step, target.version, target.operation, &prepared->body);
     }
     bool parked;
     status = prepare_step_run(&step, &prepared->body, &parked);

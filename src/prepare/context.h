@@ -164,6 +164,13 @@ enum mk_status prepare_step_version(struct prepare *prepare, struct mk_bytes nam
                                     struct mk_bytes hash, struct recipe_version **version,
                                     struct mk_error *error);
 
+/* ---- dry_run.c ---- */
+
+/* The first run of a call, whose transaction is then undone: appends the reply's body, whose result is a
+ * report. MK_OK, MK_WOULD_BLOCK. */
+enum mk_status prepare_dry_run(struct call_step *step, struct recipe_version *version,
+                               const struct recipe_operation *operation, struct mk_buf *body);
+
 /* ---- host.c: what a running recipe sees of the speculative view ---- */
 
 struct host {

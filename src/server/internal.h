@@ -278,6 +278,10 @@ enum mk_status server_read_execute(struct server *server, struct server_conn *co
 enum mk_status server_may_see(const struct server_conn *conn, struct mk_bytes path, int64_t owner,
                               struct mk_bytes identities);
 
+/* calls.c: which calls wait. MK_OK: answered; MK_WOULD_BLOCK, failures. */
+enum mk_status server_calls_list(struct server *server, struct server_conn *conn,
+                                 const struct jute_request *request, struct mk_bytes identities);
+
 /* watches.c */
 enum mk_status server_watches_set(struct server *server, struct server_conn *conn,
                                   const struct jute_request *request);

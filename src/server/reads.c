@@ -456,6 +456,7 @@ enum mk_status server_read_execute(struct server *server, struct server_conn *co
     case JUTE_SET_WATCHES2: return server_watches_set(server, conn, request);
     case JUTE_WHO_AM_I: read_who_am_i(server, conn, request, identities); return MK_OK;
     case JUTE_CALL: return read_call(server, conn, request, identities);
+    case JUTE_CALLS: return server_calls_list(server, conn, request, identities);
     case JUTE_ADD_WATCH: server_watches_add(server, conn, request); return MK_OK;
     case JUTE_CHECK_WATCHES:
     case JUTE_REMOVE_WATCHES: server_watches_check(server, conn, request); return MK_OK;

@@ -88,7 +88,8 @@ static bool is_write(int32_t op)
  * turns out to be none of them, when its turn comes, becomes one then. */
 static bool is_reading_call(struct server *server, const struct jute_request *decoded)
 {
-    return decoded->op == JUTE_CALL && prepare_call_reads(server->prepare, decoded->operation);
+    return decoded->op == JUTE_CALL && !decoded->dry_run &&
+           prepare_call_reads(server->prepare, decoded->operation);
 }
 
 static bool request_writes(const struct request *request)

@@ -64,6 +64,33 @@ bool tree_identities_super(struct mk_bytes identities)
     return false;
 }
 
+static bool identities_have(struct mk_bytes identities, const struct tree_identity *wanted)
+{
+    struct tree_identities_walk walk = tree_identities_walk_start(identities);
+    struct tree_identity identity;
+    while (tree_identities_walk_next(&walk, &identity)) {
+        if (mk_bytes_equal(identity.scheme, wanted->scheme) &&
+            mk_bytes_equal(identity.id, wanted->id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tree_identities_share(struct mk_bytes identities, struct mk_bytes others)
+{
+    struct tree_identities_walk walk = tree_identities_walk_start(identities);
+    struct tree_identity identity;
+    while (tree_identities_walk_next(&walk, &identity)) {
+        bool proved = !mk_bytes_equal(identity.scheme, MK_BYTES("ip")) &&
+                      !mk_bytes_equal(identity.scheme, MK_BYTES("world"));
+        if (proved && identities_have(others, &identity)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct mk_bytes tree_identity_display(struct mk_bytes scheme, struct mk_bytes id)
 {
     if (!mk_bytes_equal(scheme, MK_BYTES("digest")) || id.len == 0) {

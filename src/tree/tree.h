@@ -65,6 +65,8 @@ struct tree_identities {
 bool tree_identities_add(struct tree_identities *identities, struct mk_bytes scheme,
                          struct mk_bytes id);
 bool tree_identities_super(struct mk_bytes identities);
+/* Whether the two have somebody in common who has proved to be it: not an address, nor anybody. */
+bool tree_identities_share(struct mk_bytes identities, struct mk_bytes others);
 
 /* What an operator may decide about ACLs. A scheme that is not loaded is refused in new lists and
  * matches nobody in old ones; world and ip are always there. */

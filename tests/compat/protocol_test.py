@@ -398,7 +398,7 @@ def _():
 
 @case("operations that do not exist are answered -6 with zxid -1, then the connection ends")
 def _():
-    for code in (0, -1, 10, 99, 13, -10, 23, 108, 701, 2**31 - 1):
+    for code in (0, -1, 10, 99, 13, -10, 23, 108, 702, 2**31 - 1):
         client = connect()
         client.send(code, raw.check("/"))
         reply = client.receive()

@@ -30,6 +30,15 @@ tally.await = operation {
   end,
 }
 
+tally.many = operation {
+  doc  = "Make `count` znodes below `path`.",
+  args = { path = "path", count = "integer" },
+  run  = function(call)
+    for i = 1, call.args.count do znode.create(call.args.path .. "/" .. i) end
+    return true
+  end,
+}
+
 tally.echo = operation {
   doc  = "Return `value`.",
   args = { value = "map?", text = "string?" },

@@ -28,6 +28,7 @@ static const enum moonkeeper_op ops[] = {
     MOONKEEPER_GET_ALL_CHILDREN_NUMBER,
     MOONKEEPER_WHO_AM_I,
     MOONKEEPER_CALL,
+    MOONKEEPER_CALLS,
     MOONKEEPER_GET_CONFIG,
 };
 static const uint8_t writes[] = {JUTE_CREATE2, JUTE_DELETE, JUTE_CHECK, JUTE_SET_DATA,

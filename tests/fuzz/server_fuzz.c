@@ -99,6 +99,7 @@ static const int32_t ops[] = {
     JUTE_GET_EPHEMERALS,
     JUTE_WHO_AM_I,
     JUTE_CALL,
+    JUTE_CALLS,
     JUTE_GET_ALL_CHILDREN_NUMBER,
     JUTE_RECONFIG,
     JUTE_CLOSE_SESSION,
@@ -384,6 +385,7 @@ static struct jute_request request_read(struct mk_reader *program, int32_t op, s
         .done_through = bits >> 6,
         .chroot = MK_BYTES_NULL,
         .format = JUTE_CALL_JSON,
+        .dry_run = (bits & 24) == 24,
     };
     for (size_t i = 0; i < JUTE_LISTS_MAX && (op == JUTE_SET_WATCHES || op == JUTE_SET_WATCHES2);
          i++) {

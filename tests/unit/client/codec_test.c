@@ -209,15 +209,12 @@ static const uint8_t multi_ops[] = {MOONKEEPER_CREATE, MOONKEEPER_DELETE};
 
 static void every_answer_that_is_cut_short_makes_no_sense(void **state)
 {
-    static const enum moonkeeper_op ops[] = {MOONKEEPER_CREATE,
-                                             MOONKEEPER_GET,
-                                             MOONKEEPER_GET_ACL,
-                                             MOONKEEPER_WHO_AM_I,
-                                             MOONKEEPER_GET_EPHEMERALS,
-                                             MOONKEEPER_CALL,
-                                             MOONKEEPER_MULTI,
-                                             MOONKEEPER_ADD_WATCH,
-                                             MOONKEEPER_GET_ALL_CHILDREN_NUMBER};
+    static const enum moonkeeper_op ops[] = {
+        MOONKEEPER_CREATE,         MOONKEEPER_GET,
+        MOONKEEPER_GET_ACL,        MOONKEEPER_WHO_AM_I,
+        MOONKEEPER_GET_EPHEMERALS, MOONKEEPER_CALL,
+        MOONKEEPER_CALLS,          MOONKEEPER_MULTI,
+        MOONKEEPER_ADD_WATCH,      MOONKEEPER_GET_ALL_CHILDREN_NUMBER};
 
     for (size_t i = 0; i < MK_COUNT(ops); i++) {
         struct mk_buf body = {0};

@@ -1,5 +1,7 @@
 #include "frames.h"
 
+#include <stdio.h>
+
 /* A request frame of ZooKeeper's clients, decoded. */
 static struct jute_request decoded(void **state, const char *digits)
 {
@@ -109,7 +111,7 @@ static void less_than_a_header_is_malformed_and_has_no_op(void **state)
 
 static void an_unknown_operation_is_unimplemented_and_keeps_its_xid(void **state)
 {
-    static const int32_t ops[] = {0,  10, 23,  99,  108,       699,      701,
+    static const int32_t ops[] = {0,  10, 23,  99,  108,       699,      702,
                                   -1, -2, -10, -12, INT32_MIN, INT32_MAX};
     for (size_t i = 0; i < MK_COUNT(ops); i++) {
         assert_int_equal(status_of_op(ops[i]), MK_UNIMPLEMENTED);
@@ -323,9 +325,26 @@ static void a_call_is_decoded(void **state)
 
 static void a_call_in_a_format_that_is_none_is_malformed(void **state)
 {
-    assert_int_equal(status_of(state, "0000001e 000002bc 00000001 61 0000000000000000"
-                                      "0000000000000000 ffffffff 02 00000000"),
-                     MK_MALFORMED);
+    static const char *const formats[] = {"02", "7f", "81", "ff"};
+    char frame[128];
+
+    for (size_t i = 0; i < MK_COUNT(formats); i++) {
+        (void)snprintf(frame, sizeof(frame),
+                       "0000001e 000002bc 00000001 61 0000000000000000"
+                       "0000000000000000 ffffffff %s 00000000",
+                       formats[i]);
+        assert_int_equal(status_of(state, frame), MK_MALFORMED);
+    }
+}
+
+static void a_dry_run_is_a_call_in_json(void **state)
+{
+    struct jute_request request =
+        decoded(state, "00000036 0000001e 000002bc 0000000c 6c6f636b2e61637175697265"
+                       "0000000000000007 0000000000000005 00000002 2f78 80 00000003 7b2020");
+
+    assert_true(request.dry_run);
+    assert_int_equal(request.format, JUTE_CALL_JSON);
 }
 
 /* ---- Multis ---- */
@@ -516,6 +535,7 @@ int main(void)
         cmocka_unit_test(a_list_of_more_watches_than_the_frame_can_hold_is_malformed),
         cmocka_unit_test(a_call_is_decoded),
         cmocka_unit_test(a_call_in_a_format_that_is_none_is_malformed),
+        cmocka_unit_test(a_dry_run_is_a_call_in_json),
         cmocka_unit_test(a_multi_gives_its_operations_in_order),
         cmocka_unit_test(a_multi_of_nothing_is_legal),
         cmocka_unit_test(whatever_header_is_done_ends_a_multi),

@@ -79,6 +79,30 @@ static void damaged_identities_are_nobodys(void **state)
     assert_false(tree_identities_super(MK_BYTES("\xff\xff\xff\xff\0\0\0\5super\0\0\0\0")));
 }
 
+static void who_shares_an_identity_has_proved_to_be_it(void **state)
+{
+    static const struct {
+        const char *one, *other;
+        bool share;
+    } cases[] = {
+        {"ip:::1, digest:bob:h", "digest:amy:h, digest:bob:h", true},
+        {"sasl:bob", "sasl:bob", true},
+        {"ip:::1", "ip:::1", false},
+        {"ip:::1, world:anyone", "world:anyone, ip:::1", false},
+        {"digest:bob:h", "digest:bob:i", false},
+        {"digest:bob", "sasl:bob", false},
+        {"", "", false},
+    };
+
+    for (size_t i = 0; i < MK_COUNT(cases); i++) {
+        struct mk_bytes one = identities_of(cases[i].one);
+        struct mk_bytes other = identities_of(cases[i].other);
+        assert_int_equal(tree_identities_share(one, other), cases[i].share);
+        assert_int_equal(tree_identities_share(other, one), cases[i].share);
+    }
+    assert_false(tree_identities_share(MK_BYTES_NULL, MK_BYTES_NULL));
+}
+
 static void digest_identities_are_displayed_without_their_hash(void **state)
 {
     struct mk_bytes digest = MK_BYTES("digest");
@@ -99,6 +123,7 @@ int main(void)
         cmocka_unit_test(the_identities_of_a_connection_take_a_limited_number_of_bytes),
         cmocka_unit_test(only_the_scheme_super_is_super),
         cmocka_unit_test(damaged_identities_are_nobodys),
+        cmocka_unit_test(who_shares_an_identity_has_proved_to_be_it),
         cmocka_unit_test(digest_identities_are_displayed_without_their_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
