@@ -944,6 +944,67 @@ static void case_calls(const char *address, const char *other)
     transcript_free(transcript);
 }
 
+struct once {
+    pthread_mutex_t lock;
+    pthread_cond_t grown;
+    int64_t answers;
+    int64_t sum; /* of what the calls have returned */
+};
+
+static void once_count(void *context, const struct moonkeeper_result *result)
+{
+    struct once *once = context;
+    const char *after = result->data != NULL ? strstr(result->data, "\"after\":") : NULL;
+
+    EQUAL(result->error, MOONKEEPER_OK);
+    CHECK(after != NULL);
+    (void)pthread_mutex_lock(&once->lock);
+    once->answers++;
+    once->sum += strtoll(after + strlen("\"after\":"), NULL, 10);
+    (void)pthread_cond_signal(&once->grown);
+    (void)pthread_mutex_unlock(&once->lock);
+}
+
+static void once_wait(struct once *once, int64_t answers)
+{
+    (void)pthread_mutex_lock(&once->lock);
+    while (once->answers < answers) {
+        (void)pthread_cond_wait(&once->grown, &once->lock);
+    }
+    (void)pthread_mutex_unlock(&once->lock);
+}
+
+/* A thousand calls, ten under way at a time, over a connection that breaks in the middle of every tenth
+ * ten. Each is run once: the numbers that they return are those from 1 to 1000. */
+static void case_calls_once(const char *address, const char *other)
+{
+    enum { CALLS = 1000, TOGETHER = 10 };
+    struct moonkeeper *handle = open_at(address);
+    struct once once = {.answers = 0};
+    const char *arguments = "{\"path\":\"/once\"}";
+    struct moonkeeper_request add = {.op = MOONKEEPER_CALL,
+                                     .operation = "counter.add",
+                                     .data = arguments,
+                                     .data_bytes = strlen(arguments)};
+
+    (void)pthread_mutex_init(&once.lock, NULL);
+    (void)pthread_cond_init(&once.grown, NULL);
+    for (int64_t made = 0; made < CALLS; made += TOGETHER) {
+        for (int i = 0; i < TOGETHER; i++) {
+            EQUAL(moonkeeper_submit(handle, &add, once_count, &once), MOONKEEPER_OK);
+            if (made % (10 * TOGETHER) == 0 && i == TOGETHER / 2) {
+                driver("mend"); /* which cuts first */
+            }
+        }
+        once_wait(&once, made + TOGETHER);
+    }
+    CHECK(once.sum == (int64_t)CALLS * (CALLS + 1) / 2);
+    EQUAL(moonkeeper_close(handle), MOONKEEPER_OK);
+    (void)pthread_cond_destroy(&once.grown);
+    (void)pthread_mutex_destroy(&once.lock);
+    (void)other;
+}
+
 /* ---- Servers that lie: ADDRESS is one, of the kind that the driver plays ---- */
 
 static void case_liar(const char *address, const char *other)
@@ -991,6 +1052,7 @@ static const struct {
     {"callbacks", case_callbacks},
     {"threads", case_threads},
     {"calls", case_calls},
+    {"calls_once", case_calls_once},
     {"liar", case_liar},
 };
 

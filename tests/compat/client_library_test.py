@@ -25,6 +25,11 @@ def _():
     play_with(shared(), "calls")
 
 
+@case("a thousand calls over a connection that breaks ten times are carried out once each")
+def _():
+    play_with(shared(), "calls_once")
+
+
 # --- Servers that lie. Each is a function from a request to bytes, or to None: hang up.
 
 
