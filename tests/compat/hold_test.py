@@ -246,6 +246,23 @@ def _():
     until(lambda: not alive(line), "what the command has begun is gone, too")
 
 
+@case("lead runs the command while it leads, and others are told its value")
+def _():
+    path, client = room()
+    address = ("-s", shared().address)
+    leader, _ = running("--value", "ann", path, *shell(SLEEPS), verb="lead")
+    told = subprocess.run([harness.needed("MOONKEEPER"), *address, "call", "election.leader",
+                           f"path={path}"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    true('"value":"ann"' in told, told)
+    heir = begin("--value", "bob", path, *shell("echo $MOONKEEPER_FENCE"), verb="lead")
+    until(lambda: contenders(client, path) == 2, "somebody else is a candidate")
+    leader.send_signal(signal.SIGTERM)
+    equal(end(leader)[0], 128 + signal.SIGTERM)
+    code, out, errors = end(heir)
+    equal((code, errors, int(out) > 0), (0, "", True))
+    equal(run("--value", "x", path, "true")[0], FAILED, "a lock has no value")
+
+
 @case("with --json what went wrong is an object, on standard error")
 def _():
     path, _ = room()
