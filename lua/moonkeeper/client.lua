@@ -132,6 +132,9 @@ end
 
 --- One frame, or nil and "timeout" when `deadline` has come, or what _break() says. Pings meanwhile.
 function Client:_receive(deadline)
+  local began = self.io.now()
+  -- Whoever has not listened for long cannot say that the server was silent.
+  if began >= self.listened_at + self.timeout / 3 then self.heard_at = began end
   while true do
     local length = #self.buffer >= 4 and jute.reader(self.buffer):i32()
     if length and (length < 0 or length > FRAME_MAX) then
@@ -149,6 +152,7 @@ function Client:_receive(deadline)
     local data, err, partial = self.socket:receive((length or 0) + 4 - #self.buffer)
     data = data or partial or ""
     now = self.io.now()
+    self.listened_at = now
     if data ~= "" then
       self.buffer, self.heard_at = self.buffer .. data, now
     elseif err ~= "timeout" then
@@ -176,7 +180,7 @@ function Client:_attach(server)
   local connected, err = connection:connect(server.host, server.port)
   if not connected then return self:_break(err) end
   if connection.setoption then connection:setoption("tcp-nodelay", true) end
-  self.heard_at = self.io.now()
+  self.heard_at, self.listened_at = self.io.now(), self.io.now()
   local request = jute.i32(0) .. jute.i64(self.zxid) ..
     jute.i32(math.floor(self.asked_timeout * 1000)) .. self.session_id ..
     jute.field(self.password) .. jute.boolean(false)
@@ -386,10 +390,14 @@ function Client:create(path, data, options)
   end)
 end
 
+function Client:_delete(above, version)
+  return self:_ask(jute.op.delete, jute.field(above) .. jute.i32(version),
+    function() return true end)
+end
+
 --- true. Without a version: whatever it is.
 function Client:delete(path, version)
-  return self:_ask(jute.op.delete, jute.field(self:_above(path)) .. jute.i32(version or -1),
-    function() return true end)
+  return self:_delete(self:_above(path), version or -1)
 end
 
 --- The new stat.
@@ -420,14 +428,17 @@ function Client:exists(path, watcher)
   return stat, err, message
 end
 
---- Names, in no order; stat. watcher: when children come or go ("children"), or the znode ("deleted").
-function Client:children(path, watcher)
-  local above = self:_above(path)
+function Client:_children(above, watcher)
   return self:_ask(jute.op.children2, jute.field(above) .. jute.boolean(watcher), function(reader)
     local names, stat = reader:strings(), reader:stat()
     self:_watch("children", above, watcher)
     return names, stat
   end)
+end
+
+--- Names, in no order; stat. watcher: when children come or go ("children"), or the znode ("deleted").
+function Client:children(path, watcher)
+  return self:_children(self:_above(path), watcher)
 end
 
 --- true, once the server has caught up with its leader.
@@ -542,7 +553,7 @@ end
 --- true: it is cancelled. nil, "BadVersion": it has ended by itself; result() says how.
 function Pending:cancel()
   local client, place = self.client, 0
-  local names, err, message = client:children(CALLS)
+  local names, err, message = client:_children(CALLS) -- whatever the chroot
   if not names then return nil, err, message end
   if self.ended then return nil, "BadVersion", "the call has ended" end
   for _, call in ipairs(client.pending) do
@@ -551,7 +562,7 @@ function Pending:cancel()
   end
   local name = waiting(names, self.operation)[place]
   if not name then return nil, "NoNode", "the call cannot be found" end
-  return client:delete(CALLS .. "/" .. name, 0)
+  return client:_delete(CALLS .. "/" .. name, 0)
 end
 
 -- ---- The session ----

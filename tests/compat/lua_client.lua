@@ -142,6 +142,8 @@ function cases.chroot()
   local grant = assert(one:call("lock.acquire", { path = "/l" }))
   equal(grant.ticket, "/l/lock-0000000000")
   assert(plain:exists("/root/l/lock-0000000000"))
+  fails("OperationTimeout", one:call("lock.acquire", { path = "/l" }, 0.05))
+  equal(#one:children("/l"), 1, "it was cancelled")
 end
 
 function cases.json()
@@ -286,9 +288,14 @@ function cases.pings()
   equal(one.timeout, 1)
   equal(one:poll(3), true)
   assert(two:exists(path .. "/mine"))
-  please "freeze"
-  local silent = connect(server, { timeout = 1 })
-  equal(silent:poll(0.1), true)
+end
+
+--- Nobody listens for longer than a server may be silent, but not for as long as a session lives.
+function cases.idle()
+  local one = connect(server, { timeout = 10 })
+  equal(one.timeout, 10)
+  socket.sleep(7.5)
+  equal(one:get("/"), "", "the connection is as good as before")
 end
 
 function cases.silence()

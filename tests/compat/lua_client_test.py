@@ -71,6 +71,7 @@ SENTENCES = {
     "expiry": "after the session has expired nothing is known of its calls, and all is refused",
     "attach": "a session can be left and attached to again, and its calls have new numbers",
     "pings": "poll() keeps a session alive",
+    "idle": "who has not listened does not take the server for silent",
     "silence": "a server that falls silent is left",
     "nonsense": "servers that are not there are passed over, lists that make no sense refused",
     "cosockets": "sockets may be OpenResty's",

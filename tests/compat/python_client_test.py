@@ -276,8 +276,10 @@ def _():
     client = connect()
     path = number(client)
     pending = moonkeeper.start(client, "tally.await", path=path, gate=path + "-gate")
-    threading.Timer(0.1, client.stop).start()
+    timer = threading.Timer(0.1, client.stop)
+    timer.start()
     raises("SessionExpired", pending.result)
+    timer.join()
     client.close()
 
 
