@@ -42,8 +42,10 @@
 -- Survives   the leader's death, at every step; a parked call goes on under its successor
 --
 -- It is committed if and only if all have voted yes before the deadline, and the sessions that
--- they voted from lived until the last vote. Who deletes the znode `open` aborts it. The transaction of the vote that decides is the
--- decision. The outcome is kept until all participants have acknowledged it, whatever session
+-- they voted from lived until the last vote; that vote's transaction is the decision. A voter's
+-- death, or the deadline, is seen at once if somebody waits for the outcome, and else by whoever
+-- comes next: never too late, as nothing is decided without looking. Who deletes the znode `open`
+-- aborts it. The outcome is kept until all participants have acknowledged it, whatever session
 -- they are in by then.
 local commit = {}
 local VOTE = "vote-"
@@ -71,7 +73,8 @@ local function decide(call, state, outcome, reason)
   state.outcome, state.reason, state.fence = outcome, reason, call.zxid
 end
 
--- What has happened without a word: a voter died, it was aborted by hand, or time is over. True if that decides it.
+-- What has happened without a word: a voter died, it was aborted by hand, or time is over. True if
+-- that decides it.
 local function look(call, state)
   if state.outcome ~= "open" then return false end
   for id, fence in pairs(state.votes) do
@@ -111,7 +114,9 @@ commit.begin = operation {
     local path, seen = call.args.path, {}
     if znode.exists(path) then fail("Conflict", "there is something at " .. path) end
     for _, id in ipairs(call.args.participants) do
-      if seen[id] or id:find("/", 1, true) then fail("BadArguments", "not a participant: " .. id) end
+      if seen[id] or id:find("/", 1, true) then
+        fail("BadArguments", "not a participant, or twice: " .. id)
+      end
       seen[id] = true
     end
     local deadline = call.now + call.args.within

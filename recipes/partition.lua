@@ -80,7 +80,8 @@ local function terms_at(path)
   local data = znode.get(path)
   if not data or data == "" then return nil end
   local decoded, terms = pcall(json.decode, data)
-  if not decoded or type(terms) ~= "table" or not (terms.partitions and terms.grace) then
+  if not decoded or type(terms) ~= "table" or type(terms.partitions) ~= "number"
+    or type(terms.grace) ~= "number" then
     fail("Conflict", path .. " holds something else")
   end
   return terms
@@ -92,7 +93,8 @@ local function members_at(path)
   for _, name in ipairs(znode.children(path, { like = OURS })) do
     local data, stat = znode.get(path .. "/" .. name)
     local decoded, member = pcall(json.decode, data)
-    if stat.owner and decoded and type(member) == "table" and type(member.weight) == "number" then
+    if stat.owner and decoded and type(member) == "table" and type(member.weight) == "number"
+      and type(member.owned) == "table" and type(member.revoked) == "table" then
       member.name, member.before, member.count = name, data, 0
       for _ in pairs(member.owned) do member.count = member.count + 1 end
       table.insert(members, member)
@@ -182,7 +184,7 @@ end
 local function balance(call)
   local path = call.args.path
   local terms, members = terms_at(path), members_at(path)
-  if #members == 0 then return false end
+  if not terms or #members == 0 then return false end
   set_targets(members, terms.partitions)
   for _, member in ipairs(members) do
     revoke_surplus(call, member, terms)

@@ -1,7 +1,7 @@
 --- What holds of recipes/barrier.lua whatever happens.
 local PATH = "/jobs/gate"
 
--- A call that waits and is told of what happens waits for the barrier that it met, and for no other.
+-- A call that waits, and hears of what happens, waits for the barrier that it met and no other.
 local function waits_for_its_own(run, call, stands)
   if not stands then error(call.session.name .. " waits, and there is no barrier") end
   local met = run.state[call] or stands.czxid

@@ -22,7 +22,9 @@ local function decided_once(run, state)
     error("a transaction was " .. before .. ", and is " .. state.outcome)
   end
   if state.outcome ~= "open" then run.state[state.number] = state.outcome end
-  if state.open ~= (state.outcome == "open") then error("`open` says another thing than the data") end
+  if state.open ~= (state.outcome == "open") then
+    error("`open` says another thing than the data")
+  end
 end
 
 local function committed_by_all(state)

@@ -78,7 +78,7 @@ describe("commit.begin", function()
     assert.are.equal("Conflict", name)
   end)
 
-  it("refuses no participants, the same twice, more than 100, and what is no part of a path", function()
+  it("refuses no participants, one twice, more than 100, and what is no part of a path", function()
     local many, names = {}, {}
     for i = 1, 101 do many[i] = "p" .. i end
 

@@ -39,7 +39,9 @@ local function one_round(run, list)
   if #list > COUNT then error("more than " .. COUNT .. " are in a round") end
   local ready = run.world:znode(PATH .. "/ready") ~= nil
   if #list == COUNT and not list[1].inside then error("a round is complete, and nobody is in") end
-  if #list > 0 and list[1].inside ~= ready then error("`ready` says another thing than the tickets") end
+  if #list > 0 and list[1].inside ~= ready then
+    error("`ready` says another thing than the tickets")
+  end
 end
 
 -- Who is connected and waits to enter has a ticket of a round that is not complete.

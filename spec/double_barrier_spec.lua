@@ -510,7 +510,7 @@ describe("double_barrier among client-side recipes", function()
     end)
   end
 
-  it("fails with Limit where they have the places already, though nobody has said `ready`", function()
+  it("fails with Limit where they have the places, though nobody has said `ready`", function()
     ann:create(CURATOR, "", { ephemeral = true })
     bob:create(KAZOO, "", { ephemeral = true })
 

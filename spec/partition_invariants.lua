@@ -30,7 +30,9 @@ local function one_owner(run, list)
       end
       owners[partition] = member.id
       local key = "fence of " .. partition
-      if fence < (run.state[key] or 0) then error(partition .. " has a smaller fence than before") end
+      if fence < (run.state[key] or 0) then
+        error(partition .. " has a smaller fence than before")
+      end
       if fence == run.state[key] and run.state[key .. " owner"] ~= member.fence then
         error(partition .. " has another owner, with the same fence")
       end

@@ -100,7 +100,7 @@ describe("registry.register", function()
     assert.is_nil(pick())
   end)
 
-  it("takes the id of an instance whose time is over, and removes the others of that kind", function()
+  it("takes the id of an instance whose time is over, and removes others of that kind", function()
     register(ann, "a", { ttl = "1m" })
     register(ann, "b", { ttl = "1m" })
     world:advance("61s")
@@ -121,7 +121,8 @@ describe("registry.register", function()
 
   it("refuses weights, times and ids that are out of bounds", function()
     local names = {}
-    for i, more in ipairs { { weight = 1001 }, { weight = -1 }, { ttl = "10ms" }, { id = "a/b" } } do
+    local wrong = { { weight = 1001 }, { weight = -1 }, { ttl = "10ms" }, { id = "a/b" } }
+    for i, more in ipairs(wrong) do
       local arguments = { path = PATH, id = more.id or "a", data = "", weight = more.weight,
         ttl = more.ttl }
       local _, name = ann:try("registry.register", arguments)
@@ -183,7 +184,7 @@ describe("registry.heartbeat", function()
     assert.are.same({ 7, "down" }, { instance.load, instance.status })
   end)
 
-  it("fails with NotOwner from another session, of an earlier registration, and too late", function()
+  it("fails with NotOwner from elsewhere, of an earlier registration, and too late", function()
     local registered = register(ann, "a")
     local function try(session, id, fence)
       local _, name = session:try("registry.heartbeat", { path = PATH, id = id, fence = fence })
