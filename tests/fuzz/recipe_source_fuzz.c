@@ -108,6 +108,28 @@ static struct recipe_run run(struct recipe_engine *engine, struct recipe_version
     return run;
 }
 
+/* Whatever the schema says of these, it says it twice. */
+static void arguments_try(struct recipe_version *versions[2], const char *name)
+{
+    static const char *const texts[] = {"{}", "{\"n\":3}", "{\"l\":[\"1s\",2,\"x\"],\"n\":null}",
+                                        "{\"path\":\"/a\",\"timeout\":\"5s\",\"n\":\"1\"}"};
+    for (size_t i = 0; i < MK_COUNT(texts); i++) {
+        enum mk_status status[2];
+        struct mk_error errors[2];
+        mk_ms timeout_ms[2];
+        for (int j = 0; j < 2; j++) {
+            const struct recipe_operation *operation =
+                recipe_operation_find(versions[j], mk_bytes_text(name));
+            errors[j].text[0] = '\0';
+            status[j] = recipe_arguments_check(versions[j], operation, RECIPE_JSON,
+                                               mk_bytes_text(texts[i]), &timeout_ms[j], &errors[j]);
+        }
+        MK_ASSERT(status[0] == status[1] && timeout_ms[0] == timeout_ms[1]);
+        MK_ASSERT(strcmp(errors[0].text, errors[1].text) == 0);
+        MK_ASSERT((status[0] == MK_OK) == (errors[0].text[0] == '\0'));
+    }
+}
+
 static void operation_try(struct recipe_engine *engines[2], struct recipe_version *versions[2],
                           const char *name)
 {
@@ -141,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MK_ASSERT(versions[0] != NULL || strcmp(errors[0].text, errors[1].text) == 0);
     for (size_t i = 0; i < MK_COUNT(names) && versions[0] != NULL; i++) {
         if (recipe_operation_find(versions[0], mk_bytes_text(names[i])) != NULL) {
+            arguments_try(versions, names[i]);
             operation_try(engines, versions, names[i]);
         }
     }
