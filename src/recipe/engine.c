@@ -1,5 +1,6 @@
 /* The engine: its budgets, its versions, and how a version is loaded. */
 #include "recipe/environment.h"
+#include "recipe/instance.h"
 #include "recipe/version.h"
 
 #include <openssl/sha.h>
@@ -127,6 +128,10 @@ struct sandbox *version_sandbox(struct recipe_version *version)
         struct mk_error error;
         mk_error_set(&chunk, "%s@%.8s", version->name, version->hash);
         version->sandbox = sandbox_compiled(version, chunk.text, &error);
+        if (version->sandbox != NULL && !instance_make(version->sandbox)) {
+            sandbox_free(version->sandbox); /* its runs will say what is wrong */
+            version->sandbox = sandbox_compiled(version, chunk.text, &error);
+        }
     }
     return version->sandbox;
 }

@@ -53,6 +53,17 @@ static void proxy(lua_State *L)
     lua_remove(L, -2);
 }
 
+bool environment_is_library(lua_State *L, int index)
+{
+    if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) {
+        return false;
+    }
+    lua_getfield(L, -1, "__newindex");
+    bool library = lua_tocfunction(L, -1) == assignment_refused;
+    lua_pop(L, 2);
+    return library;
+}
+
 /* Copy `names` from the table on top into the one below. [-1, +0, raises] */
 static void copy_names(lua_State *L, const char *const *names, size_t names_count)
 {

@@ -6,6 +6,8 @@
 
 #include "recipe/sandbox.h"
 
+/* Whether this value is a library, which nothing can change. [-0, +0, raises] */
+bool environment_is_library(lua_State *L, int index);
 /* Fill SLOT_ENVIRONMENT and the metatables' slots. [-0, +0, raises] */
 void environment_build(lua_State *L);
 

@@ -11,6 +11,7 @@
 #include "recipe/run.h"
 
 #include "recipe/environment.h"
+#include "recipe/instance.h"
 #include "recipe/log.h"
 #include "recipe/value.h"
 
@@ -170,13 +171,12 @@ static void call_push(lua_State *L, const struct run_state *state)
     sandbox_set_metatable(L, SLOT_CALL);
 }
 
-/* Run the chunk; leave the operation's function and its call. */
+/* Leave the operation's function and its call. */
 static int operation_prepare(lua_State *L)
 {
     struct run_state *state = lua_touserdata(L, 1);
     sandbox_of(L)->run = NULL; /* further out there may be a run of the same version */
-    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_CHUNK);
-    sandbox_call(L, 0, 1);
+    instance_push(L);
     luaL_checktype(L, -1, LUA_TTABLE);
     lua_getfield(L, -1, state->operation->shown.name);
     luaL_checktype(L, -1, LUA_TTABLE);

@@ -266,6 +266,7 @@ void sandbox_free(struct sandbox *sandbox)
     mk_arena_free(&sandbox->scraps);
     mk_buf_free(&sandbox->scratch);
     mk_buf_free(&sandbox->trace);
+    mk_free(sandbox->variables);
     mk_free(sandbox);
 }
 

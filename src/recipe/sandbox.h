@@ -44,6 +44,8 @@ enum sandbox_slot {
     SLOT_OPERATION,
     SLOT_CALL,
     SLOT_ARGUMENTS, /* decoded and checked, see struct sandbox */
+    SLOT_MODULE,    /* what the chunk has returned, if it is `kept`, */
+    SLOT_VARIABLES, /* and those that its functions share: a function, a value, a function ... */
 };
 
 /* C functions that call Lua functions that call C functions, and so on: pcall in pcall, gsub in
@@ -89,6 +91,13 @@ struct sandbox {
         struct mk_buf bytes;
         mk_ms timeout_ms;
     } arguments;
+
+    bool kept; /* see recipe/instance.h; each of SLOT_VARIABLES' has a number in its function */
+    int variables_count;
+    struct sandbox_variable {
+        uint8_t number;
+        bool copied; /* a table */
+    } * variables;
 
     struct mk_arena scraps; /* until the run has ended */
     struct mk_buf scratch;  /* within one C function that calls no Lua */
