@@ -214,13 +214,13 @@ function cases.cancel()
 end
 
 function cases.exactly_once()
-  local witness, one = connect(server), connect(relay)
-  local path = number(witness)
+  local one = connect(relay)
+  local path = number(connect(server))
   for expected = 1, 1000 do
     if expected % 20 == 0 then please(expected % 40 == 0 and "lose_reply" or "lose_request") end
     equal(one:call("tally.add", { path = path }), expected)
   end
-  equal(witness:get(path), "1000")
+  equal(connect(server):get(path), "1000") -- the first witness may have slept for too long
 end
 
 function cases.many_at_once()
