@@ -7,7 +7,6 @@
  *
  * "after" is there if there may be more. Everybody sees the calls of their session, and those that somebody
  * made whom they have proved to be; who may deploy recipes sees all. Source: design, section 6.4. */
-#include <stdio.h>
 #include <string.h>
 
 #include "server/internal.h"
