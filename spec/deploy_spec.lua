@@ -306,6 +306,14 @@ describe("what lies below /zookeeper/recipes", function()
     assert.are.equal("NoAuth", (refused(admin, "evil.set", {})))
   end)
 
+  it("is not to be changed by a recipe that calls the one that deploys", function()
+    admin:deploy("evil", [[return { set = operation { doc = "", run = function(call)
+      return call:run("recipe.remove", { name = "lock" }) end } }]])
+
+    assert.are.equal("Unimplemented", (refused(admin, "evil.set", {})))
+    assert.are.equal("active", listed("lock").state)
+  end)
+
   it("does not offer the library of the recipe that deploys to others", function()
     local _, message = refused(admin, "recipe.deploy",
       { name = "evil", source = "deployment.audit('x')" })
@@ -589,6 +597,40 @@ describe("recipe.list", function()
     assert.are.equal(0, operations[1].waiting)
     assert.are.equal("pass", operations[2].name)
     assert.are.equal(2, operations[2].waiting)
+  end)
+
+  it("counts calls, failures, instructions, effects, and how long calls took", function()
+    admin:deploy("gate", gate "one")
+    local pass = ann:start("gate.pass", { path = "/open" })
+    world:advance("5s")
+    ann:create("/open")
+    ann:call("gate.answer")
+    local doomed = bob:start("gate.pass", { path = "/never" })
+    doomed:cancel()
+
+    local answer, passed = unpack(listed("gate").operations)
+
+    assert.are.equal("one", pass:result())
+    assert.are.equal(1, answer.calls)
+    assert.are.equal(0, answer.failures)
+    assert.are.equal(0, answer.effects)
+    assert.are.equal(2, passed.calls)
+    assert.are.equal(1, passed.failures)
+    assert.are.equal(2, passed.effects)
+    assert.are.equal(5000, passed.latency_max_ms)
+    assert.are.equal(2500, passed.latency_avg_ms)
+    assert.are.equal(0, passed.waiting)
+  end)
+
+  it("counts instructions in whole hundreds, also of runs that failed", function()
+    admin:deploy("gate", [[return { spin = operation { doc = "", run = function()
+      while true do end end } }]])
+    ann:try("gate.spin")
+
+    local spin = listed("gate").operations[1]
+
+    assert.is_true(spin.instructions >= 1000000)
+    assert.are.equal(1, spin.failures)
   end)
 
   it("goes page by page through all of them, in the order of their names", function()

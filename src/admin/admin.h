@@ -54,6 +54,11 @@ struct admin_path {
     mk_session session;
     struct mk_bytes path;
 };
+struct admin_operation { /* of a recipe: as server_operation_figures */
+    char *name;          /* "lock.acquire" */
+    uint64_t waiting, calls, failures, instructions, effects, run_ms;
+    struct mk_summary latency_ms;
+};
 struct admin_facts {
     const struct admin_settings *settings;
     struct admin_counters counters;
@@ -76,6 +81,8 @@ struct admin_facts {
     size_t ephemerals_count;
     struct admin_path *watches; /* those of one session, or of one path, together */
     size_t watches_count;
+    struct admin_operation *operations; /* by name */
+    size_t operations_count;
     bool watches_cut;      /* there are more */
     struct mk_arena arena; /* owns what the lists point to */
 };
@@ -87,6 +94,7 @@ enum admin_list {
     ADMIN_EPHEMERALS = 4,
     ADMIN_WATCHES_BY_SESSION = 8,
     ADMIN_WATCHES_BY_PATH = 16,
+    ADMIN_OPERATIONS = 32,
 };
 enum admin_effect { /* what a question changes, besides being answered */
                     ADMIN_NONE,

@@ -83,7 +83,7 @@ static void command_reply(const struct admin_http *http, struct MHD_Connection *
 
 static void metrics_reply(const struct admin_http *http, struct reply *reply)
 {
-    struct admin_needs needs = {0};
+    struct admin_needs needs = {.lists = ADMIN_OPERATIONS};
     struct admin_facts facts;
 
     if (facts_ask(http, &needs, &facts, reply)) {

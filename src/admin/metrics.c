@@ -4,7 +4,9 @@
 #include "admin/metrics.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 const struct metric_quantile metric_quantiles[METRIC_QUANTILES] = {
     {"p50", 500}, {"p95", 950}, {"p99", 990}, {"p999", 999}};
@@ -277,7 +279,37 @@ static void metric_append(void *context, const struct metric *metric)
     }
 }
 
+const struct metric_operation_figure metric_operation_figures[METRIC_OPERATION_FIGURES] = {
+    {"recipe_calls", METRIC_COUNTER, offsetof(struct admin_operation, calls)},
+    {"recipe_failures", METRIC_COUNTER, offsetof(struct admin_operation, failures)},
+    {"recipe_waiting", METRIC_GAUGE, offsetof(struct admin_operation, waiting)},
+    {"recipe_run_ms", METRIC_COUNTER, offsetof(struct admin_operation, run_ms)},
+    {"recipe_instructions", METRIC_COUNTER, offsetof(struct admin_operation, instructions)},
+    {"recipe_effects", METRIC_COUNTER, offsetof(struct admin_operation, effects)},
+};
+
+/* As ZooKeeper writes what it counts for each of many keys: the key comes before the name. */
+static void operation_append(const struct admin_operation *operation, struct mk_buf *out)
+{
+    struct mk_buf name = {0};
+
+    for (size_t i = 0; i < METRIC_OPERATION_FIGURES; i++) {
+        const struct metric_operation_figure *figure = &metric_operation_figures[i];
+        const uint8_t *at = (const uint8_t *)operation + figure->offset;
+        uint64_t value;
+        memcpy(&value, at, sizeof(value));
+        mk_buf_printf(out, "zk_%s_%s\t%" PRIu64 "\n", operation->name, figure->name, value);
+    }
+    mk_buf_printf(&name, "%s_" METRIC_OPERATION_LATENCY, operation->name);
+    mk_buf_put_u8(&name, '\0');
+    summary_append(out, (const char *)name.data, &operation->latency_ms);
+    mk_buf_free(&name);
+}
+
 void metrics_append(const struct admin_facts *facts, struct mk_buf *out)
 {
     metrics_each(facts, metric_append, out);
+    for (size_t i = 0; i < facts->operations_count; i++) {
+        operation_append(&facts->operations[i], out);
+    }
 }

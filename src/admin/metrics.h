@@ -32,6 +32,16 @@ extern const struct metric_quantile {
 /* mntr */
 void metrics_append(const struct admin_facts *facts, struct mk_buf *out);
 
+/* What is counted of each operation of a recipe, one figure after the other. */
+#define METRIC_OPERATION_FIGURES 6
+struct metric_operation_figure {
+    const char *name; /* "recipe_calls" */
+    enum metric_kind kind;
+    size_t offset; /* of the uint64_t in struct admin_operation */
+};
+extern const struct metric_operation_figure metric_operation_figures[METRIC_OPERATION_FIGURES];
+#define METRIC_OPERATION_LATENCY "recipe_latency"
+
 /* As Java prints a double that was rounded to four decimals: 0.0, 3.7, 9.55. */
 #define METRIC_DECIMAL_BYTES 64
 void metric_decimal_print(double value, char out[METRIC_DECIMAL_BYTES]);

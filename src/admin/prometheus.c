@@ -5,6 +5,7 @@
 #include "admin/metrics.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static void head_append(struct mk_buf *out, const char *name, const char *type)
 {
@@ -54,7 +55,40 @@ static void metric_append(void *context, const struct metric *metric)
     }
 }
 
+/* One figure of all operations: recipe_calls{key="lock.acquire"} 3 */
+static void operations_append(const struct admin_facts *facts,
+                              const struct metric_operation_figure *figure, struct mk_buf *out)
+{
+    head_append(out, figure->name, figure->kind == METRIC_GAUGE ? "gauge" : "counter");
+    for (size_t i = 0; i < facts->operations_count; i++) {
+        const uint8_t *at = (const uint8_t *)&facts->operations[i] + figure->offset;
+        uint64_t value;
+        memcpy(&value, at, sizeof(value));
+        mk_buf_printf(out, "%s{key=\"%s\"} %" PRIu64 "\n", figure->name, facts->operations[i].name,
+                      value);
+    }
+}
+
+static void latencies_append(const struct admin_facts *facts, struct mk_buf *out)
+{
+    static const char name[] = METRIC_OPERATION_LATENCY;
+
+    head_append(out, name, "summary");
+    for (size_t i = 0; i < facts->operations_count; i++) {
+        const struct admin_operation *operation = &facts->operations[i];
+        mk_buf_printf(out, "%s_count{key=\"%s\"} %" PRIu64 "\n%s_sum{key=\"%s\"} %" PRIu64 "\n",
+                      name, operation->name, operation->latency_ms.count, name, operation->name,
+                      operation->latency_ms.sum);
+    }
+}
+
 void prometheus_append(const struct admin_facts *facts, struct mk_buf *out)
 {
     metrics_each(facts, metric_append, out);
+    for (size_t i = 0; i < METRIC_OPERATION_FIGURES && facts->operations_count > 0; i++) {
+        operations_append(facts, &metric_operation_figures[i], out);
+    }
+    if (facts->operations_count > 0) {
+        latencies_append(facts, out);
+    }
 }

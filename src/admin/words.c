@@ -24,7 +24,7 @@ static const struct word {
     {answer_ruok, "ruok", .always = true},
     {answer_srvr, "srvr"},
     {answer_stat, "stat", .needs = {.lists = ADMIN_CONNS}},
-    {answer_mntr, "mntr"},
+    {answer_mntr, "mntr", .needs = {.lists = ADMIN_OPERATIONS}},
     {answer_isro, "isro", .always = true},
     {answer_conf, "conf"},
     {answer_envi, "envi", .always = true},

@@ -74,6 +74,7 @@ struct edge_options {
     size_t sasl_supers_count;
     struct sasl_users *sasl_users; /* as the file has them, once it has been read */
     uint8_t sasl_secret[EDGE_SASL_SECRET_BYTES];
+    char *recipe_admin;    /* "digest:ann:HASH,sasl:bob"; NULL: nobody but super */
     char *recipe_dir;      /* NULL: where an installation or a checkout has it */
     uint32_t log_level;    /* enum mk_log_level */
     char *server_line;     /* the name of zoo.cfg's server.N, when it has one */

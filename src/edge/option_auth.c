@@ -103,6 +103,45 @@ static enum mk_status enforcement_check(struct edge_options *options, struct mk_
     return schemes_check(options, server->enforced_schemes, error);
 }
 
+/* "digest:ann:HASH,sasl:bob,ip:10.0.0.0/8": each may read and write what recipes live in. */
+static enum mk_status recipe_admin_check(struct edge_options *options, struct mk_error *error)
+{
+    struct server_options *server = &options->server;
+    struct mk_buf acl = {0};
+    struct mk_buf fixed = {0};
+    int32_t count = 0;
+    bool open = false;
+
+    mk_buf_put_i32(&acl, 0);
+    for (const char *at = options->recipe_admin; at != NULL && *at != '\0'; count++) {
+        size_t len = strcspn(at, ",");
+        size_t scheme_len = strcspn(at, ":");
+        scheme_len = scheme_len < len ? scheme_len : len;
+        mk_buf_put_i32(&acl, TREE_READ | TREE_WRITE);
+        mk_buf_put_field(&acl, mk_bytes_of(at, scheme_len));
+        mk_buf_put_field(&acl, len > scheme_len
+                                   ? mk_bytes_of(at + scheme_len + 1, len - scheme_len - 1)
+                                   : MK_BYTES(""));
+        at += len + (at[len] == ',' ? 1 : 0);
+    }
+    mk_store_u32(acl.data, (uint32_t)count);
+    bool good = count == 0 || tree_acl_fix(&server->acl, mk_buf_view(&acl), MK_BYTES_NULL, &fixed,
+                                           &open) == MK_OK;
+    if (good && count > 0) {
+        struct mk_bytes kept = mk_arena_copy(&options->texts, mk_buf_view(&acl));
+        server->recipe_admin = mk_bytes_of(kept.data + 4, kept.len - 4);
+        server->recipe_admin_count = count;
+    } else if (!good) {
+        mk_error_set(error,
+                     "recipeAdmin: \"%.100s\" is not a list like "
+                     "digest:ann:HASH,sasl:bob,ip:10.0.0.0/8 of schemes that are there",
+                     options->recipe_admin);
+    }
+    mk_buf_free(&acl);
+    mk_buf_free(&fixed);
+    return good ? MK_OK : MK_BAD_ARGUMENTS;
+}
+
 enum mk_status options_auth_check(struct edge_options *options, struct mk_error *error)
 {
     struct server_options *server = &options->server;
@@ -110,5 +149,8 @@ enum mk_status options_auth_check(struct edge_options *options, struct mk_error 
     server->super_digest = text_or_null(options->super_digest);
     server->digest_hash = (enum tree_digest)options->digest_hash;
     enum mk_status status = sasl_check(options, error);
+    if (status == MK_OK) {
+        status = recipe_admin_check(options, error);
+    }
     return status == MK_OK ? enforcement_check(options, error) : status;
 }

@@ -98,6 +98,8 @@ static const struct option options_table[] = {
 
     {"recipes", OPTION_ON_OFF, AT(server.recipes)},
     {"recipeDir", OPTION_TEXT, AT(recipe_dir)},
+    {"recipeAdmin", OPTION_TEXT, AT(recipe_admin)},
+    {"slowRunMs", OPTION_MS, AT(server.slow_run_ms), 0, 60000},
     {"callResultSeconds", OPTION_SECONDS, AT(server.call_result_ms), 1, 7 * 86400},
     {"callsMax", OPTION_COUNT, AT(server.calls_max), 1, 10000000},
     {"sessionCallsMax", OPTION_COUNT, AT(server.session_calls_max), 1, 1000000},

@@ -196,6 +196,56 @@ static void effect_apply(struct edge *edge, const struct admin_needs *needs)
     }
 }
 
+/* ---- Operations of recipes ---- */
+
+/* As many as are counted each by itself. */
+#define OPERATIONS_MAX 1025
+
+struct operations_gathering {
+    struct admin_facts *facts;
+};
+
+static void operation_add(void *context, const struct server_operation_figures *figures)
+{
+    struct operations_gathering *gathering = context;
+    struct admin_facts *facts = gathering->facts;
+
+    if (facts->operations_count == OPERATIONS_MAX) {
+        return;
+    }
+    char *name = mk_arena_alloc(&facts->arena, figures->operation.len + 1);
+    memcpy(name, figures->operation.data, figures->operation.len);
+    name[figures->operation.len] = '\0';
+    facts->operations[facts->operations_count++] = (struct admin_operation){
+        .name = name,
+        .waiting = (uint64_t)figures->waiting,
+        .calls = figures->calls,
+        .failures = figures->failures,
+        .instructions = figures->instructions,
+        .effects = figures->effects,
+        .run_ms = figures->run_ms,
+        .latency_ms = figures->latency_ms,
+    };
+}
+
+static int operations_compare(const void *a, const void *b)
+{
+    const struct admin_operation *left = a;
+    const struct admin_operation *right = b;
+
+    return strcmp(left->name, right->name);
+}
+
+static void operations_gather(struct edge *edge, struct admin_facts *facts)
+{
+    struct operations_gathering gathering = {.facts = facts};
+
+    facts->operations = mk_arena_alloc(&facts->arena, OPERATIONS_MAX * sizeof(*facts->operations));
+    server_figures_each(edge->core.server, operation_add, &gathering);
+    qsort(facts->operations, facts->operations_count, sizeof(*facts->operations),
+          operations_compare);
+}
+
 void status_gather(struct edge *edge, const struct conn *asking, const struct admin_needs *needs,
                    struct admin_facts *facts)
 {
@@ -216,6 +266,9 @@ void status_gather(struct edge *edge, const struct conn *asking, const struct ad
         .checkpoint_zxid = store_durable(edge->core.store),
     };
     server_stats_read(edge->core.server, &facts->stats);
+    if ((needs->lists & ADMIN_OPERATIONS) != 0) {
+        operations_gather(edge, facts);
+    }
     if ((needs->lists & ADMIN_CONNS) != 0) {
         conns_gather(edge, asking, facts);
     }

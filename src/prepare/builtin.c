@@ -331,8 +331,18 @@ static enum mk_status deploy_figures(struct recipe_host *base, struct mk_bytes n
     }
     struct mk_buf full = {0};
     mk_buf_printf(&full, "%.*s.%s", (int)name.len, (const char *)name.data, operation->name);
+    const struct figures *figures = prepare_figures_find(prepare, mk_buf_view(&full));
     mk_buf_put_u8(&full, '\0'); /* behind it is the version */
     *out = (struct recipe_figures){.name = operation->name};
+    if (figures != NULL) {
+        out->calls = figures->calls;
+        out->failures = figures->failures;
+        out->instructions = figures->instructions;
+        out->effects = figures->effects;
+        out->run_ms = figures->run_ms;
+        out->latency_avg_ms = (uint64_t)mk_summary_average(&figures->latency_ms);
+        out->latency_max_ms = figures->latency_ms.max;
+    }
     status = store_running_count(prepare->view, mk_buf_view(&full), MK_BYTES_NULL, &out->waiting);
     mk_buf_free(&full);
     return status;

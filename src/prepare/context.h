@@ -16,6 +16,14 @@ struct builtin {
     struct store_call_place ended; /* how far they have been looked for */
 };
 
+/* Of one operation; see struct prepare_figures. */
+struct figures {
+    uint64_t calls, failures, instructions, effects, run_ms;
+    struct mk_summary latency_ms;
+    size_t operation_len;
+    char operation[];
+};
+
 struct prepare {
     struct prepare_options options;
     struct store *store;
@@ -25,6 +33,10 @@ struct prepare {
     bool gone_last;         /* the last call whose turn it was had lost its session */
     struct mk_arena scraps; /* of the request at hand; reset by every door function */
     struct builtin builtin;
+    struct mk_map_bytes figures; /* operation -> struct figures */
+    bool slow_told;              /* a slow run, ... */
+    mk_ms slow_told_ms;          /* ... at this log time */
+    uint64_t slow_dropped;       /* and so many that were not told since */
 };
 
 /* Who changes what: a client, or a recipe on behalf of one. */
@@ -130,7 +142,11 @@ struct call_step {
     mk_ms parked_ms;       /* log time of the run before; not of the first */
     struct tree_call call; /* in the scraps */
     int64_t done_through;
-    struct mk_bytes node;  /* path of the call node; on the first run, up to its number, or null */
+    struct mk_bytes node; /* path of the call node; on the first run, up to its number, or null */
+    bool ended;           /* with the transaction at hand; what is counted of it: */
+    bool ended_failed;
+    struct mk_bytes ended_operation;
+    mk_ms ended_made_ms;
     bool created_overflow; /* it made more than a record can remember: it may not park */
     int32_t node_type;     /* how it is created: JUTE_CREATE or JUTE_CREATE2 */
     /* The transaction being written. */
@@ -182,6 +198,20 @@ struct host {
 void prepare_host_init(struct host *host, struct call_step *step, bool reads_only);
 /* A path as the recipe wrote it, below the call's chroot; in the scraps. */
 struct mk_bytes prepare_host_path(const struct call_step *step, struct mk_bytes path);
+
+/* ---- figures.c: what is counted of each operation ---- */
+
+void prepare_figures_free(struct prepare *prepare);
+/* recipe_run(), and count what it took. */
+void prepare_figures_run(struct call_step *step, struct recipe_engine *engine,
+                         struct recipe_run *run);
+/* The call ends with the step's transaction. Before its record is changed. */
+void prepare_figures_ended(struct call_step *step, bool failed);
+void prepare_figures_commit(struct call_step *step);
+void prepare_figures_read(struct call_step *step, bool failed); /* a call that only read */
+/* NULL: nobody has called it. */
+const struct figures *prepare_figures_find(const struct prepare *prepare,
+                                           struct mk_bytes operation);
 
 /* ---- builtin.c: the server's own recipe ---- */
 

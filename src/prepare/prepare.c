@@ -31,6 +31,7 @@ struct prepare *prepare_new(const struct prepare_options *options, struct store 
 void prepare_free(struct prepare *prepare)
 {
     prepare_builtin_deinit(prepare);
+    prepare_figures_free(prepare);
     mk_arena_free(&prepare->scraps);
     mk_free(prepare);
 }

@@ -31,6 +31,9 @@ struct prepare_options {
      * vector<ACL>, without its count. Nobody but super if there are none. */
     struct mk_bytes recipe_admin;
     int32_t recipe_admin_count;
+    mk_ms slow_run_ms;                  /* a run that takes longer is told in the log; 0: none */
+    mk_ms (*elapsed_ms)(void *context); /* the clock for that, from the edge; or NULL */
+    void *elapsed_context;
     const struct prepare_recipe *catalogue; /* borrowed */
     size_t catalogue_count;
 };
@@ -128,6 +131,18 @@ enum mk_status prepare_call_step(struct prepare *prepare, const struct prepare_a
 
 /* The reply's body for whoever still waits for a call when their session ends. */
 void prepare_call_lost(struct mk_buf *body);
+
+/* ---- Figures of each operation ---- */
+
+struct prepare_figures {                    /* since the server began, but for `waiting` */
+    struct mk_bytes operation;              /* "lock.acquire" */
+    int64_t waiting;                        /* calls that are parked or ready now, on any version */
+    uint64_t calls, failures;               /* made; ended without a result */
+    uint64_t instructions, effects, run_ms; /* of all runs */
+    struct mk_summary latency_ms;           /* of calls that have ended: from made to ended */
+};
+typedef void prepare_figures_visit(void *context, const struct prepare_figures *figures);
+void prepare_figures_each(struct prepare *prepare, prepare_figures_visit *visit, void *context);
 
 /* ---- The catalogue ---- */
 

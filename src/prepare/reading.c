@@ -42,11 +42,12 @@ static enum mk_status run(struct call_step *step, const struct call_target *targ
     enum mk_status status = MK_OK;
 
     prepare_host_init(&host, step, true);
-    recipe_run(prepare_engine_of(step->prepare, target->version), &run);
+    prepare_figures_run(step, prepare_engine_of(step->prepare, target->version), &run);
     if (run.end == RECIPE_WOULD_BLOCK) {
         status = MK_WOULD_BLOCK;
     } else {
         bool returned = run.end == RECIPE_RETURNED;
+        prepare_figures_read(step, !returned);
         MK_ASSERT(run.end != RECIPE_PARKED); /* call:wait refuses */
         mk_buf_put_field(body, returned ? MK_BYTES_NULL : mk_bytes_text(run.error_name));
         mk_buf_put_field(body, returned ? MK_BYTES_NULL : mk_buf_view(&run.message));

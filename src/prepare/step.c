@@ -28,6 +28,7 @@ void prepare_step_begin(struct call_step *step)
     };
     step->start = step->out->len;
     step->prepare->builtin.audit.len = 0;
+    step->ended = false;
     store_begin(step->prepare->view, step->at.zxid, step->at.time_ms);
     step->multi = jute_txn_multi_begin(step->out, &header);
 }
@@ -47,6 +48,7 @@ void prepare_step_commit(struct call_step *step)
 {
     jute_txn_multi_end(step->out, &step->multi);
     store_end(step->prepare->view);
+    prepare_figures_commit(step);
 }
 
 /* ---- The server's own parts ---- */
@@ -274,6 +276,7 @@ static enum mk_status finish(struct call_step *step, const char *error, struct m
 {
     size_t start = body->len;
 
+    prepare_figures_ended(step, error != NULL);
     put_body(body, error, message, result);
     if (step->call.node && !step->delete_node && !step->session_ends) {
         return finish_node(step, node_data(step, error, message, result));
@@ -513,7 +516,7 @@ enum mk_status prepare_step_run(struct call_step *step, struct mk_buf *body, boo
     prepare_host_init(&host, step, operation->reads_only);
     struct recipe_run run = run_of(step, version, operation, &host);
     prepare_step_begin(step);
-    recipe_run(prepare_engine_of(step->prepare, version), &run);
+    prepare_figures_run(step, prepare_engine_of(step->prepare, version), &run);
     const char *error;
     status = run_ended(step, &run, body, parked, &error);
     if (status == MK_OK && error == NULL) {
@@ -555,7 +558,7 @@ static enum mk_status run_cancel(struct call_step *step, bool *redo)
     struct recipe_run run = run_of(step, version, operation, &host);
     run.cancel = true;
     run.may_park = false;
-    recipe_run(prepare_engine_of(step->prepare, version), &run);
+    prepare_figures_run(step, prepare_engine_of(step->prepare, version), &run);
     if (run.end == RECIPE_WOULD_BLOCK) {
         status = MK_WOULD_BLOCK;
     } else if (run.end != RECIPE_RETURNED || too_large(step)) {

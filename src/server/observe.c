@@ -146,3 +146,32 @@ void server_watches_by_path_each(const struct server *server, server_path_visit 
 
     tree_watches_each(server->watches, watch_seen, &wanted);
 }
+
+struct figures_walk {
+    server_figures_visit *visit;
+    void *context;
+};
+
+static void figures_show(void *context, const struct prepare_figures *figures)
+{
+    struct figures_walk *walk = context;
+    struct server_operation_figures shown = {
+        .operation = figures->operation,
+        .waiting = figures->waiting,
+        .calls = figures->calls,
+        .failures = figures->failures,
+        .instructions = figures->instructions,
+        .effects = figures->effects,
+        .run_ms = figures->run_ms,
+        .latency_ms = figures->latency_ms,
+    };
+
+    walk->visit(walk->context, &shown);
+}
+
+void server_figures_each(const struct server *server, server_figures_visit *visit, void *context)
+{
+    struct figures_walk walk = {visit, context};
+
+    prepare_figures_each(server->prepare, figures_show, &walk);
+}

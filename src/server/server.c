@@ -29,6 +29,7 @@ void server_options_default(struct server_options *options)
         .session_calls_max = 1000,
         .wakes_per_step = 64,
         .call_result_ms = 600000,
+        .slow_run_ms = 100,
     };
 }
 
@@ -73,6 +74,9 @@ static void make_recipes(struct server *server)
         .calls_max = server->options.calls_max,
         .session_calls_max = server->options.session_calls_max,
         .call_result_ms = server->options.call_result_ms,
+        .slow_run_ms = server->options.slow_run_ms,
+        .elapsed_ms = server->options.elapsed_ms,
+        .elapsed_context = server->options.elapsed_context,
         .recipe_admin = server->options.recipe_admin,
         .recipe_admin_count = server->options.recipe_admin_count,
         .catalogue = server->recipes,

@@ -79,6 +79,7 @@ struct server_options {
     uint32_t session_calls_max;         /* ... of one session */
     uint32_t wakes_per_step;            /* ready calls run between two turns of requests */
     mk_ms call_result_ms;               /* callResultSeconds */
+    mk_ms slow_run_ms;                  /* slowRunMs; 0: none is told */
     mk_ms (*elapsed_ms)(void *context); /* clock for the budget of a run, from the edge; or NULL */
     void *elapsed_context;
 };
@@ -198,6 +199,15 @@ struct server_stats {
     uint64_t recovered;              /* transactions of the log, at the start */
 };
 void server_stats_read(const struct server *server, struct server_stats *out);
+/* Of each operation that was called since the server began, in no particular order. */
+struct server_operation_figures {
+    struct mk_bytes operation;
+    int64_t waiting;
+    uint64_t calls, failures, instructions, effects, run_ms;
+    struct mk_summary latency_ms;
+};
+typedef void server_figures_visit(void *context, const struct server_operation_figures *figures);
+void server_figures_each(const struct server *server, server_figures_visit *visit, void *context);
 void server_stats_reset(struct server *server); /* srst */
 
 struct server_conn_stats {
