@@ -63,6 +63,11 @@ const struct recipe_operation *recipe_operation_find(const struct recipe_version
 const struct recipe_operation *recipe_operation_at(const struct recipe_version *version,
                                                    size_t index);
 
+/* What the version declares, appended as JSON: {"name", "version", "operations": [{"name", "doc",
+ * "arguments": [{"name", "type", ...}]}]}; flags, bounds and defaults only where there are any. False: it
+ * does not fit into its memory. */
+bool recipe_version_describe(struct recipe_version *version, struct mk_buf *out);
+
 enum recipe_format { RECIPE_JSON = 0, RECIPE_MSGPACK = 1 };
 
 /* Check `arguments` (a map in `format`; null or empty: no arguments) against the schema.
