@@ -26,7 +26,9 @@ static const char overview[] =
     "call\n"
     "  lock [--timeout TIME] [--grace TIME] PATH -- COMMAND ...   run it while the lock is held\n"
     "  lead [--value TEXT] ... PATH -- COMMAND ...                run it while elected\n"
-    "  recipe test|explore FILE ...             try a recipe of yours, without a server\n"
+    "  recipe test|explore|check FILE ...       try a recipe of yours, without a server\n"
+    "  recipe deploy FILE  recipe rollback|remove NAME [VERSION]  recipe upgrade [NAME]...\n"
+    "  recipe list [NAME]  recipe show|history NAME  recipe describe NAME|FILE [OPERATION]\n"
     "Others\n"
     "  shell [-server HOST:PORT[,...][/CHROOT]] [COMMAND ...]     ZooKeeper's zkCli, and more\n"
     "  word WORD           a four-letter word: ruok srvr stat mntr isro conf\n"
@@ -95,7 +97,14 @@ static const struct topic {
     {"recipe",
      "recipe test FILE\n"
      "       moonkeeper recipe explore FILE [--seeds A..B] [--seed N] [--minutes M] [--steps N]\n"
-     "                                      [--invariants FILE]",
+     "                                      [--invariants FILE]\n"
+     "       moonkeeper recipe check FILE...\n"
+     "       moonkeeper recipe describe NAME|FILE [OPERATION]\n"
+     "       moonkeeper recipe deploy [--name NAME] [--expect VERSION|none] [--comment TEXT] FILE\n"
+     "       moonkeeper recipe rollback [--expect VERSION] [--comment TEXT] NAME [VERSION]\n"
+     "       moonkeeper recipe remove [--fail-waiting] [--expect VERSION] NAME [VERSION]\n"
+     "       moonkeeper recipe upgrade [--comment TEXT] [NAME...]\n"
+     "       moonkeeper recipe list [NAME] | show NAME [VERSION] | history NAME",
      "Try a recipe on this machine, without a server; luajit is needed, for test busted as well.\n"
      "test FILE: run its spec, NAME_spec.lua beside NAME.lua or in ../spec.\n"
      "explore FILE: run its operations and faults in random order, and check after each step what\n"
@@ -106,7 +115,19 @@ static const struct topic {
      "  --minutes M        from the first seed on, for so long\n"
      "  --steps N          how long a schedule is, 200\n"
      "  --invariants FILE  what has to hold, if it lies elsewhere\n"
-     "Exit codes: 0 all holds; 1 it does not, or cannot be tried; 2 usage; 128 + signal.\n"},
+     "Exit codes: 0 all holds; 1 it does not, or cannot be tried; 2 usage; 128 + signal.\n"
+     "\n"
+     "check: whether a server would take it; the version that it would be, or file, line, reason.\n"
+     "describe: what its operations do, and their arguments; of a server's recipe, or of a file.\n"
+     "deploy: make the file the active version; calls that wait go on with theirs. --expect: the\n"
+     "version that it replaces, or how it begins, or none; another one is a Conflict.\n"
+     "rollback: to the version that the last change replaced, or to VERSION.\n"
+     "remove: a version that is not active, or the recipe. --fail-waiting: end the calls that "
+     "wait\n"
+     "on it, their cancel runs; without it they are a Conflict.\n"
+     "upgrade: take what the server's own catalogue has now, but for what was replaced by deploy.\n"
+     "list: what is active and how much it is used; show: its source; history: who did what.\n"
+     "Changing anything needs the right to write /zookeeper/recipes: recipeAdmin, --auth.\n"},
     {"shell",
      "shell [-server HOST:PORT[,HOST:PORT][/CHROOT]] [-timeout MS] [-r]\n"
      "                        [-waitforconnection] [--json] [COMMAND ...]",

@@ -64,10 +64,10 @@ _moonkeeper() {
         lead:-*) words="--value --timeout --grace" ;;
         shell:-*) words="-server -timeout -r -waitforconnection --json" ;;
         start:-* | stop:-* | restart:-*) words="--wait" ;;
-        recipe:-*) words="--seeds --seed --minutes --steps --invariants" ;;
+        recipe:-*) words="--seeds --seed --minutes --steps --invariants --name --expect --comment --fail-waiting" ;;
         recipe:*)
             if ((COMP_CWORD == index + 1)); then
-                words="test explore"
+                words="test explore check describe deploy rollback remove upgrade list show history"
             else
                 while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$word")
                 return

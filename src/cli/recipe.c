@@ -10,8 +10,10 @@ static const struct subcommand {
     const char *name;
     int (*run)(struct cli *cli, int argc, char **argv);
 } subcommands[] = {
-    {"test", recipe_test},
-    {"explore", recipe_explore},
+    {"test", recipe_test},         {"explore", recipe_explore}, {"check", recipe_check},
+    {"describe", recipe_describe}, {"deploy", recipe_deploy},   {"rollback", recipe_rollback},
+    {"remove", recipe_remove},     {"upgrade", recipe_upgrade}, {"list", recipe_list},
+    {"show", recipe_show},         {"history", recipe_history},
 };
 
 int cli_recipe(struct cli *cli, int argc, char **argv)

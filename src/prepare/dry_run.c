@@ -237,7 +237,7 @@ enum mk_status prepare_dry_run(struct call_step *step, struct recipe_version *ve
 
     watched_init(&host, step, operation->reads_only);
     prepare_step_begin(step);
-    recipe_run(step->prepare->engine, &run);
+    recipe_run(prepare_engine_of(step->prepare, version), &run);
     prepare_step_abort(step);
     bool blocked = run.end == RECIPE_WOULD_BLOCK;
     if (!blocked) {
