@@ -471,6 +471,20 @@ describe("recipe.remove", function()
     assert.is_false(lock:waiting())
   end)
 
+  it("with fail_waiting leaves the calls of a recipe with the same source alone", function()
+    admin:deploy("gate", gate "one")
+    admin:deploy("door", gate "one")
+    local other = ann:start("door.pass", { path = "/open" })
+    local doomed = ann:start("gate.pass", { path = "/open" })
+
+    admin:start("recipe.remove", { name = "gate", fail_waiting = true })
+
+    assert.are.equal("Cancelled", (doomed:error()))
+    assert.is_true(other:waiting())
+    ann:create("/open")
+    assert.are.equal("one", other:result())
+  end)
+
   it("with fail_waiting ends calls whose cancel fails, too", function()
     admin:deploy("gate", gate("one", { cancel = "error('no')" }))
     local call = ann:start("gate.pass", { path = "/open" })

@@ -605,8 +605,10 @@ static bool gather_place(void *context, struct store_call_place place)
     return look->count < LOOK_CALLS;
 }
 
-/* Go on looking for a call of `version`. MK_END: not among these. */
-static enum mk_status look_further(struct prepare *prepare, struct mk_bytes version, mk_zxid *call)
+/* Go on looking for a call of `version` of the recipe whose operations begin with `operations`: another
+ * recipe may have the same source. MK_END: not among these. */
+static enum mk_status look_further(struct prepare *prepare, struct mk_bytes operations,
+                                   struct mk_bytes version, mk_zxid *call)
 {
     struct builtin *builtin = &prepare->builtin;
     struct look look = {.count = 0};
@@ -619,7 +621,8 @@ static enum mk_status look_further(struct prepare *prepare, struct mk_bytes vers
             return read;
         }
         builtin->ended = look.places[i];
-        if (read == MK_OK && record.operation.len > 0 && mk_bytes_equal(record.version, version)) {
+        if (read == MK_OK && mk_bytes_starts(record.operation, operations) &&
+            mk_bytes_equal(record.version, version)) {
             *call = look.places[i].call;
             return MK_OK;
         }
@@ -647,14 +650,14 @@ enum mk_status prepare_builtin_due(struct prepare *prepare, mk_zxid *call, bool 
     }
     size_t name_len = (size_t)(dot - mark.data);
     struct mk_bytes version = mk_bytes_of(dot + 1, mark.len - name_len - 1);
-    status =
-        store_running_count(prepare->view, mk_bytes_of(mark.data, name_len + 1), version, &count);
+    struct mk_bytes operations = mk_bytes_of(mark.data, name_len + 1);
+    status = store_running_count(prepare->view, operations, version, &count);
     if (status != MK_OK || count == 0) {
         return status;
     }
     status = MK_END;
     for (int i = 0; i < LOOKS_MAX && status == MK_END; i++) {
-        status = look_further(prepare, version, call);
+        status = look_further(prepare, operations, version, call);
     }
     *more = status == MK_END;
     return status;

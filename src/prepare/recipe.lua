@@ -70,7 +70,9 @@ local function history_add(call, name, history, entry)
   entry.zxid, entry.time_ms, entry.who = call.zxid, call.now, deployment.who()
   table.insert(history.entries, entry)
   while #history.entries > HISTORY_MAX do table.remove(history.entries, 1) end
-  znode.set(path_of(name, ".history"), json.encode(history))
+  local path = path_of(name, ".history")
+  if not znode.exists(path) then znode.create(path) end
+  znode.set(path, json.encode(history))
 end
 
 -- The version that the last change of the active one replaced; nil: there was none.
@@ -137,7 +139,6 @@ local function version_keep(name, version, source, active)
       fail("Limit", ("there are %d recipes already"):format(RECIPES_MAX))
     end
     znode.create(path_of(name), { data = version })
-    znode.create(path_of(name, ".history"))
   end
   znode.create(path_of(name, version), { data = source })
 end

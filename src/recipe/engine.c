@@ -70,7 +70,11 @@ void recipe_version_hash(struct mk_bytes source, char out[RECIPE_VERSION_BYTES +
 
 struct recipe_version *recipe_version_find(struct recipe_engine *engine, struct mk_bytes hash)
 {
-    return mk_map_bytes_get(&engine->versions, hash);
+    struct recipe_version *version = mk_map_bytes_get(&engine->versions, hash);
+    if (version != NULL) {
+        version->used = ++engine->uses;
+    }
+    return version;
 }
 
 void recipe_version_drop(struct recipe_engine *engine, struct recipe_version *version)
@@ -209,6 +213,29 @@ static bool recipe_name_valid(struct mk_bytes name)
     return valid;
 }
 
+static bool version_running(const struct recipe_version *version)
+{
+    return version->sandbox != NULL && version->sandbox->entered > 0;
+}
+
+/* Of those that do not run, but for `newest`, the one that was used before all others. */
+static struct recipe_version *version_oldest(const struct recipe_engine *engine,
+                                             const struct recipe_version *newest)
+{
+    struct recipe_version *oldest = NULL;
+    struct mk_bytes hash;
+    void *each;
+    size_t cursor = 0;
+    while (mk_map_bytes_next(&engine->versions, &cursor, &hash, &each)) {
+        struct recipe_version *version = each;
+        if (version != newest && !version_running(version) &&
+            (oldest == NULL || version->used < oldest->used)) {
+            oldest = version;
+        }
+    }
+    return oldest;
+}
+
 struct recipe_version *recipe_version_load(struct recipe_engine *engine, struct mk_bytes name,
                                            struct mk_bytes source, struct mk_error *error)
 {
@@ -239,6 +266,12 @@ struct recipe_version *recipe_version_load(struct recipe_engine *engine, struct 
         return NULL;
     }
     (void)mk_map_bytes_put(&engine->versions, mk_bytes_text(version->hash), version);
+    version->used = ++engine->uses;
+    struct recipe_version *oldest =
+        engine->versions.count > VERSIONS_LOADED_MAX ? version_oldest(engine, version) : NULL;
+    if (oldest != NULL) {
+        recipe_version_drop(engine, oldest);
+    }
     return version;
 }
 

@@ -33,7 +33,9 @@ void recipe_engine_free(struct recipe_engine *engine);
 #define RECIPE_VERSION_BYTES 64 /* hex SHA-256 of the source */
 #define RECIPE_SOURCE_BYTES_MAX (256 * 1024)
 #define RECIPE_NAME_BYTES_MAX 64 /* [a-z][a-z0-9_]* */
-struct recipe_version;           /* owned by the engine until recipe_version_drop() */
+/* Owned by the engine until recipe_version_drop(), or, once there are very many, until another one has
+ * been loaded: find it again by its hash. One that is being run stays. */
+struct recipe_version;
 
 /* The content hash, as the version is called in the tree. */
 void recipe_version_hash(struct mk_bytes source, char out[RECIPE_VERSION_BYTES + 1]);

@@ -38,6 +38,43 @@ static void loads_the_same_source_once(void **state)
     assert_null(recipe_version_find(world.engine, mk_bytes_text(hash)));
 }
 
+/* Version number `i`, loaded; its hash is in `hash`. */
+static struct recipe_version *numbered_load(int i, char hash[RECIPE_VERSION_BYTES + 1])
+{
+    char source[96];
+    struct mk_error error;
+    (void)snprintf(source, sizeof(source),
+                   "return { a = operation { doc = '%d', run = tostring } }", i);
+    recipe_version_hash(mk_bytes_text(source), hash);
+    return recipe_version_load(world.engine, MK_BYTES("lock"), mk_bytes_text(source), &error);
+}
+
+static void keeps_256_versions_in_memory_those_that_were_used_last(void **state)
+{
+    (void)state;
+    char first[RECIPE_VERSION_BYTES + 1];
+    char second[RECIPE_VERSION_BYTES + 1];
+    char other[RECIPE_VERSION_BYTES + 1];
+    (void)numbered_load(0, first);
+    (void)numbered_load(1, second);
+    for (int i = 2; i < 256; i++) {
+        (void)numbered_load(i, other);
+    }
+    assert_non_null(recipe_version_find(world.engine, mk_bytes_text(second)));
+    assert_non_null(recipe_version_find(world.engine, mk_bytes_text(first))); /* used again */
+
+    struct recipe_version *last = numbered_load(256, other);
+
+    assert_non_null(last);
+    assert_ptr_equal(recipe_version_find(world.engine, mk_bytes_text(other)), last);
+    assert_non_null(recipe_version_find(world.engine, mk_bytes_text(first)));
+    assert_non_null(recipe_version_find(world.engine, mk_bytes_text(second)));
+    (void)numbered_load(2, other);
+    char third[RECIPE_VERSION_BYTES + 1];
+    recipe_version_hash(MK_BYTES("return { a = operation { doc = '3', run = tostring } }"), third);
+    assert_null(recipe_version_find(world.engine, mk_bytes_text(third)));
+}
+
 static void names_a_version_by_the_sha256_of_its_source(void **state)
 {
     (void)state;
@@ -328,6 +365,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(loads_the_same_source_once),
+        TEST(keeps_256_versions_in_memory_those_that_were_used_last),
         TEST(names_a_version_by_the_sha256_of_its_source),
         TEST(says_where_a_source_does_not_compile),
         TEST(says_what_is_wrong_with_a_declaration),
