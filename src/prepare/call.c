@@ -14,12 +14,42 @@
 
 /* ---- Names and paths ---- */
 
-bool prepare_call_is_node_path(struct mk_bytes path)
+static enum mk_status gate_find(struct prepare *prepare, struct mk_bytes gate)
+{
+    struct store_znode calls;
+
+    if (gate.data == NULL) {
+        return MK_NO_NODE;
+    }
+    enum mk_status status =
+        store_znode_read(prepare->view, MK_BYTES(TREE_CALLS_PATH), true, &calls);
+    return status == MK_OK && !tree_gate_open(calls.data, gate) ? MK_NO_NODE : status;
+}
+
+enum mk_status prepare_call_gate(struct prepare *prepare, struct mk_bytes path,
+                                 struct mk_bytes *chroot)
 {
     struct mk_bytes calls = MK_BYTES(TREE_CALLS_PATH "/");
 
-    return path.data != NULL && path.len > calls.len && mk_bytes_starts(path, calls) &&
-           memchr(path.data + calls.len, '/', path.len - calls.len) == NULL;
+    *chroot = MK_BYTES("");
+    if (path.data != NULL && path.len > calls.len && mk_bytes_starts(path, calls)) {
+        return memchr(path.data + calls.len, '/', path.len - calls.len) == NULL ? MK_OK
+                                                                                : MK_NO_NODE;
+    }
+    *chroot = tree_gate_of_path(path);
+    return gate_find(prepare, *chroot);
+}
+
+enum mk_status prepare_call_gate_above(struct prepare *prepare, struct mk_bytes path)
+{
+    enum mk_status status = MK_NO_NODE;
+    struct mk_bytes gate;
+    size_t from = 0;
+
+    while (status == MK_NO_NODE && (gate = tree_gate_above(path, &from)).data != NULL) {
+        status = gate_find(prepare, gate);
+    }
+    return status;
 }
 
 /* "_c_<uuid>-": Curator's protection, so that it finds its node again after a lost reply. */
@@ -68,18 +98,19 @@ static mk_zxid node_number(struct mk_bytes path)
 
 /* ---- What is looked up before a first run ---- */
 
-/* Whoever may create below TREE_CALLS_PATH may call: its ACL is the administrator's switch. */
-enum mk_status prepare_call_may(struct prepare *prepare, const struct prepare_who *who)
+/* Whoever may create below TREE_CALLS_PATH, or below a gate, may call there: its ACL is the
+ * administrator's switch. */
+enum mk_status prepare_call_may(struct prepare *prepare, const struct prepare_who *who,
+                                struct mk_bytes calls)
 {
     struct changer changer = {.session = who->session, .identities = who->identities};
     struct store_znode parent;
-    enum mk_status status =
-        store_znode_read(prepare->view, MK_BYTES(TREE_CALLS_PATH), false, &parent);
+    enum mk_status status = store_znode_read(prepare->view, calls, false, &parent);
 
     if (status == MK_OK) {
         status = prepare_may(prepare, &changer, parent.acl, TREE_CREATE);
     }
-    return status == MK_NO_NODE ? MK_UNIMPLEMENTED : status;
+    return status;
 }
 
 enum mk_status prepare_call_target(struct prepare *prepare, struct mk_bytes operation,
@@ -353,7 +384,8 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
     status = prepare_call_target(prepare, request->operation, &target, &why);
     if (status == MK_OK) {
         mk_error_set(&why, "the ACL of " TREE_CALLS_PATH " does not let the caller call");
-        status = prepare_call_may(prepare, who);
+        status = prepare_call_may(prepare, who, MK_BYTES(TREE_CALLS_PATH));
+        status = status == MK_NO_NODE ? MK_UNIMPLEMENTED : status;
     }
     if (status == MK_OK && !prepare_call_chroot(&step.call.chroot)) {
         mk_error_set(&why, "the chroot is not a path");
@@ -425,8 +457,8 @@ static int32_t node_flags(const struct recipe_operation *operation)
 
 enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prepare_at *at,
                                       const struct prepare_who *who,
-                                      const struct jute_request *request, struct mk_buf *out,
-                                      struct prepared *prepared)
+                                      const struct jute_request *request, struct mk_bytes chroot,
+                                      struct mk_buf *out, struct prepared *prepared)
 {
     struct mk_bytes operation = node_operation(request->path);
     struct call_target target = {0};
@@ -440,11 +472,12 @@ enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prep
     if (operation.data == NULL || tree_path_check(request->path) != MK_OK) {
         return MK_BAD_ARGUMENTS; /* no "-" behind the operation */
     }
-    enum mk_status status = prepare_call_may(prepare, who);
+    enum mk_status status = prepare_call_may(prepare, who, tree_path_parent(request->path));
     first_step(&step, prepare, at, who, out);
     step.call.node = true;
     step.call.format = JUTE_CALL_JSON;
     step.call.operation = operation;
+    step.call.chroot = chroot;
     step.call.arguments = request->data;
     step.node = request->path;
     step.node_type = request->op;
@@ -563,6 +596,9 @@ enum mk_status prepare_call_delete_node(struct prepare *prepare, const struct pr
         return MK_NO_NODE; /* a record: not there, for clients */
     }
     status = later_step(&step, prepare, at, number, out);
+    if (status == MK_OK && !mk_bytes_equal(step.call.node_path, request->path)) {
+        status = MK_NO_NODE;
+    }
     if (status != MK_OK) {
         return status == MK_MALFORMED ? MK_NO_NODE : status;
     }

@@ -15,14 +15,21 @@ static bool has(struct mk_bytes bytes, uint8_t byte)
     return bytes.len > 0 && memchr(bytes.data, byte, bytes.len) != NULL;
 }
 
-/* What lies below the calls and the recipes is the server's own. */
-static bool reserved(struct mk_bytes path)
+/* What lies below the calls, wherever there is a gate, and below the recipes is the server's own.
+ * MK_OK: `path` is not that; MK_NO_AUTH; MK_WOULD_BLOCK, failures. */
+static enum mk_status not_reserved(struct prepare *prepare, struct mk_bytes path)
 {
     struct mk_bytes calls = MK_BYTES(TREE_CALLS_PATH);
     struct mk_bytes recipes = MK_BYTES(TREE_RECIPES_PATH);
+    struct mk_bytes gate = tree_gate_of_calls(path);
 
-    return (path.len > calls.len && tree_path_within(path, calls)) ||
-           (path.len > recipes.len && tree_path_within(path, recipes));
+    if ((path.len > calls.len && tree_path_within(path, calls)) ||
+        (path.len > recipes.len && tree_path_within(path, recipes))) {
+        return MK_NO_AUTH;
+    }
+    struct mk_bytes above = gate.data != NULL ? gate : path; /* a gate itself is anybody's znode */
+    enum mk_status status = prepare_call_gate_above(prepare, above);
+    return status == MK_OK ? MK_NO_AUTH : status == MK_NO_NODE ? MK_OK : status;
 }
 
 static bool undeletable(struct mk_bytes path)
@@ -100,8 +107,8 @@ enum mk_status prepare_change_create(struct prepare *prepare, const struct chang
     if (status == MK_OK) {
         status = prepare_may(prepare, changer, parent.acl, TREE_CREATE);
     }
-    if (status == MK_OK && reserved(path)) {
-        status = MK_NO_AUTH;
+    if (status == MK_OK) {
+        status = not_reserved(prepare, path);
     }
     if (status != MK_OK) {
         return status;
@@ -221,8 +228,8 @@ enum mk_status prepare_change_delete(struct prepare *prepare, const struct chang
     if (status == MK_OK) {
         status = prepare_may(prepare, changer, znode.acl, TREE_DELETE);
     }
-    if (status == MK_OK && reserved(path)) {
-        status = MK_NO_AUTH;
+    if (status == MK_OK) {
+        status = not_reserved(prepare, path);
     }
     if (status == MK_OK) {
         status = store_znode_read(prepare->view, path, false, &znode);
@@ -263,8 +270,9 @@ enum mk_status prepare_change_set_data(struct prepare *prepare, const struct cha
         status = read_for(prepare, changer, path, TREE_WRITE, &znode);
     }
     /* The right to WRITE the recipes' root is the right to deploy; its data is the server's. */
-    if (status == MK_OK && (reserved(path) || mk_bytes_equal(path, MK_BYTES(TREE_RECIPES_PATH)))) {
-        status = MK_NO_AUTH;
+    if (status == MK_OK) {
+        bool root = mk_bytes_equal(path, MK_BYTES(TREE_RECIPES_PATH));
+        status = root ? MK_NO_AUTH : not_reserved(prepare, path);
     }
     if (status != MK_OK) {
         return status;
@@ -295,8 +303,8 @@ static enum mk_status request_set_acl(struct prepare *prepare, const struct chan
     if (status == MK_OK) {
         status = read_for(prepare, changer, request->path, TREE_ADMIN, &znode);
     }
-    if (status == MK_OK && reserved(request->path)) {
-        status = MK_NO_AUTH;
+    if (status == MK_OK) {
+        status = not_reserved(prepare, request->path);
     }
     if (status != MK_OK) {
         return status;

@@ -102,7 +102,12 @@ enum mk_status prepare_results_add(struct prepare *prepare, mk_session session, 
 
 /* ---- call.c ---- */
 
-bool prepare_call_is_node_path(struct mk_bytes path); /* directly below TREE_CALLS_PATH */
+/* Is `path` directly below TREE_CALLS_PATH, or below an open gate? MK_OK, and then *chroot is what calls
+ * made there are confined to (part of `path`; "" for none), or MK_NO_NODE, MK_WOULD_BLOCK, failures. */
+enum mk_status prepare_call_gate(struct prepare *prepare, struct mk_bytes path,
+                                 struct mk_bytes *chroot);
+/* Is `path` an open gate, or anywhere below one? MK_OK, MK_NO_NODE: no; MK_WOULD_BLOCK, failures. */
+enum mk_status prepare_call_gate_above(struct prepare *prepare, struct mk_bytes path);
 
 /* What "lock.acquire" stands for now: the recipe's active version. */
 struct call_target {
@@ -110,7 +115,9 @@ struct call_target {
     struct recipe_version *version;
     const struct recipe_operation *operation;
 };
-enum mk_status prepare_call_may(struct prepare *prepare, const struct prepare_who *who);
+/* `calls`: TREE_CALLS_PATH, or a gate. */
+enum mk_status prepare_call_may(struct prepare *prepare, const struct prepare_who *who,
+                                struct mk_bytes calls);
 bool prepare_call_chroot(struct mk_bytes *chroot); /* false: it is no path */
 /* The reply's body for a call that is not made. */
 void prepare_call_refuse(struct mk_buf *body, enum mk_status status, const struct mk_error *why);
@@ -122,8 +129,8 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
                                  struct mk_buf *out, struct prepared *prepared);
 enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prepare_at *at,
                                       const struct prepare_who *who,
-                                      const struct jute_request *request, struct mk_buf *out,
-                                      struct prepared *prepared);
+                                      const struct jute_request *request, struct mk_bytes chroot,
+                                      struct mk_buf *out, struct prepared *prepared);
 enum mk_status prepare_call_delete_node(struct prepare *prepare, const struct prepare_at *at,
                                         const struct prepare_who *who,
                                         const struct jute_request *request, struct mk_buf *out,

@@ -14,7 +14,8 @@ struct mk_bytes prepare_host_path(const struct call_step *step, struct mk_bytes 
     struct mk_bytes chroot = step->call.chroot;
     struct mk_arena *scraps = &step->prepare->scraps;
 
-    if (chroot.len == 0) {
+    /* What does not begin with a '/' is no path, and must not become one behind the chroot. */
+    if (chroot.len == 0 || path.len == 0 || path.data[0] != '/') {
         return mk_arena_copy(scraps, path);
     }
     if (path.len == 1 && path.data[0] == '/') {
@@ -28,10 +29,15 @@ struct mk_bytes prepare_host_path(const struct call_step *step, struct mk_bytes 
     return mk_bytes_of(full, chroot.len + path.len);
 }
 
-/* Calls and what they keep are nobody's business but the server's. */
-static bool hidden(struct mk_bytes path)
+/* Calls and what they keep are nobody's business but the server's: they are not there. MK_OK for any
+ * other path. */
+static enum mk_status not_hidden(struct host *host, struct mk_bytes path)
 {
-    return tree_path_within(path, MK_BYTES(TREE_CALLS_PATH));
+    if (path.len == 0 || path.data[0] != '/' || tree_path_within(path, MK_BYTES(TREE_CALLS_PATH))) {
+        return MK_NO_NODE;
+    }
+    enum mk_status status = prepare_call_gate_above(host->step->prepare, path);
+    return status == MK_OK ? MK_NO_NODE : status == MK_NO_NODE ? MK_OK : status;
 }
 
 static enum mk_status host_znode(struct host *host, struct mk_bytes path, bool with_data,
@@ -39,10 +45,10 @@ static enum mk_status host_znode(struct host *host, struct mk_bytes path, bool w
 {
     struct prepare *prepare = host->step->prepare;
 
-    if (path.len == 0 || path.data[0] != '/' || hidden(path)) {
-        return MK_NO_NODE;
+    enum mk_status status = not_hidden(host, path);
+    if (status == MK_OK) {
+        status = store_znode_read(prepare->view, path, with_data, znode);
     }
-    enum mk_status status = store_znode_read(prepare->view, path, with_data, znode);
     return status == MK_OK ? prepare_may(prepare, &host->changer, znode->acl, TREE_READ) : status;
 }
 

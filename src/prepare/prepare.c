@@ -179,6 +179,28 @@ static bool is_create(int32_t op)
     return op == JUTE_CREATE || op == JUTE_CREATE2;
 }
 
+static enum mk_status prepare_one(struct prepare *prepare, const struct prepare_at *at,
+                                  const struct prepare_who *who, const struct jute_request *request,
+                                  struct mk_buf *out, struct prepared *prepared)
+{
+    bool node = is_create(request->op) || request->op == JUTE_DELETE;
+    struct mk_bytes chroot;
+    enum mk_status status = node ? prepare_call_gate(prepare, request->path, &chroot) : MK_NO_NODE;
+
+    if (status == MK_NO_NODE) {
+        return prepare_single(prepare, at, who, request, out);
+    }
+    if (status != MK_OK) {
+        return status;
+    }
+    if (request->op == JUTE_DELETE) {
+        return prepare_call_delete_node(prepare, at, who, request, out, prepared);
+    }
+    status = prepare_call_make_node(prepare, at, who, request, chroot, out, prepared);
+    prepare_builtin_audit(prepare, prepared);
+    return status;
+}
+
 enum mk_status prepare_request(struct prepare *prepare, const struct prepare_at *at,
                                const struct prepare_who *who, const struct jute_request *request,
                                struct mk_buf *out, struct prepared *prepared)
@@ -193,15 +215,10 @@ enum mk_status prepare_request(struct prepare *prepare, const struct prepare_at 
     } else if (request->op == JUTE_CALL) {
         status = prepare_call_make(prepare, at, who, request, out, prepared);
         prepare_builtin_audit(prepare, prepared);
-    } else if (is_create(request->op) && prepare_call_is_node_path(request->path)) {
-        status = prepare_call_make_node(prepare, at, who, request, out, prepared);
-        prepare_builtin_audit(prepare, prepared);
-    } else if (request->op == JUTE_DELETE && prepare_call_is_node_path(request->path)) {
-        status = prepare_call_delete_node(prepare, at, who, request, out, prepared);
     } else if (request->op == JUTE_MULTI) {
         return prepare_multi(prepare, at, who, request, out);
     } else {
-        return prepare_single(prepare, at, who, request, out);
+        status = prepare_one(prepare, at, who, request, out, prepared);
     }
     if (status == MK_OK || status == MK_WOULD_BLOCK || status >= MK_IO) {
         return status;

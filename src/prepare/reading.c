@@ -73,7 +73,8 @@ static enum mk_status check(struct call_step *step, struct call_target *target,
         return MK_END;
     }
     mk_error_set(why, "the ACL of " TREE_CALLS_PATH " does not let the caller call");
-    status = prepare_call_may(prepare, &step->who);
+    status = prepare_call_may(prepare, &step->who, MK_BYTES(TREE_CALLS_PATH));
+    status = status == MK_NO_NODE ? MK_UNIMPLEMENTED : status;
     if (status == MK_OK && !prepare_call_chroot(&step->call.chroot)) {
         mk_error_set(why, "the chroot is not a path");
         status = MK_BAD_ARGUMENTS;

@@ -221,6 +221,9 @@ static enum mk_status finish_node(struct call_step *step, struct mk_bytes data)
     if (status == MK_OK) {
         status = put_own_set(step, step->node, data);
     }
+    if (status == MK_NO_NODE && !step->first) { /* its gate was closed, and somebody deleted it */
+        return put_own_delete(step, record_path(step));
+    }
     if (status != MK_OK) {
         return status;
     }

@@ -273,10 +273,12 @@ void server_reply_error(struct server *server, struct server_conn *conn, int32_t
 enum mk_status server_read_execute(struct server *server, struct server_conn *conn,
                                    const struct jute_request *request, struct mk_bytes identities);
 
-/* Below TREE_CALLS_PATH everybody sees only their own. MK_OK, MK_NO_AUTH, or MK_NO_NODE for what is the
- * server's own. `owner` is the znode's. */
-enum mk_status server_may_see(const struct server_conn *conn, struct mk_bytes path, int64_t owner,
-                              struct mk_bytes identities);
+/* Whether `path` is below TREE_CALLS_PATH, or a child of an open gate. MK_OK, MK_WOULD_BLOCK, failures. */
+enum mk_status server_below_calls(struct server *server, struct mk_bytes path, bool *below);
+/* There everybody sees only their own. MK_OK, MK_NO_AUTH, or MK_NO_NODE for what is the server's own.
+ * `owner` is the znode's. */
+enum mk_status server_may_see(const struct server_conn *conn, struct mk_bytes path,
+                              bool below_calls, int64_t owner, struct mk_bytes identities);
 
 /* calls.c: which calls wait. MK_OK: answered; MK_WOULD_BLOCK, failures. */
 enum mk_status server_calls_list(struct server *server, struct server_conn *conn,

@@ -4,27 +4,44 @@
 
 #include "server/internal.h"
 
-/* ---- Below TREE_CALLS_PATH everybody sees only their own ---- */
+/* ---- Below TREE_CALLS_PATH, and below an open gate, everybody sees only their own ---- */
 
-static bool below_calls(struct mk_bytes path)
+static enum mk_status gate_find(struct server *server, struct mk_bytes chroot, bool *open)
+{
+    struct store_znode calls;
+
+    *open = false;
+    if (chroot.data == NULL) {
+        return MK_OK;
+    }
+    enum mk_status status =
+        store_znode_read(store_committed(server->store), MK_BYTES(TREE_CALLS_PATH), true, &calls);
+    *open = status == MK_OK && tree_gate_open(calls.data, chroot);
+    return status == MK_NO_NODE ? MK_OK : status;
+}
+
+/* Whether `path` is where calls are made: TREE_CALLS_PATH or an open gate. */
+static enum mk_status is_calls(struct server *server, struct mk_bytes path, bool *is)
+{
+    *is = mk_bytes_equal(path, MK_BYTES(TREE_CALLS_PATH));
+    return *is ? MK_OK : gate_find(server, tree_gate_of_calls(path), is);
+}
+
+enum mk_status server_below_calls(struct server *server, struct mk_bytes path, bool *below)
 {
     struct mk_bytes calls = MK_BYTES(TREE_CALLS_PATH "/");
 
-    return path.len > calls.len && mk_bytes_starts(path, calls);
+    *below = path.len > calls.len && mk_bytes_starts(path, calls);
+    return *below ? MK_OK : gate_find(server, tree_gate_of_path(path), below);
 }
 
-static bool is_calls(struct mk_bytes path)
+enum mk_status server_may_see(const struct server_conn *conn, struct mk_bytes path,
+                              bool below_calls, int64_t owner, struct mk_bytes identities)
 {
-    return mk_bytes_equal(path, MK_BYTES(TREE_CALLS_PATH));
-}
-
-enum mk_status server_may_see(const struct server_conn *conn, struct mk_bytes path, int64_t owner,
-                              struct mk_bytes identities)
-{
-    if (!below_calls(path) || tree_identities_super(identities)) {
+    if (!below_calls || tree_identities_super(identities)) {
         return MK_OK;
     }
-    if (path.data[sizeof(TREE_CALLS_PATH "/") - 1] == '.') {
+    if (mk_bytes_starts(path, MK_BYTES(TREE_CALLS_PATH "/."))) {
         return MK_NO_NODE; /* the server's own records */
     }
     /* A node without an owner is that of a call that outlives its session: its ACL says whose. */
@@ -37,13 +54,17 @@ static enum mk_status read_znode(struct server *server, struct server_conn *conn
                                  struct mk_bytes path, bool with_data, int permission,
                                  struct mk_bytes identities, struct store_znode *znode)
 {
+    bool below_calls;
+
     if (path.data == NULL) {
         return MK_MALFORMED;
     }
-    enum mk_status status =
-        store_znode_read(store_committed(server->store), path, with_data, znode);
+    enum mk_status status = server_below_calls(server, path, &below_calls);
     if (status == MK_OK) {
-        status = server_may_see(conn, path, znode->stat.owner, identities);
+        status = store_znode_read(store_committed(server->store), path, with_data, znode);
+    }
+    if (status == MK_OK) {
+        status = server_may_see(conn, path, below_calls, znode->stat.owner, identities);
     }
     if (status == MK_OK && znode->acl.data != NULL) {
         status = tree_acl_check(&server->options.acl, znode->acl, permission, identities);
@@ -127,6 +148,7 @@ static enum mk_status read_acl(struct server *server, struct server_conn *conn,
 struct listing {
     struct mk_buf *out;
     int32_t count;
+    struct mk_bytes below; /* of calls: "/zookeeper/calls/", or the like of a gate */
 };
 
 static bool list_child(void *context, struct mk_bytes name, mk_zxid czxid, uint32_t position)
@@ -144,7 +166,7 @@ static bool list_call(void *context, struct mk_bytes path)
 {
     struct listing *listing = context;
 
-    if (!below_calls(path)) {
+    if (!mk_bytes_starts(path, listing->below)) {
         return false; /* the session's ephemerals come in path order */
     }
     mk_buf_put_field(listing->out, tree_path_name(path));
@@ -183,7 +205,7 @@ static enum mk_status list_outliving(struct server *server, mk_zxid number, stru
         return status == MK_NO_NODE ? MK_OK : status;
     }
     if (tree_call_decode(record.data, &call) == MK_OK && call.outlives_session &&
-        call.node_path.data != NULL) {
+        mk_bytes_starts(call.node_path, listing->below)) {
         mk_buf_put_field(listing->out, tree_path_name(call.node_path));
         listing->count++;
     }
@@ -210,19 +232,22 @@ static enum mk_status list_outliving_all(struct server *server, mk_session sessi
 
 /* The caller's own calls. */
 static enum mk_status put_calls(struct server *server, const struct server_conn *conn,
-                                struct mk_buf *out)
+                                struct mk_bytes path, struct mk_buf *out)
 {
-    struct listing listing = {.out = out};
+    struct mk_buf below = {0};
     size_t count_at = out->len;
 
+    mk_buf_append_bytes(&below, path);
+    mk_buf_put_u8(&below, '/');
+    struct listing listing = {.out = out, .below = mk_buf_view(&below)};
     mk_buf_put_i32(out, 0);
-    enum mk_status status =
-        store_ephemerals_each(store_committed(server->store), conn->session_id,
-                              MK_BYTES(TREE_CALLS_PATH "/"), list_call, &listing);
+    enum mk_status status = store_ephemerals_each(store_committed(server->store), conn->session_id,
+                                                  listing.below, list_call, &listing);
     if (status == MK_OK) {
         status = list_outliving_all(server, conn->session_id, &listing);
     }
     mk_store_u32(out->data + count_at, (uint32_t)listing.count);
+    mk_buf_free(&below);
     return status;
 }
 
@@ -234,8 +259,11 @@ static enum mk_status put_children(struct server *server, const struct server_co
     struct store_children query = {.path = path};
     struct mk_bytes names;
 
-    if (is_calls(path)) {
-        return put_calls(server, conn, out);
+    bool calls;
+    enum mk_status status = is_calls(server, path, &calls);
+
+    if (status != MK_OK || calls) {
+        return status == MK_OK ? put_calls(server, conn, path, out) : status;
     }
     mk_buf_put_i32(out, count);
     if (store_listing_find(server->store, path, &names)) {
@@ -243,8 +271,7 @@ static enum mk_status put_children(struct server *server, const struct server_co
         return MK_OK;
     }
     size_t names_at = out->len;
-    enum mk_status status =
-        store_children_each(store_committed(server->store), &query, list_child, &listing);
+    status = store_children_each(store_committed(server->store), &query, list_child, &listing);
     if (status != MK_OK || listing.count != count) {
         return status == MK_OK ? MK_CORRUPT : status;
     }

@@ -25,8 +25,10 @@ void server_watches_tell(void *context, struct tree_watcher *watcher,
     struct server_conn *conn = MK_CONTAINER(watcher, struct server_conn, watcher);
     struct mk_bytes identities = mk_buf_view(&conn->identities->set.bytes);
 
+    bool below_calls;
     if (tree_acl_check(&server->options.acl, event->acl, TREE_READ, identities) != MK_OK ||
-        server_may_see(conn, event->path, event->owner, identities) != MK_OK) {
+        server_below_calls(server, event->path, &below_calls) != MK_OK ||
+        server_may_see(conn, event->path, below_calls, event->owner, identities) != MK_OK) {
         return; /* silently; a one-shot watch is spent all the same */
     }
     size_t at = conn->out.len;
@@ -70,6 +72,24 @@ static enum tree_watch kind_of(int list)
     }
 }
 
+/* As a read would have it, or as good as: what the client may not see is not there. */
+static enum mk_status look(struct server *server, const struct server_conn *conn,
+                           struct mk_bytes path, struct mk_bytes identities,
+                           struct store_znode *znode)
+{
+    bool below_calls;
+    enum mk_status status = server_below_calls(server, path, &below_calls);
+
+    if (status == MK_OK) {
+        status = store_znode_read(store_committed(server->store), path, false, znode);
+    }
+    if (status == MK_OK &&
+        server_may_see(conn, path, below_calls, znode->stat.owner, identities) != MK_OK) {
+        status = MK_NO_NODE;
+    }
+    return status;
+}
+
 /* An event for each path, or 0, in the order of the lists. */
 static enum mk_status find_missed(struct server *server, const struct server_conn *conn,
                                   const struct jute_request *request, struct mk_buf *events)
@@ -80,13 +100,10 @@ static enum mk_status find_missed(struct server *server, const struct server_con
     for (int list = 0; list < JUTE_LISTS_MAX; list++) {
         struct jute_strings_cursor cursor = jute_strings_begin(request->lists[list]);
         while (jute_strings_next(&cursor, &path)) {
-            struct store_znode znode;
+            struct store_znode znode = {0};
             enum mk_status status = MK_NO_NODE;
             if (list <= LIST_CHILD && path.data != NULL) {
-                status = store_znode_read(store_committed(server->store), path, false, &znode);
-            }
-            if (status == MK_OK && server_may_see(conn, path, znode.stat.owner, who) != MK_OK) {
-                status = MK_NO_NODE; /* as a read would have it, or as good as */
+                status = look(server, conn, path, who, &znode);
             }
             if (status == MK_WOULD_BLOCK || status >= MK_IO) {
                 return status;

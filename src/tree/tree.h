@@ -202,6 +202,18 @@ bool tree_watches_of_each(const struct tree_watches *watches, const struct tree_
                           tree_watch_visit *visit, void *context);
 bool tree_watches_each(const struct tree_watches *watches, tree_watch_visit *visit, void *context);
 
+/* ---- Gates: X + TREE_CALLS_PATH, where a client whose chroot is X makes calls ---- */
+
+/* X of the path of a gate, and of the path of a gate's child; null: it cannot be one. */
+struct mk_bytes tree_gate_of_calls(struct mk_bytes path);
+struct mk_bytes tree_gate_of_path(struct mk_bytes path);
+/* X of each gate that `path` may be, or be below, from the top; null: no more. *from is 0 at first. */
+struct mk_bytes tree_gate_above(struct mk_bytes path, size_t *from);
+/* A list is read to here: a thousand gates, and it is looked through whenever one is used. */
+#define TREE_GATES_BYTES_MAX ((size_t)64 * 1024)
+/* Whether the gate of `chroot` is open, `list` being the data of TREE_CALLS_PATH: one chroot a line. */
+bool tree_gate_open(struct mk_bytes list, struct mk_bytes chroot);
+
 /* ---- The record of a parked call: data of the znode TREE_CALLS_PATH "/.<16 hex digits>" ----
  * The number of a call is the zxid of the transaction that made it. Encoding: src/recipe/README.md. */
 

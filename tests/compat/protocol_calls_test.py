@@ -6,31 +6,11 @@ import json
 import harness
 import raw_client as raw
 from harness import case, equal, true
-from protocol import connect, expect, names, room
+from protocol import acquire, answer, ask_lock, connect, expect, names, quiet, room
 from raw_client import Reader
 
 CALLS = "/zookeeper/calls"
 JSON, MSGPACK = b"\x00", b"\x01"
-
-
-def answer(reply):
-    """(error, message, result) of a call's reply; the result as it is."""
-    equal(reply.error, 0, "the reply's header")
-    reader = Reader(reply.body)
-    answered = reader.string(), reader.string(), reader.buffer()
-    reader.end()
-    return answered
-
-
-def ask_lock(path, call_id=1, **arguments):
-    return raw.call("lock.acquire", json.dumps(dict(path=path, **arguments)).encode(), call_id)
-
-
-def acquire(client, path, call_id=1, **arguments):
-    """The result of a call that need not wait."""
-    error, message, result = answer(client.ask(raw.CALL, ask_lock(path, call_id, **arguments)))
-    equal((error, message), (None, None))
-    return json.loads(result)
 
 
 def release(client, path, ticket, call_id=2):
@@ -42,12 +22,6 @@ def leave(client):
     """Close a session whose call waits: the call's answer comes first."""
     xid = client.send(raw.CLOSE)
     equal(answer(client.receive())[0], "SessionExpired")
-    equal(client.receive().xid, xid)
-
-
-def quiet(client):
-    """That what was asked before is under way, and has not been answered."""
-    xid = client.send(raw.EXISTS, raw.read("/"))
     equal(client.receive().xid, xid)
 
 
