@@ -149,33 +149,28 @@ enum mk_status prepare_call_target(struct prepare *prepare, struct mk_bytes oper
     return target->operation != NULL ? MK_OK : MK_UNIMPLEMENTED;
 }
 
-struct counting {
-    uint32_t count;
-    uint32_t max;
-};
-
-static bool count_call(void *context, mk_zxid call)
+static enum mk_status overloaded(struct mk_error *why, const char *option, uint32_t max)
 {
-    struct counting *counting = context;
-
-    (void)call;
-    return ++counting->count < counting->max;
+    mk_error_set(why, "%s calls wait or are kept, as many as %s allows: %u",
+                 strcmp(option, "callsMax") == 0 ? "the server's" : "the session's", option, max);
+    return MK_OVERLOADED;
 }
 
 static enum mk_status check_bounds(struct prepare *prepare, mk_session session,
-                                   uint32_t results_count)
+                                   uint32_t results_count, struct mk_error *why)
 {
-    struct counting counting = {.max = prepare->options.session_calls_max};
+    uint32_t session_max = prepare->options.session_calls_max;
+    uint32_t count;
 
-    if (store_totals(prepare->store)->calls >= (int64_t)prepare->options.calls_max ||
-        results_count >= prepare->options.session_calls_max) {
-        return MK_OVERLOADED;
+    if (store_totals(prepare->store)->calls >= (int64_t)prepare->options.calls_max) {
+        return overloaded(why, "callsMax", prepare->options.calls_max);
     }
-    if (store_totals(prepare->store)->calls == 0) {
-        return MK_OK; /* the usual case; in flight there are at most as many as requests */
+    if (results_count >= session_max) {
+        return overloaded(why, "sessionCallsMax", session_max);
     }
-    enum mk_status status = store_session_calls_each(prepare->view, session, count_call, &counting);
-    return status == MK_OK && counting.count >= counting.max ? MK_OVERLOADED : status;
+    enum mk_status status = store_session_calls_count(prepare->view, session, &count);
+    return status == MK_OK && count >= session_max ? overloaded(why, "sessionCallsMax", session_max)
+                                                   : status;
 }
 
 /* ---- Made ---- */
@@ -229,9 +224,7 @@ void prepare_call_refuse(struct mk_buf *body, enum mk_status status, const struc
                         : status == MK_BAD_ARGUMENTS ? "BadArguments"
                                                      : jute_error_name(jute_error_code(status));
     mk_buf_put_field(body, mk_bytes_text(error));
-    mk_buf_put_field(
-        body,
-        mk_bytes_text(status == MK_OVERLOADED ? "too many calls are waiting or kept" : why->text));
+    mk_buf_put_field(body, mk_bytes_text(why->text));
     mk_buf_put_field(body, MK_BYTES_NULL);
 }
 
@@ -241,24 +234,6 @@ static void refuse(struct prepared *prepared, enum mk_status status, const struc
     prepared->transaction = false;
     prepared->own_body = true;
     prepare_call_refuse(&prepared->body, status, why);
-}
-
-/* A call id that is known: the answer it got, or its place among the waiting. MK_NO_NODE: a new one. */
-struct finding {
-    struct prepare *prepare;
-    mk_zxid calls[64];
-    uint32_t count;
-    mk_zxid after;
-};
-
-static bool find_calls(void *context, mk_zxid call)
-{
-    struct finding *finding = context;
-
-    if (call > finding->after) {
-        finding->calls[finding->count++] = call;
-    }
-    return finding->count < MK_COUNT(finding->calls);
 }
 
 enum mk_status prepare_call_look(struct prepare *prepare, mk_zxid number, struct tree_call *call)
@@ -289,31 +264,7 @@ static enum mk_status read_call(struct prepare *prepare, mk_zxid number, struct 
     return status;
 }
 
-static enum mk_status find_parked(struct prepare *prepare, mk_session session, int64_t call_id,
-                                  mk_zxid *number)
-{
-    struct finding finding = {.prepare = prepare};
-    enum mk_status status = MK_OK;
-
-    do {
-        finding.count = 0;
-        status = store_session_calls_each(prepare->view, session, find_calls, &finding);
-        for (uint32_t i = 0; status == MK_OK && i < finding.count; i++) {
-            struct tree_call call;
-            finding.after = finding.calls[i];
-            enum mk_status read = prepare_call_look(prepare, finding.calls[i], &call);
-            if (read == MK_OK && call.call_id == call_id && call.operation.len > 0) {
-                *number = finding.calls[i];
-                return MK_OK;
-            }
-            if (read == MK_WOULD_BLOCK || read >= MK_IO) {
-                return read;
-            }
-        }
-    } while (status == MK_OK && finding.count == MK_COUNT(finding.calls));
-    return status == MK_OK ? MK_NO_NODE : status;
-}
-
+/* A call id that is known: the answer it got, or its place among the waiting. MK_NO_NODE: a new one. */
 static enum mk_status find_earlier(struct prepare *prepare, const struct prepare_who *who,
                                    const struct jute_request *request, struct prepared *prepared,
                                    uint32_t *results_count)
@@ -334,7 +285,7 @@ static enum mk_status find_earlier(struct prepare *prepare, const struct prepare
         return MK_OK;
     }
     if (status == MK_NO_NODE) {
-        status = find_parked(prepare, who->session, request->call_id, &number);
+        status = store_session_call_find(prepare->view, who->session, request->call_id, &number);
     }
     if (status == MK_OK) {
         prepared->transaction = false;
@@ -395,7 +346,7 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
         status = check_arguments(&step, &target, &why);
     }
     if (status == MK_OK && !request->dry_run) {
-        status = check_bounds(prepare, who->session, results_count);
+        status = check_bounds(prepare, who->session, results_count, &why);
     }
     if (status == MK_WOULD_BLOCK || status >= MK_IO) {
         return status;
@@ -491,7 +442,7 @@ enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prep
         status = check_arguments(&step, &target, &why);
     }
     if (status == MK_OK) {
-        status = check_bounds(prepare, who->session, 0);
+        status = check_bounds(prepare, who->session, 0, &why);
     }
     if (status != MK_OK) {
         return status;

@@ -468,6 +468,22 @@ static bool too_large(const struct call_step *step)
     return step->out->len - step->start > step->prepare->options.transaction_bytes_max;
 }
 
+/* Why a call that would wait may not. */
+static const char *refuse_parking(const struct call_step *step, struct recipe_run *run)
+{
+    run->message.len = 0;
+    if (too_many_calls(step)) {
+        mk_buf_printf(&run->message, "the server's calls that wait are as many as callsMax allows");
+        return "Overload";
+    }
+    if (step->created_overflow) {
+        mk_buf_printf(&run->message, "a call that waits may have made %d znodes", TREE_CREATED_MAX);
+    } else {
+        mk_buf_printf(&run->message, "woken %d times without ending", WAKES_MAX);
+    }
+    return "Limit";
+}
+
 static enum mk_status run_ended(struct call_step *step, struct recipe_run *run, struct mk_buf *body,
                                 bool *parked, const char **error)
 {
@@ -488,11 +504,11 @@ static enum mk_status run_ended(struct call_step *step, struct recipe_run *run, 
             status = MK_OK;
         }
     } else {
-        *error = run->end == RECIPE_FAILED ? run->error_name
-                 : too_many_calls(step)    ? "Overload"
-                                           : "Limit";
+        *error = run->end == RECIPE_FAILED ? run->error_name : refuse_parking(step, run);
     }
     if (status == MK_OK && *error == NULL && too_large(step)) {
+        run->message.len = 0;
+        mk_buf_printf(&run->message, "its changes are more than half of jute.maxbuffer");
         *error = "Limit";
     }
     return status;

@@ -176,7 +176,7 @@ static bool list_call(void *context, struct mk_bytes path)
 
 /* Calls of one session, a handful at a time, because the store may not be called while it visits. */
 struct gathering {
-    mk_zxid after;
+    uint32_t skip; /* so many have been looked at */
     mk_zxid calls[64];
     uint32_t count;
 };
@@ -185,9 +185,11 @@ static bool gather_call(void *context, mk_zxid call)
 {
     struct gathering *gathering = context;
 
-    if (call > gathering->after) {
-        gathering->calls[gathering->count++] = call;
+    if (gathering->skip > 0) {
+        gathering->skip--;
+        return true;
     }
+    gathering->calls[gathering->count++] = call;
     return gathering->count < MK_COUNT(gathering->calls);
 }
 
@@ -215,17 +217,18 @@ static enum mk_status list_outliving(struct server *server, mk_zxid number, stru
 static enum mk_status list_outliving_all(struct server *server, mk_session session,
                                          struct listing *listing)
 {
-    struct gathering gathering = {.after = 0};
+    struct gathering gathering;
+    uint32_t looked = 0;
     enum mk_status status = MK_OK;
 
     do {
-        gathering.count = 0;
+        gathering = (struct gathering){.skip = looked};
         status = store_session_calls_each(store_committed(server->store), session, gather_call,
                                           &gathering);
         for (uint32_t i = 0; status == MK_OK && i < gathering.count; i++) {
-            gathering.after = gathering.calls[i];
             status = list_outliving(server, gathering.calls[i], listing);
         }
+        looked += gathering.count;
     } while (status == MK_OK && gathering.count == MK_COUNT(gathering.calls));
     return status;
 }

@@ -78,6 +78,36 @@ static void totals_add(struct store_view *view, int64_t *total, int change)
     }
 }
 
+/* ---- How many calls a session has ---- */
+
+static enum mk_status held_count(struct store_view *view, mk_session id, uint32_t *count)
+{
+    *count = 0;
+    struct mk_bytes value;
+    enum mk_status status =
+        rows_get(view, key_u64(&view->store->scraps, KEY_HELD, (uint64_t)id), &value);
+    if (status == MK_OK) {
+        *count = value.len == 4 ? mk_load_u32(value.data) : 0;
+        return value.len == 4 ? MK_OK : MK_CORRUPT;
+    }
+    return status == MK_NO_NODE ? MK_OK : status;
+}
+
+static void held_add(struct store_view *view, mk_session id, int change)
+{
+    uint32_t count;
+    rows_write_check(view, held_count(view, id, &count));
+    uint8_t value[4];
+    count += (uint32_t)change;
+    mk_store_u32(value, count);
+    struct mk_bytes key = key_u64(&view->store->scraps, KEY_HELD, (uint64_t)id);
+    if (count > 0) {
+        rows_put(view, key, mk_bytes_of(value, sizeof(value)));
+    } else {
+        rows_delete(view, key);
+    }
+}
+
 /* ---- A record is written ---- */
 
 /* Whether the call goes with a session that is not there. */
@@ -129,8 +159,8 @@ static void call_start_waiting(struct store_view *view, mk_zxid number,
 static void record_index(struct store_view *view, mk_zxid number, const struct tree_call *call)
 {
     struct mk_arena *arena = &view->store->scraps;
-    rows_put_fresh(view, key_u64_u64(arena, KEY_PARKED, (uint64_t)call->session, (uint64_t)number),
-                   MK_BYTES(""));
+    rows_put_fresh(view, key_parked(arena, call->session, call->call_id, number), MK_BYTES(""));
+    held_add(view, call->session, 1);
     mk_ms due_ms = tree_call_due_ms(call);
     if (due_ms > 0) {
         rows_put_fresh(view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)due_ms, (uint64_t)number),
@@ -367,7 +397,8 @@ static void record_unindex(struct store_view *view, mk_zxid number, const struct
                            bool ends)
 {
     struct mk_arena *arena = &view->store->scraps;
-    rows_delete(view, key_u64_u64(arena, KEY_PARKED, (uint64_t)call->session, (uint64_t)number));
+    rows_delete(view, key_parked(arena, call->session, call->call_id, number));
+    held_add(view, call->session, -1);
     mk_ms due_ms = tree_call_due_ms(call);
     if (due_ms > 0) {
         rows_delete(view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)due_ms, (uint64_t)number));
@@ -461,10 +492,14 @@ static enum mk_status call_foresee(struct store_view *view, mk_zxid number, stru
         return MK_OK;
     }
     struct waits_place place;
+    uint32_t held;
     bool gone;
     enum mk_status status = waits_place_find(view, number, &place);
     if (status == MK_OK || status == MK_NO_NODE) {
         status = session_gone(view, &call, &gone);
+    }
+    if (status == MK_OK) {
+        status = held_count(view, call.session, &held);
     }
     if (status == MK_OK) {
         status = running_foresee(view, &call);
@@ -644,6 +679,33 @@ enum mk_status store_deadline_first(struct store_view *view, mk_ms *due_ms, mk_z
 enum mk_status store_slowed_first(struct store_view *view, mk_ms *time_ms, mk_zxid *call)
 {
     return time_first(view, KEY_SLOWED, time_ms, call);
+}
+
+enum mk_status store_session_calls_count(struct store_view *view, mk_session id, uint32_t *count)
+{
+    rows_enter(view);
+    *count = 0;
+    return rows_any(view, KEY_HELD) ? held_count(view, id, count) : MK_OK;
+}
+
+static bool take_first(void *context, mk_zxid call)
+{
+    *(mk_zxid *)context = call;
+    return false;
+}
+
+enum mk_status store_session_call_find(struct store_view *view, mk_session id, int64_t call_id,
+                                       mk_zxid *call)
+{
+    rows_enter(view);
+    *call = 0;
+    if (!rows_any(view, KEY_PARKED)) {
+        return MK_NO_NODE;
+    }
+    struct mk_bytes prefix =
+        key_u64_u64(&view->store->scraps, KEY_PARKED, (uint64_t)id, (uint64_t)call_id);
+    enum mk_status status = calls_each(view, prefix, take_first, call);
+    return status == MK_OK && *call == 0 ? MK_NO_NODE : status;
 }
 
 enum mk_status store_session_calls_each(struct store_view *view, mk_session id,

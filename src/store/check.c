@@ -74,7 +74,7 @@ static void check_record(struct check *check, mk_zxid number)
     }
     check->totals.calls++;
     uint64_t id = (uint64_t)number;
-    check_row(check, key_u64_u64(check->arena, KEY_PARKED, (uint64_t)call.session, id));
+    check_row(check, key_parked(check->arena, call.session, call.call_id, number));
     mk_ms due_ms = tree_call_due_ms(&call);
     if (due_ms > 0) {
         check_row(check, key_u64_u64(check->arena, KEY_DEADLINE, (uint64_t)due_ms, id));
@@ -187,11 +187,29 @@ static void check_running(struct check *check, struct mk_bytes value)
 
 static void check_parked(struct check *check, struct mk_bytes key)
 {
-    MK_ASSERT(key.len == 17);
+    MK_ASSERT(key.len == 25);
     struct tree_call call;
-    bool sound = check_record_of(check, (mk_zxid)mk_load_u64(key.data + 9), &call);
+    bool sound = check_record_of(check, (mk_zxid)mk_load_u64(key.data + 17), &call);
     MK_ASSERT(sound);
     MK_ASSERT((uint64_t)call.session == mk_load_u64(key.data + 1));
+    MK_ASSERT((uint64_t)call.call_id == mk_load_u64(key.data + 9));
+    check_row(check, key_u64(check->arena, KEY_HELD, (uint64_t)call.session));
+}
+
+static void check_held(struct check *check, struct mk_bytes key, struct mk_bytes value)
+{
+    MK_ASSERT(key.len == 9 && value.len == 4);
+    struct mk_bytes low = key_u64(check->arena, KEY_PARKED, mk_load_u64(key.data + 1));
+    uint32_t count = 0;
+    struct rows_cursor cursor;
+    enum mk_status status = rows_cursor_open(
+        &cursor, check->view, (struct range){low, key_after_prefix(check->arena, low), false});
+    for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
+        count++;
+    }
+    rows_cursor_close(&cursor);
+    MK_ASSERT(status == MK_END);
+    MK_ASSERT(count > 0 && count == mk_load_u32(value.data));
 }
 
 static void check_deadline(struct check *check, struct mk_bytes key)
@@ -485,6 +503,7 @@ static void check_one(struct check *check, struct mk_bytes key, struct mk_bytes 
     case KEY_COUNTING: check_counting(check, key); return;
     case KEY_QUOTA: check_quota(check, key, value); return;
     case KEY_BROKEN: check_broken(check, key, value); return;
+    case KEY_HELD: check_held(check, key, value); return;
     case KEY_GONE:
     case KEY_READY: check_queued(check, key, value); return;
     case KEY_SLOWED: check_slowed(check, key); return;

@@ -10,7 +10,7 @@
 
 #include "store/keys.h"
 
-#define META_VERSION 3
+#define META_VERSION 4
 #define META_TOTALS 10
 #define META_BYTES (1 + 8 + 8 * META_TOTALS)
 

@@ -124,6 +124,16 @@ struct mk_bytes key_u64_u64(struct mk_arena *arena, enum key_kind kind, uint64_t
     return key;
 }
 
+struct mk_bytes key_parked(struct mk_arena *arena, mk_session id, int64_t call_id, mk_zxid call)
+{
+    struct mk_bytes key;
+    uint8_t *at = key_new(arena, KEY_PARKED, 24, &key);
+    mk_store_u64(at, (uint64_t)id);
+    mk_store_u64(at + 8, (uint64_t)call_id);
+    mk_store_u64(at + 16, (uint64_t)call);
+    return key;
+}
+
 struct mk_bytes key_ephemeral(struct mk_arena *arena, mk_session id, struct mk_bytes path)
 {
     struct mk_bytes key;

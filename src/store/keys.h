@@ -6,7 +6,8 @@
  *   order      parent path, NUL, czxid, position   name
  *   session    id                                  timeout in ms
  *   ephemeral  session id, path                    -
- *   parked     session id, call                    -
+ *   parked     session id, call id, call           -
+ *   held       session id                          how many rows of parked have this session
  *   awaited    path, NUL, kind of wait, rank, call stamp; rank: calls.c
  *   count      path, NUL                           how many rows of awaited have this path
  *   broken     path, NUL, kind of wait             zxid, position: where in `ready` it is
@@ -38,6 +39,7 @@ enum key_kind {
     KEY_EPHEMERAL = 'e',
     KEY_FACT = 'f',
     KEY_GONE = 'g',
+    KEY_HELD = 'h',
     KEY_COUNTING = 'k',
     KEY_SLOWED = 'l',
     KEY_META = 'm',
@@ -72,6 +74,7 @@ struct mk_bytes key_order(struct mk_arena *arena, struct mk_bytes parent, mk_zxi
                           uint32_t position);
 struct mk_bytes key_u64(struct mk_arena *arena, enum key_kind kind, uint64_t a);
 struct mk_bytes key_u64_u64(struct mk_arena *arena, enum key_kind kind, uint64_t a, uint64_t b);
+struct mk_bytes key_parked(struct mk_arena *arena, mk_session id, int64_t call_id, mk_zxid call);
 struct mk_bytes key_ephemeral(struct mk_arena *arena, mk_session id, struct mk_bytes path);
 struct mk_bytes key_awaited(struct mk_arena *arena, struct mk_bytes path, uint8_t wait,
                             uint64_t rank, mk_zxid call);

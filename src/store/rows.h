@@ -55,7 +55,7 @@ void rows_enter(struct store_view *view);
  * MK_WOULD_BLOCK, failures. */
 enum mk_status rows_get(struct store_view *view, struct mk_bytes key, struct mk_bytes *value);
 
-/* Whether there can be rows of `kind`: KEY_AWAITED, KEY_READY, KEY_BROKEN, KEY_GONE, KEY_PARKED,
+/* Whether there can be rows of `kind`: KEY_AWAITED, KEY_READY, KEY_BROKEN, KEY_GONE, KEY_PARKED, KEY_HELD,
  * KEY_SLOWED, KEY_DEADLINE, KEY_REAPABLE, KEY_QUOTA or KEY_COUNTING. It costs nothing, and it says no where nobody parks calls,
  * makes containers or sets quotas. */
 bool rows_any(const struct store_view *view, enum key_kind kind);

@@ -226,7 +226,12 @@ enum mk_status store_deadline_first(struct store_view *view, mk_ms *due_ms, mk_z
 /* Likewise of those that are slowed (not_before_ms). */
 enum mk_status store_slowed_first(struct store_view *view, mk_ms *time_ms, mk_zxid *call);
 typedef bool store_call_visit(void *context, mk_zxid call);
-/* Calls of a session, oldest first. */
+/* The call of a session that has this id, which is positive. MK_NO_NODE: none is parked. */
+enum mk_status store_session_call_find(struct store_view *view, mk_session id, int64_t call_id,
+                                       mk_zxid *call);
+/* How many calls of a session there are, finished ones that are kept included. */
+enum mk_status store_session_calls_count(struct store_view *view, mk_session id, uint32_t *count);
+/* Calls of a session, by id, those without one first; oldest first. */
 enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
                                         store_call_visit *visit, void *context);
 /* Calls of all sessions, in no order that means anything, from behind `after` ({0}: the first). */
