@@ -54,6 +54,9 @@ bool tree_gate_open(struct mk_bytes list, struct mk_bytes chroot)
     }
     while (at < end) {
         const uint8_t *newline = memchr(list.data + at, '\n', end - at);
+        if (newline == NULL && end < list.len) {
+            return false; /* what is left of a line */
+        }
         size_t len = newline == NULL ? end - at : (size_t)(newline - list.data) - at;
         if (mk_bytes_equal(mk_bytes_of(list.data + at, len), chroot)) {
             return true;

@@ -65,12 +65,28 @@ static void a_gate_is_open_if_it_is_a_line_of_the_list(void **state)
     assert_false(tree_gate_open(list, MK_BYTES_NULL));
 }
 
+static void what_is_beyond_the_end_of_a_list_opens_nothing(void **state)
+{
+    (void)state;
+    struct mk_buf list = {0};
+    while (list.len < TREE_GATES_BYTES_MAX - 4) {
+        mk_buf_put_u8(&list, '\n');
+    }
+    mk_buf_append_bytes(&list, MK_BYTES("/app/inner\n/other"));
+
+    assert_false(tree_gate_open(mk_buf_view(&list), MK_BYTES("/app")));
+    assert_false(tree_gate_open(mk_buf_view(&list), MK_BYTES("/app/inner")));
+    assert_false(tree_gate_open(mk_buf_view(&list), MK_BYTES("/other")));
+    mk_buf_free(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gate_is_where_a_chroot_would_have_the_calls),
         cmocka_unit_test(every_gate_above_a_path_is_found),
         cmocka_unit_test(a_gate_is_open_if_it_is_a_line_of_the_list),
+        cmocka_unit_test(what_is_beyond_the_end_of_a_list_opens_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
