@@ -15,7 +15,7 @@
 
 #define SESSIONS 3
 #define IDS 24        /* of calls, of one session after the other */
-#define STEPS_MAX 120 /* so that one input takes milliseconds */
+#define STEPS_MAX 80 /* so that one input takes milliseconds */
 #define TIMEOUT_MS 8000
 
 static const char source[] =
@@ -295,7 +295,7 @@ static void step(struct world *world)
     case 3: step_node(world, peer); break;
     case 4: step_cancel(world, peer); break;
     case 5: step_change(world, peer); break;
-    case 6: testkit_world_advance(world->kit, 1 << next(world, 16)); break;
+    case 6: testkit_world_advance(world->kit, 1 << next(world, 14)); break;
     case 7: step_leave(world, peer); break;
     case 8: step_cut(world); break;
     case 9: attach(world, peer); break;
