@@ -87,19 +87,19 @@ enum mk_status store_calls_each(struct store_view *view, struct store_call_place
         return MK_OK;
     }
     struct mk_arena *arena = &view->store->scraps;
-    struct mk_bytes low =
-        key_u64_u64(arena, KEY_PARKED, (uint64_t)after.session, (uint64_t)after.call);
+    struct mk_bytes low = key_parked(arena, after.session, after.call_id, after.call);
     struct mk_bytes all = key_path(arena, KEY_PARKED, MK_BYTES(""));
     struct range range = {.low = key_after(arena, low), .high = key_after_prefix(arena, all)};
     struct rows_cursor cursor;
     enum mk_status status = rows_cursor_open(&cursor, view, range);
     for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
-        if (cursor.key.len != 17) {
+        if (cursor.key.len != 25) {
             status = MK_CORRUPT;
             break;
         }
         struct store_call_place place = {(mk_session)mk_load_u64(cursor.key.data + 1),
-                                         (mk_zxid)mk_load_u64(cursor.key.data + 9)};
+                                         (int64_t)mk_load_u64(cursor.key.data + 9),
+                                         (mk_zxid)mk_load_u64(cursor.key.data + 17)};
         if (!visit(context, place)) {
             break;
         }

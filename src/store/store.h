@@ -237,6 +237,7 @@ enum mk_status store_session_calls_each(struct store_view *view, mk_session id,
 /* Calls of all sessions, in no order that means anything, from behind `after` ({0}: the first). */
 struct store_call_place {
     mk_session session;
+    int64_t call_id;
     mk_zxid call;
 };
 typedef bool store_call_place_visit(void *context, struct store_call_place place);
