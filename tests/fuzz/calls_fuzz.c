@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define SESSIONS 3
-#define IDS 24        /* of calls, of one session after the other */
+#define IDS 24       /* of calls, of one session after the other */
 #define STEPS_MAX 80 /* so that one input takes milliseconds */
 #define TIMEOUT_MS 8000
 
