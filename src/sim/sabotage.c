@@ -180,6 +180,6 @@ void sim_sabotage_recipe(struct sim_run *run, struct mk_buf *source)
     if (run->options.sabotage == SIM_SABOTAGE_LOCK_FOR_ALL) {
         replace(source, "if ahead then", "if false then");
     } else if (run->options.sabotage == SIM_SABOTAGE_LOCK_CONSTANT_FENCE) {
-        replace(source, "fence = call.zxid", "fence = 7");
+        replace(source, "result(ticket, said, call.zxid)", "result(ticket, said, 7)");
     }
 }
