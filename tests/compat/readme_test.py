@@ -145,8 +145,8 @@ def text(name):
 TEXT = text("README.md")
 
 
-def play(page_text):
-    with harness.server() as server:
+def play(page_text, *options):
+    with harness.server(*options) as server:
         page, current = Page(server), None
         try:
             for section, commands in transcripts(page_text):
@@ -168,7 +168,7 @@ def _():
 
 @case("every transcript of the recipes' README is what happens: from nothing to a recipe that runs")
 def _():
-    play(text("recipes/README.md"))
+    play(text("recipes/README.md"), "recipeAdmin=ip:127.0.0.1")
 
 
 @case("every transcript of the Python module's README is what happens")
