@@ -314,6 +314,25 @@ describe("a round that breaks", function()
     assert.is_true(cuts >= 3)
   end)
 
+  it("has one outcome for all when the last one comes as another's time ends (defect 21)", function()
+    for before_ms = 0, 3 do
+      at_every_proposal(function(proposals)
+        new_world()
+        local first, second = enter(ann, 3), enter(bob, 3, { timeout = "5s" })
+        world:advance(5000 - before_ms)
+        local third
+
+        local cut = world:fail_over_during(proposals, function() third = enter(cid, 3) end)
+        world:advance("6s")
+
+        local lost = first:error() ~= nil
+        assert.are.equal(lost, second:error() ~= nil)
+        assert.are.equal(lost, third == nil or third:error() ~= nil or third:waiting())
+        return cut
+      end)
+    end
+  end)
+
   it("has one outcome for all, at every proposal of a member's end", function()
     local cuts = at_every_proposal(function(proposals)
       new_world()

@@ -146,6 +146,7 @@ struct call_step {
     bool first;             /* this is the run that makes it */
     bool delete_node;       /* the caller deletes the call node with it */
     bool session_ends;
+    bool last;             /* its time is over: it returns now, or not at all */
     mk_ms parked_ms;       /* log time of the run before; not of the first */
     struct tree_call call; /* in the scraps */
     int64_t done_through;

@@ -495,6 +495,9 @@ static enum mk_status run_ended(struct call_step *step, struct recipe_run *run, 
     }
     if (run->end == RECIPE_RETURNED) {
         status = finish(step, NULL, MK_BYTES_NULL, mk_buf_view(&run->result), body);
+    } else if (run->end == RECIPE_PARKED && step->last) {
+        *error = "Timeout";
+        mk_buf_append_bytes(&run->message, MK_BYTES("the call was not granted in time"));
     } else if (run->end == RECIPE_PARKED && !too_many_calls(step) && !step->created_overflow &&
                step->call.wakes < WAKES_MAX) {
         status = park(step, run);
