@@ -172,7 +172,8 @@ void sim_check_frame(struct sim_check *check, struct sim_check_conn *conn, struc
         return;
     }
     struct sim_op *op = op_new(check, conn, frame);
-    if (conn->state == SIM_CONN_ATTACHED) {
+    /* The server does not listen to what is behind a refused auth. */
+    if (conn->state == SIM_CONN_ATTACHED && !conn->may_close) {
         sim_check_touch(check, conn->session);
     }
     if (op->decoded == MK_UNIMPLEMENTED || frame.len < 8) {
