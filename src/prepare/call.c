@@ -640,8 +640,9 @@ enum mk_status prepare_call_due(struct prepare *prepare, mk_ms time_ms, mk_zxid 
 
     mk_arena_reset(&prepare->scraps);
     *next_ms = INT64_MAX;
-    if (!prepare->options.recipes) {
-        return MK_END;
+    if (!prepare->options.recipes) { /* none runs, but those of ended sessions end */
+        *why = PREPARE_GONE;
+        return store_gone_first(prepare->view, call);
     }
     enum mk_status status = store_deadline_first(prepare->view, &due_ms, call);
     status = due_by_time(status, due_ms, time_ms, next_ms);

@@ -234,7 +234,7 @@ enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_la
         }
         status = status == MK_END ? MK_OK : status;
     }
-    server->calls_alive = server->options.recipes; /* until it is seen that there are none */
+    server->calls_alive = true; /* until it is seen that there are none */
     server->calls_due_ms = now.monotonic_ms;
     server->reaper =
         (struct reaper){.round_at_ms = now.monotonic_ms + server->options.reap_interval_ms};

@@ -196,7 +196,7 @@ def _():
 
 @case("every file that the README points to is there")
 def _():
-    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", TEXT):
         true(os.path.exists(os.path.join(ROOT, target)), f"{target} is there")
 
 
