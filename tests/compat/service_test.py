@@ -199,6 +199,7 @@ def _():
         first = one.pid()
         os.kill(first, signal.SIGKILL)
         until(lambda: not alive(first), "it has ended")
+        until(lambda: one.run("status")[0] == FAILED, "with all of its threads, and what they held")
         says(one.run("stop"), OK, f"process {first} of {one.path(PID_FILE)} is not a server")
         one.pid_write(first)
         says(one.run("start"), OK, "STARTED")
