@@ -95,7 +95,8 @@ static bool function_collect(lua_State *L, struct collector *collector, int dept
     struct sandbox *sandbox = collector->sandbox;
 
     if (lua_iscfunction(L, function)) {
-        return true; /* a library's */
+        /* A library's is the same for ever; one with variables of its own is an iterator. */
+        return lua_getupvalue(L, function, 1) == NULL;
     }
     if (depth == DEPTH_MAX) {
         return false;

@@ -100,6 +100,13 @@ static void a_library_in_a_variable_is_no_copy(void **state)
     runs_three_times_with("\"xxtrue\"", true);
 }
 
+static void an_iterator_begins_again(void **state)
+{
+    (void)state;
+    load("local letters = ('abc'):gmatch('.')", "return letters()");
+    runs_three_times_with("\"a\"", false);
+}
+
 static void a_table_in_two_places_stays_one(void **state)
 {
     (void)state;
@@ -175,6 +182,7 @@ int main(void)
         TEST(a_table_of_functions_is_as_it_was),
         TEST(functions_call_each_other_and_themselves),
         TEST(a_library_in_a_variable_is_no_copy),
+        TEST(an_iterator_begins_again),
         TEST(a_table_in_two_places_stays_one),
         TEST(a_table_that_contains_itself_is_made_anew),
         TEST(a_list_stays_a_list),
