@@ -333,7 +333,8 @@ static char *line_read(struct editor *editor)
     editor->interrupted = false;
     memset(&editor->state, 0, sizeof(editor->state)); /* half a character may have been given up */
     (void)pthread_sigmask(SIG_BLOCK, &interrupt, NULL);
-    (void)el_set(editor->line, EL_PREP_TERM, 1); /* before the prompt: who sees it may type Ctrl-D */
+    (void)el_set(editor->line, EL_PREP_TERM,
+                 1); /* before the prompt: who sees it may type Ctrl-D */
     const char *text = el_gets(editor->line, &count);
     (void)pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL); /* during a command it ends the program */
     if (text == NULL || count <= 0 || editor->interrupted) {
