@@ -23,15 +23,6 @@ local function new_world()
   ann, bob, cid = world:session("10s"), world:session("10s"), world:session("10s")
 end
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("barrier.set", function()
   before_each(new_world)
 
@@ -235,7 +226,7 @@ describe("barrier.wait", function()
   end)
 
   it("leaves nobody behind, at every proposal of a removal (ZOOKEEPER-1011)", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       ann:call("barrier.set", GATE)
       local first, second = bob:start("barrier.wait", GATE), cid:start("barrier.wait", GATE)

@@ -52,14 +52,6 @@ local function new_world()
   ann, bob, cid = world:session("10s"), world:session("10s"), world:session("10s")
 end
 
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 local function tickets()
   return #world:znodes("/desk")
 end
@@ -81,7 +73,7 @@ describe("A call with an id", function()
   end)
 
   it("is done once over a fail-over at every proposal, asked again at the successor", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first
 
@@ -145,7 +137,7 @@ describe("A call has one end:", function()
   before_each(new_world)
 
   it("granted and cancelled at once, it is one of the two, at every proposal", function()
-    at_every_proposal(function(proposals)
+    testkit.at_every_proposal(function(proposals)
       new_world()
       local call = ann:start("desk.wait", PATH)
 
@@ -163,7 +155,7 @@ describe("A call has one end:", function()
   end)
 
   it("cancelled first, it is not granted, at every proposal", function()
-    at_every_proposal(function(proposals)
+    testkit.at_every_proposal(function(proposals)
       new_world()
       local call = ann:start("desk.wait", PATH)
 
@@ -180,7 +172,7 @@ describe("A call has one end:", function()
   end)
 
   it("granted in the moment of its timeout, it is one of the two, at every proposal", function()
-    at_every_proposal(function(proposals)
+    testkit.at_every_proposal(function(proposals)
       new_world()
       local call = ann:start("desk.wait", { path = "/desk", timeout = "2s" })
       world:advance("1s")
@@ -200,7 +192,7 @@ describe("A call has one end:", function()
   end)
 
   it("its session's end cancels it, and frees what it made, at every proposal", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local calls = {}
       for i = 1, 5 do calls[i] = ann:start("desk.wait", PATH) end

@@ -39,15 +39,6 @@ local function acknowledge(session, id)
   return session:call("commit.acknowledge", { path = PATH, id = id })
 end
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("commit.begin", function()
   before_each(new_world)
 
@@ -383,7 +374,7 @@ end)
 
 describe("a transaction and the leader's death", function()
   it("has one outcome for all, at every proposal of the votes", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       begin("a", "b", "c")
       local first = outcome(cid)

@@ -8,12 +8,6 @@ local function new_world()
   ann, bob = world:session(), world:session()
 end
 
-local function refused(session, operation, arguments)
-  local result, name = session:try(operation, arguments)
-  assert.is_nil(result)
-  return name
-end
-
 local function publish(session, set, more)
   local arguments = { path = "/app/config", set = set }
   for key, value in pairs(more or {}) do arguments[key] = value end
@@ -67,13 +61,13 @@ describe("config.publish", function()
 
     assert.are.equal("Conflict", name)
     assert.matches(string.format("its revision is %.0f", two), message, 1, true)
-    assert.are.equal("Conflict", refused(bob, "config.publish",
+    assert.are.equal("Conflict", bob:refused("config.publish",
       { path = "/app/config", set = { a = "3" }, expect = 0 }))
     assert.are.equal("2", fetch(bob).values.a)
   end)
 
   it("refuses a key that is both set and removed", function()
-    assert.are.equal("BadArguments", refused(ann, "config.publish",
+    assert.are.equal("BadArguments", ann:refused("config.publish",
       { path = "/app/config", set = { a = "1" }, remove = { "a" } }))
   end)
 
@@ -82,9 +76,9 @@ describe("config.publish", function()
     for i = 1, 500 do keys["key" .. i] = "" end
     publish(ann, keys)
 
-    assert.are.equal("Limit", refused(ann, "config.publish",
+    assert.are.equal("Limit", ann:refused("config.publish",
       { path = "/app/config", set = { more = "" } }))
-    assert.are.equal("Limit", refused(ann, "config.publish",
+    assert.are.equal("Limit", ann:refused("config.publish",
       { path = "/app/other", set = { a = ("x"):rep(24 * 1024) } }))
     assert.is_nil(world:znode("/app/other"))
   end)
@@ -106,7 +100,7 @@ describe("config.publish", function()
     ann:create("/app")
     ann:create("/app/config", "", { acl = "world:anyone:r" })
 
-    assert.are.equal("NoAuth", refused(bob, "config.publish",
+    assert.are.equal("NoAuth", bob:refused("config.publish",
       { path = "/app/config", set = { a = "1" } }))
   end)
 
@@ -188,8 +182,8 @@ describe("config.fetch", function()
   it("fails with NoNode before anything was published, and with NoAuth", function()
     ann:create("/secret", "", { acl = "world:anyone:w" })
 
-    assert.are.equal("NoNode", refused(bob, "config.fetch", { path = "/app/config" }))
-    assert.are.equal("NoAuth", refused(bob, "config.fetch", { path = "/secret" }))
+    assert.are.equal("NoNode", bob:refused("config.fetch", { path = "/app/config" }))
+    assert.are.equal("NoAuth", bob:refused("config.fetch", { path = "/secret" }))
   end)
 end)
 
@@ -265,7 +259,7 @@ describe("config.wait", function()
   it("fails with NoAuth where the caller may not read", function()
     ann:create("/secret", "", { acl = "world:anyone:w" })
 
-    assert.are.equal("NoAuth", refused(bob, "config.wait", { path = "/secret", since = 0 }))
+    assert.are.equal("NoAuth", bob:refused("config.wait", { path = "/secret", since = 0 }))
   end)
 
   it("goes on under the leader's successor", function()
@@ -317,18 +311,18 @@ describe("config.rollback", function()
   end)
 
   it("fails with NoNode if the revision, or the configuration, is not known", function()
-    assert.are.equal("NoNode", refused(ann, "config.rollback", { path = "/app/config", to = 1 }))
+    assert.are.equal("NoNode", ann:refused("config.rollback", { path = "/app/config", to = 1 }))
     local one = publish(ann, { a = "1" })
 
     assert.are.equal("NoNode",
-      refused(ann, "config.rollback", { path = "/app/config", to = one - 1 }))
+      ann:refused("config.rollback", { path = "/app/config", to = one - 1 }))
     assert.are.equal("NoNode",
-      refused(ann, "config.rollback", { path = "/app/config", to = one + 1 }))
+      ann:refused("config.rollback", { path = "/app/config", to = one + 1 }))
   end)
 
   it("fails with NoAuth where the caller may not read", function()
     ann:create("/secret", "", { acl = "world:anyone:w" })
 
-    assert.are.equal("NoAuth", refused(ann, "config.rollback", { path = "/secret", to = 1 }))
+    assert.are.equal("NoAuth", ann:refused("config.rollback", { path = "/secret", to = 1 }))
   end)
 end)

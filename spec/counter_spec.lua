@@ -10,12 +10,6 @@ end
 
 local function bytes(...) return string.char(...) end
 
-local function refused(session, operation, arguments)
-  local result, name = session:try(operation, arguments)
-  assert.is_nil(result)
-  return name
-end
-
 describe("counter.add", function()
   before_each(new_world)
 
@@ -43,9 +37,9 @@ describe("counter.add", function()
   it("leaves the number alone if the sum is beyond a bound, and says Limit", function()
     ann:call("counter.add", { path = "/seats", by = 3 })
 
-    assert.are.equal("Limit", refused(ann, "counter.add", { path = "/seats", by = -4, floor = 0 }))
+    assert.are.equal("Limit", ann:refused("counter.add", { path = "/seats", by = -4, floor = 0 }))
     assert.are.equal("Limit",
-      refused(ann, "counter.add", { path = "/seats", by = 8, ceiling = 10 }))
+      ann:refused("counter.add", { path = "/seats", by = 8, ceiling = 10 }))
     assert.are.equal(0, world:znode("/seats").version)
   end)
 
@@ -60,15 +54,15 @@ describe("counter.add", function()
     ann:call("counter.add", { path = "/up", by = 2 ^ 53 })
     ann:call("counter.add", { path = "/down", by = -2 ^ 53 })
 
-    assert.are.equal("Limit", refused(ann, "counter.add", { path = "/up", by = 2 }))
-    assert.are.equal("Limit", refused(ann, "counter.add", { path = "/down", by = -2 }))
+    assert.are.equal("Limit", ann:refused("counter.add", { path = "/up", by = 2 }))
+    assert.are.equal("Limit", ann:refused("counter.add", { path = "/down", by = -2 }))
     assert.are.equal("9007199254740992", world:znode("/up").data)
   end)
 
   it("fails with Conflict where the znode holds no whole number", function()
     for i, data in ipairs { "many", "1.5", "0x10", "1e3", "123456789012345678", "\0\0\0\7" } do
       ann:create("/odd" .. i, data)
-      assert.are.equal("Conflict", refused(ann, "counter.add", { path = "/odd" .. i }))
+      assert.are.equal("Conflict", ann:refused("counter.add", { path = "/odd" .. i }))
       assert.are.equal(data, world:znode("/odd" .. i).data)
     end
   end)
@@ -76,7 +70,7 @@ describe("counter.add", function()
   it("fails with NoAuth where the caller may not write", function()
     ann:create("/fixed", "1", { acl = "world:anyone:r" })
 
-    assert.are.equal("NoAuth", refused(bob, "counter.add", { path = "/fixed" }))
+    assert.are.equal("NoAuth", bob:refused("counter.add", { path = "/fixed" }))
   end)
 
   it("adds once, however often the same call is asked again", function()
@@ -169,7 +163,7 @@ describe("counter.add_all", function()
     ann:call("counter.add", { path = "/a", by = 10 })
     local moves = { ["/a"] = 5, ["/b"] = -5 }
 
-    assert.are.equal("Limit", refused(ann, "counter.add_all", { by = moves, floor = 0 }))
+    assert.are.equal("Limit", ann:refused("counter.add_all", { by = moves, floor = 0 }))
     assert.are.equal("10", world:znode("/a").data)
     assert.is_nil(world:znode("/b"))
   end)
@@ -178,8 +172,8 @@ describe("counter.add_all", function()
     local moves = {}
     for i = 1, 101 do moves["/n" .. i] = 1 end
 
-    assert.are.equal("BadArguments", refused(ann, "counter.add_all", { by = moves }))
-    assert.are.equal("BadArguments", refused(ann, "counter.add_all", { by = {} }))
+    assert.are.equal("BadArguments", ann:refused("counter.add_all", { by = moves }))
+    assert.are.equal("BadArguments", ann:refused("counter.add_all", { by = {} }))
     moves["/n101"] = nil
     ann:call("counter.add_all", { by = moves })
     assert.are.equal("1", world:znode("/n100").data)
@@ -245,7 +239,7 @@ describe("counter.get", function()
     ann:create("/text", "hello")
     ann:create("/secret", "1", { acl = "world:anyone:w" })
 
-    assert.are.equal("Conflict", refused(ann, "counter.get", { path = "/text" }))
-    assert.are.equal("NoAuth", refused(ann, "counter.get", { path = "/secret" }))
+    assert.are.equal("Conflict", ann:refused("counter.get", { path = "/text" }))
+    assert.are.equal("NoAuth", ann:refused("counter.get", { path = "/secret" }))
   end)
 end)

@@ -56,15 +56,6 @@ local function round_of(...)
   return unpack(calls)
 end
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 local function errors_of(...)
   local names = {}
   for i, call in ipairs { ... } do names[i] = call:error() or "none" end
@@ -297,7 +288,7 @@ describe("a round that breaks", function()
   end)
 
   it("has one outcome for all, at every proposal of the last one's coming (defect 21)", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first, second = enter(ann, 3), enter(bob, 3, { timeout = "5s" })
       local third
@@ -316,7 +307,7 @@ describe("a round that breaks", function()
 
   it("has one outcome for all when the last one comes as another's time ends (defect 21)", function()
     for before_ms = 0, 3 do
-      at_every_proposal(function(proposals)
+      testkit.at_every_proposal(function(proposals)
         new_world()
         local first, second = enter(ann, 3), enter(bob, 3, { timeout = "5s" })
         world:advance(5000 - before_ms)
@@ -334,7 +325,7 @@ describe("a round that breaks", function()
   end)
 
   it("has one outcome for all, at every proposal of a member's end", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first, second, third = enter(ann, 4), enter(bob, 4), enter(cid, 4)
 
@@ -463,7 +454,7 @@ describe("double_barrier and the leader's death", function()
   end)
 
   it("leaves nobody behind, at every proposal of three whole rounds", function()
-    at_every_proposal(function(proposals)
+    testkit.at_every_proposal(function(proposals)
       new_world()
       local entered, rounds = {}, {}
 

@@ -32,15 +32,6 @@ local function first_for_others()
   return "/office/" .. names[1]
 end
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("election.campaign", function()
   before_each(new_world)
 
@@ -503,7 +494,7 @@ end)
 
 describe("an election and the server's death", function()
   it("elects one, in order, at every proposal of a leader's end", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first, second, third = campaign(ann), campaign(bob), campaign(cid)
 
@@ -520,7 +511,7 @@ describe("an election and the server's death", function()
   end)
 
   it("hands over once, at every proposal of a hand-over", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first, second, third = campaign(ann), campaign(bob), campaign(cid)
       local handed

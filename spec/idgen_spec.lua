@@ -23,12 +23,6 @@ local function release(session, held)
     { path = "/workers", worker = held.worker, fence = held.fence })
 end
 
-local function refused(session, operation, arguments)
-  local result, name = session:try(operation, arguments)
-  assert.is_nil(result)
-  return name
-end
-
 describe("idgen.next_block", function()
   before_each(new_world)
 
@@ -55,19 +49,19 @@ describe("idgen.next_block", function()
     local first = block(ann, 1000000)
 
     assert.are.equal(1000000, first.last - first.first + 1)
-    assert.are.equal("BadArguments", refused(ann, "idgen.next_block", { path = "/ids", size = 0 }))
+    assert.are.equal("BadArguments", ann:refused("idgen.next_block", { path = "/ids", size = 0 }))
     assert.are.equal("BadArguments",
-      refused(ann, "idgen.next_block", { path = "/ids", size = 1000001 }))
+      ann:refused("idgen.next_block", { path = "/ids", size = 1000001 }))
   end)
 
   it("fails with Overload beyond 1,000 numbers for each ms, and goes on later", function()
     local first = block(ann, 1000000)
 
-    assert.are.equal("Overload", refused(bob, "idgen.next_block", { path = "/ids" }))
+    assert.are.equal("Overload", bob:refused("idgen.next_block", { path = "/ids" }))
     world:advance("10ms")
 
     assert.are.equal(first.last + 1, block(bob, 10000).first)
-    assert.are.equal("Overload", refused(bob, "idgen.next_block", { path = "/ids" }))
+    assert.are.equal("Overload", bob:refused("idgen.next_block", { path = "/ids" }))
   end)
 
   it("goes on above what can have been given since a backup was made", function()
@@ -97,8 +91,8 @@ describe("idgen.next_block", function()
     ann:create("/text", "hello")
     ann:create("/fixed", "", { acl = "world:anyone:r" })
 
-    assert.are.equal("Conflict", refused(ann, "idgen.next_block", { path = "/text" }))
-    assert.are.equal("NoAuth", refused(ann, "idgen.next_block", { path = "/fixed/ids" }))
+    assert.are.equal("Conflict", ann:refused("idgen.next_block", { path = "/text" }))
+    assert.are.equal("NoAuth", ann:refused("idgen.next_block", { path = "/fixed/ids" }))
   end)
 
   it("gives the same block to who asks again", function()
@@ -145,15 +139,15 @@ describe("idgen.worker", function()
     worker(ann, 2)
     worker(bob, 2)
 
-    assert.are.equal("Limit", refused(ann, "idgen.worker", { path = "/workers", max = 2 }))
+    assert.are.equal("Limit", ann:refused("idgen.worker", { path = "/workers", max = 2 }))
     assert.are.equal("BadArguments",
-      refused(ann, "idgen.worker", { path = "/workers", max = 1025 }))
+      ann:refused("idgen.worker", { path = "/workers", max = 1025 }))
   end)
 
   it("gives all of 1024", function()
     for i = 0, 1023 do assert.are.equal(i, worker(ann).worker) end
 
-    assert.are.equal("Limit", refused(bob, "idgen.worker", { path = "/workers" }))
+    assert.are.equal("Limit", bob:refused("idgen.worker", { path = "/workers" }))
   end)
 
   it("gives a number again when its session has ended, but as late as possible", function()
@@ -171,7 +165,7 @@ describe("idgen.worker", function()
   it("fails with NoAuth where the caller may not create", function()
     ann:create("/workers", "", { acl = "world:anyone:r" })
 
-    assert.are.equal("NoAuth", refused(bob, "idgen.worker", { path = "/workers" }))
+    assert.are.equal("NoAuth", bob:refused("idgen.worker", { path = "/workers" }))
   end)
 
   it("gives one number to one call, wherever the leader dies", function()

@@ -1,15 +1,6 @@
 --- The promises of the language of recipes (src/recipe/README.md), on a server.
 local testkit = require "moonkeeper.testkit"
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 local world, ann, bob
 
 local function open(sources)
@@ -135,7 +126,7 @@ describe("call:wait with a time", function()
   end)
 
   it("ends the call once, at every proposal around its time", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       open { nap = NAP }
       local nap = ann:start("nap.take", { time = "2s" })
 
@@ -478,7 +469,7 @@ describe("call:run", function()
   end)
 
   it("adds once, at every proposal", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       open { sums = SUMS, outer = OUTER }
       local call
 
@@ -762,7 +753,7 @@ describe("a call that outlives its session", function()
   end)
 
   it("writes once, at every proposal of its session's end and of what it waits for", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       open { wills = WILLS }
       local made = make(ann)
 

@@ -38,15 +38,6 @@ local function await(session, timeout)
   return session:start("latch.await", { path = PATH, timeout = timeout })
 end
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("latch.init", function()
   before_each(new_world)
 
@@ -335,7 +326,7 @@ describe("latch.await", function()
   end)
 
   it("leaves nobody behind, at every proposal of two rounds", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       init(2)
       local waiting = { await(bob), await(cid) }

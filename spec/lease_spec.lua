@@ -30,14 +30,6 @@ local function wait(session)
   return session:start("lease.wait", { path = PATH })
 end
 
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("lease.grant", function()
   before_each(new_world)
 
@@ -298,7 +290,7 @@ end)
 
 describe("a lease and the server's death", function()
   it("is ended once, as a whole, at every proposal", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local held = grant(ann, "30s")
       ann:create("/status")

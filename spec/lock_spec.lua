@@ -18,15 +18,6 @@ local function number_of(path)
   return tonumber(path:match("%d+$"))
 end
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 local world, ann, bob, cid
 
 local function new_world()
@@ -864,7 +855,7 @@ describe("a lock and the leader's death", function()
   end)
 
   it("gives one ticket to who asks, at every proposal", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first
 
@@ -880,7 +871,7 @@ describe("a lock and the leader's death", function()
   end)
 
   it("makes one waiter the holder, in order, at every proposal of a release", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local held = ann:call("lock.acquire", PRINTER)
       local second, third = bob:start("lock.acquire", PRINTER), cid:start("lock.acquire", PRINTER)
@@ -900,7 +891,7 @@ describe("a lock and the leader's death", function()
   end)
 
   it("makes one waiter the holder, in order, at every proposal of a session's end", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local held = ann:call("lock.acquire", PRINTER)
       local own = ann:start("lock.acquire", PRINTER)
@@ -921,7 +912,7 @@ describe("a lock and the leader's death", function()
   end)
 
   it("leaves no gap, at every proposal of a cancel", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local held = ann:call("lock.acquire", PRINTER)
       local second, third = bob:start("lock.acquire", PRINTER), cid:start("lock.acquire", PRINTER)
@@ -939,7 +930,7 @@ describe("a lock and the leader's death", function()
   end)
 
   it("leaves nothing behind, at every proposal of a timeout", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local held = ann:call("lock.acquire", PRINTER)
       local second = bob:start("lock.acquire", within "5s")
@@ -957,7 +948,7 @@ describe("a lock and the leader's death", function()
   end)
 
   it("keeps one holder and the order, at every proposal of a whole day's work", function()
-    at_every_proposal(function(proposals)
+    testkit.at_every_proposal(function(proposals)
       new_world()
       local order, fences, calls = {}, {}, {}
 
@@ -1026,7 +1017,7 @@ describe("the containers of a lock", function()
   end)
 
   it("take nobody's place with them, at every proposal while they go and are asked for", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first = ann:call("lock.acquire", PRINTER)
       ann:call("lock.release", release(first.ticket))

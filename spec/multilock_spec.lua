@@ -30,14 +30,6 @@ local function tickets()
   return all
 end
 
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("multilock.acquire", function()
   before_each(new_world)
 
@@ -244,7 +236,7 @@ end)
 
 describe("several locks and the server's death", function()
   it("hold all or nothing, at every proposal", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first = lock_all(ann, { A, B, C })
       local second, third

@@ -62,15 +62,6 @@ local function all_owned(...)
   return all
 end
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("partition.join", function()
   before_each(new_world)
 
@@ -396,7 +387,7 @@ end)
 
 describe("partition and the leader's death", function()
   it("gives each partition one owner, and all of them, at every proposal (defect 30)", function()
-    at_every_proposal(function(proposals)
+    testkit.at_every_proposal(function(proposals)
       new_world()
       local a, b = join(ann, "a", 5), nil
 

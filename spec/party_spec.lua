@@ -48,15 +48,6 @@ local function events_of(answer)
   return events
 end
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("party.join", function()
   before_each(new_world)
 
@@ -113,7 +104,7 @@ describe("party.join", function()
   end)
 
   it("never shows an id missing or twice, at every proposal of a takeover", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       join(ann, "a")
 
@@ -383,7 +374,7 @@ describe("party.changes", function()
   end)
 
   it("has no gap and repeats nothing, at every proposal of a busy day", function()
-    at_every_proposal(function(proposals)
+    testkit.at_every_proposal(function(proposals)
       new_world()
       join(ann, "a")
       local known = now()

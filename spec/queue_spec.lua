@@ -65,13 +65,6 @@ local function not_owner(session, operation, message, more)
   assert.are.equal("NotOwner", name)
 end
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do proposals = proposals + 1 end
-  return proposals
-end
-
 describe("queue.put", function()
   before_each(new_world)
 
@@ -1068,7 +1061,7 @@ end)
 
 describe("a queue after the leader's death", function()
   it("has put a message once, at every proposal", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local call
       local cut = world:fail_over_during(proposals, function() call = start_put(ann, "a") end)
@@ -1082,7 +1075,7 @@ describe("a queue after the leader's death", function()
   end)
 
   it("has given a message to one taker, in order, at every proposal of a put", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first, second = start_take(bob), start_take(cid)
       local call
@@ -1098,7 +1091,7 @@ describe("a queue after the leader's death", function()
   end)
 
   it("has ended a message once, at every proposal", function()
-    at_every_proposal(function(proposals)
+    testkit.at_every_proposal(function(proposals)
       new_world()
       put(ann, "a")
       local message = take_one(bob)
@@ -1114,7 +1107,7 @@ describe("a queue after the leader's death", function()
   end)
 
   it("gives a dead consumer's message to one other, at every proposal of its end", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       put(ann, "a")
       take_one(bob)
@@ -1131,7 +1124,7 @@ describe("a queue after the leader's death", function()
   end)
 
   it("gives a message back after its visibility, at every proposal", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       put(ann, "a")
       take_one(bob, { visibility = "5s" })
@@ -1147,7 +1140,7 @@ describe("a queue after the leader's death", function()
   end)
 
   it("lets the first of those in who wait for room, at every proposal of an ack", function()
-    at_every_proposal(function(proposals)
+    testkit.at_every_proposal(function(proposals)
       new_world()
       ann:call("queue.configure", with { capacity = 1 })
       put(ann, "a")

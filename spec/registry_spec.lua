@@ -51,15 +51,6 @@ local function ids_of(list)
   return ids
 end
 
--- `scenario(proposals)`, each on a new world, until the power no longer goes before it is through.
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("registry.register", function()
   before_each(new_world)
 
@@ -333,7 +324,7 @@ describe("registry.pick", function()
   end)
 
   it("never returns an instance whose session has ended", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       register(ann, "a")
       register(bob, "b")

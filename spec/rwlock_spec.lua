@@ -47,14 +47,6 @@ local function holders_for_others()
   return holders
 end
 
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("rwlock.read and rwlock.write", function()
   before_each(new_world)
 
@@ -428,7 +420,7 @@ end)
 
 describe("a read/write lock and the server's death", function()
   it("passes to the next readers together, at every proposal of a writer's end", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first, second, third, last = write(ann), read(bob), read(cid), write(dan)
 
@@ -445,7 +437,7 @@ describe("a read/write lock and the server's death", function()
   end)
 
   it("lets no writer between, at every proposal of a downgrade", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
       local first, second = write(ann), write(bob)
       local reader

@@ -30,14 +30,6 @@ local function available()
   return ann:call("semaphore.available", { path = "/gate" })
 end
 
-local function at_every_proposal(scenario)
-  local proposals = 0
-  while scenario(proposals) do
-    proposals = proposals + 1
-  end
-  return proposals
-end
-
 describe("semaphore.set_limit", function()
   before_each(function() new_world() end)
 
@@ -392,7 +384,7 @@ end)
 
 describe("a semaphore and the server's death", function()
   it("never gives more than the limit, nor loses a permit, at every proposal", function()
-    local cuts = at_every_proposal(function(proposals)
+    local cuts = testkit.at_every_proposal(function(proposals)
       new_world(2)
       local first = acquire(ann, 2)
       local second, third

@@ -125,6 +125,24 @@ describe("A world", function()
     assert.are.same({ "/a" }, world:znodes())
   end)
 
+  it("is cut after each proposal of an action, and after none, by at_every_proposal", function()
+    local left = {}
+
+    local cuts = testkit.at_every_proposal(function(proposals)
+      local world = testkit.world()
+      local ann = world:session()
+      local cut = world:fail_over_during(proposals, function()
+        ann:create("/a")
+        ann:create("/b")
+      end)
+      table.insert(left, #world:znodes())
+      return cut
+    end)
+
+    assert.are.equal(2, cuts)
+    assert.are.same({ 0, 1, 2 }, left)
+  end)
+
   it("passes on what else an action that is cut raises", function()
     local world = testkit.world()
 
@@ -200,6 +218,15 @@ describe("A session", function()
 
     assert.is_false(ok)
     assert.is_truthy(problem:match("lock.acquire is waiting"))
+  end)
+
+  it("says how a call fails that has to fail, and raises if it does not", function()
+    local name = ann:refused("lock.release", { path = "/a", ticket = "/a/lock-0000000000" })
+    local ok, problem = pcall(ann.refused, ann, "lock.acquire", { path = "/a" })
+
+    assert.are.equal("NotOwner", name)
+    assert.is_false(ok)
+    assert.matches("lock.acquire has returned, and should have failed", problem)
   end)
 
   it("raises SessionExpired once it has ended", function()

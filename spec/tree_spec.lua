@@ -8,12 +8,6 @@ local function new_world()
   ann, bob = world:session(), world:session()
 end
 
-local function refused(session, operation, arguments)
-  local result, name = session:try(operation, arguments)
-  assert.is_nil(result)
-  return name
-end
-
 local function make(path, count)
   ann:create(path)
   for i = 1, count do ann:create(string.format("%s/n%03d", path, i)) end
@@ -106,8 +100,8 @@ describe("tree.children", function()
   it("fails with NoNode if there is no such path, and with NoAuth if it may not be read", function()
     ann:create("/secret", "", { acl = "world:anyone:c" })
 
-    assert.are.equal("NoNode", refused(bob, "tree.children", { path = "/t" }))
-    assert.are.equal("NoAuth", refused(bob, "tree.children", { path = "/secret" }))
+    assert.are.equal("NoNode", bob:refused("tree.children", { path = "/t" }))
+    assert.are.equal("NoAuth", bob:refused("tree.children", { path = "/secret" }))
   end)
 
   it("tells only the name of a child that may not be read", function()
@@ -124,7 +118,7 @@ describe("tree.children", function()
 
     assert.are.equal(200, #page.children)
     assert.are.equal("n200", page.next)
-    assert.are.equal("BadArguments", refused(bob, "tree.children", { path = "/t", limit = 201 }))
+    assert.are.equal("BadArguments", bob:refused("tree.children", { path = "/t", limit = 201 }))
   end)
 
   it("has fewer on a page if their names are long", function()
@@ -192,7 +186,7 @@ describe("tree.delete", function()
   end)
 
   it("fails with NoNode if there is nothing", function()
-    assert.are.equal("NoNode", refused(bob, "tree.delete", { path = "/t" }))
+    assert.are.equal("NoNode", bob:refused("tree.delete", { path = "/t" }))
   end)
 
   it("deletes nothing if one of them may not be deleted", function()
@@ -201,7 +195,7 @@ describe("tree.delete", function()
     ann:create("/t/z", "", { acl = "world:anyone:rc" })
     ann:create("/t/z/kept")
 
-    assert.are.equal("NoAuth", refused(bob, "tree.delete", { path = "/t" }))
+    assert.are.equal("NoAuth", bob:refused("tree.delete", { path = "/t" }))
     assert.are.same({ "/t", "/t/a", "/t/z", "/t/z/kept" }, world:znodes())
   end)
 
@@ -239,7 +233,7 @@ describe("tree.compare_and_set", function()
   it("fails with Conflict if it is something else", function()
     ann:create("/t", "a")
 
-    assert.are.equal("Conflict", refused(bob, "tree.compare_and_set",
+    assert.are.equal("Conflict", bob:refused("tree.compare_and_set",
       { path = "/t", expect = "", data = "b" }))
     assert.are.equal("a", world:znode("/t").data)
   end)
@@ -247,9 +241,9 @@ describe("tree.compare_and_set", function()
   it("fails with NoNode and NoAuth", function()
     ann:create("/t", "a", { acl = "world:anyone:r" })
 
-    assert.are.equal("NoNode", refused(bob, "tree.compare_and_set",
+    assert.are.equal("NoNode", bob:refused("tree.compare_and_set",
       { path = "/u", expect = "", data = "" }))
-    assert.are.equal("NoAuth", refused(bob, "tree.compare_and_set",
+    assert.are.equal("NoAuth", bob:refused("tree.compare_and_set",
       { path = "/t", expect = "a", data = "b" }))
   end)
 end)
@@ -278,7 +272,7 @@ describe("tree.get", function()
   it("fails with NoNode and NoAuth", function()
     ann:create("/t", "a", { acl = "world:anyone:w" })
 
-    assert.are.equal("NoNode", refused(bob, "tree.get", { path = "/u" }))
-    assert.are.equal("NoAuth", refused(bob, "tree.get", { path = "/t" }))
+    assert.are.equal("NoNode", bob:refused("tree.get", { path = "/u" }))
+    assert.are.equal("NoAuth", bob:refused("tree.get", { path = "/t" }))
   end)
 end)

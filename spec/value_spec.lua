@@ -8,12 +8,6 @@ local function new_world()
   ann, bob = world:session(), world:session()
 end
 
-local function refused(session, operation, arguments)
-  local result, name = session:try(operation, arguments)
-  assert.is_nil(result)
-  return name
-end
-
 describe("value.get", function()
   before_each(new_world)
 
@@ -33,7 +27,7 @@ describe("value.get", function()
   it("fails with NoAuth where the caller may not read", function()
     ann:create("/v", "secret", { acl = "world:anyone:w" })
 
-    assert.are.equal("NoAuth", refused(bob, "value.get", { path = "/v" }))
+    assert.are.equal("NoAuth", bob:refused("value.get", { path = "/v" }))
   end)
 end)
 
@@ -46,7 +40,7 @@ describe("the limits of a value", function()
 
     assert.are.equal(data, bob:call("value.get", { path = "/v" }).data)
     assert.are.equal("BadArguments",
-      refused(ann, "value.set", { path = "/v", data = ("x"):rep(65536) }))
+      ann:refused("value.set", { path = "/v", data = ("x"):rep(65536) }))
   end)
 
   it("are those of JSON, if the caller speaks JSON", function()
@@ -83,7 +77,7 @@ describe("value.set", function()
   it("fails with NoAuth where the caller may not write", function()
     ann:create("/v", "fixed", { acl = "world:anyone:r" })
 
-    assert.are.equal("NoAuth", refused(bob, "value.set", { path = "/v", data = "" }))
+    assert.are.equal("NoAuth", bob:refused("value.set", { path = "/v", data = "" }))
   end)
 end)
 
@@ -96,7 +90,7 @@ describe("value.compare_and_set", function()
     local set = ann:call("value.compare_and_set", { path = "/v", expect = "a", data = "b" })
 
     assert.are.equal(set.version, world:znode("/v").mzxid)
-    assert.are.equal("Conflict", refused(bob, "value.compare_and_set",
+    assert.are.equal("Conflict", bob:refused("value.compare_and_set",
       { path = "/v", expect = "a", data = "c" }))
     assert.are.equal("b", world:znode("/v").data)
   end)
@@ -117,22 +111,22 @@ describe("value.compare_and_set", function()
   it("compares both if both are given", function()
     local set = ann:call("value.set", { path = "/v", data = "a" })
 
-    assert.are.equal("Conflict", refused(bob, "value.compare_and_set",
+    assert.are.equal("Conflict", bob:refused("value.compare_and_set",
       { path = "/v", expect = "b", version = set.version, data = "c" }))
-    assert.are.equal("Conflict", refused(bob, "value.compare_and_set",
+    assert.are.equal("Conflict", bob:refused("value.compare_and_set",
       { path = "/v", expect = "a", version = set.version - 1, data = "c" }))
   end)
 
   it("creates a value if version 0 is expected and there is none", function()
     ann:call("value.compare_and_set", { path = "/v", version = 0, data = "first" })
 
-    assert.are.equal("Conflict", refused(bob, "value.compare_and_set",
+    assert.are.equal("Conflict", bob:refused("value.compare_and_set",
       { path = "/v", version = 0, data = "second" }))
     assert.are.equal("first", world:znode("/v").data)
   end)
 
   it("does not take no znode for an empty one", function()
-    assert.are.equal("Conflict", refused(bob, "value.compare_and_set",
+    assert.are.equal("Conflict", bob:refused("value.compare_and_set",
       { path = "/v", expect = "", data = "a" }))
   end)
 
@@ -141,14 +135,14 @@ describe("value.compare_and_set", function()
     ann:delete("/v")
     ann:call("value.set", { path = "/v", data = "a" })
 
-    assert.are.equal("Conflict", refused(bob, "value.compare_and_set",
+    assert.are.equal("Conflict", bob:refused("value.compare_and_set",
       { path = "/v", version = first.version, data = "b" }))
   end)
 
   it("wants to know what to compare", function()
     assert.are.equal("BadArguments",
-      refused(bob, "value.compare_and_set", { path = "/v", data = "" }))
-    assert.are.equal("BadArguments", refused(bob, "value.compare_and_set",
+      bob:refused("value.compare_and_set", { path = "/v", data = "" }))
+    assert.are.equal("BadArguments", bob:refused("value.compare_and_set",
       { path = "/v", data = "", version = -1 }))
   end)
 
