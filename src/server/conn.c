@@ -90,7 +90,8 @@ struct server_conn *server_conn_open(struct server *server, struct mk_bytes addr
     mk_list_init(&conn->queue);
     mk_list_init(&conn->held);
     mk_list_init(&conn->dirties);
-    mk_list_init(&conn->waiters);
+    mk_list_init(&conn->wait.link);
+    conn->wait.conn = conn;
     tree_watcher_init(&conn->watcher);
     mk_list_append(&server->conns, &conn->all);
     server->conns_count++;
@@ -144,7 +145,7 @@ void server_conn_closed(struct server *server, struct server_conn *conn)
     }
     mk_timers_cancel(&server->timers, &conn->timer);
     mk_list_remove(&conn->dirties);
-    mk_list_remove(&conn->waiters);
+    mk_list_remove(&conn->wait.link);
     mk_list_remove(&conn->all);
     server->conns_count--;
     server_identities_unref(conn->identities);

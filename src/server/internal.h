@@ -36,21 +36,33 @@ struct conn_history {
     struct mk_summary latencies;
 };
 
+/* Whoever cannot go on without rows from the disk: a connection, or something that the server does on
+ * its own. */
+struct load_waiter {
+    struct mk_link link;      /* of a load, or server.unserved, or server.full */
+    struct server_conn *conn; /* NULL: the server's own */
+    bool blocked;             /* it is in one of these */
+    uint32_t in_vain;         /* loads since it last went on */
+};
+/* A request that has asked for the disk this often (a listing of a huge cold directory, a multi over
+ * many cold znodes) is executed with the core waiting for the disk: what one load brings in may be
+ * evicted before the next, and it must end. */
+#define LOADS_IN_VAIN_MAX 4
+
 struct server_conn {
     void *owner;
     enum conn_state state;
     bool dirty;
     bool paused;
     bool stalled;  /* OUTPUT_STALL_BYTES reached: served again once drained */
-    bool blocked;  /* the queue's first waits for the disk or a checkpoint */
     bool draining; /* its queue is being walked */
     bool read_only_present;
     bool admitted; /* has an identity of a scheme that is demanded, or none is */
     bool refused;  /* the reply that ends it is on its way: what still arrives is not executed */
-    bool connect_pending;   /* its createSession is among the commits */
-    struct mk_link all;     /* server.conns */
-    struct mk_link dirties; /* server.dirty */
-    struct mk_link waiters; /* of a load, or server.full, or server.unserved */
+    bool connect_pending;    /* its createSession is among the commits */
+    struct mk_link all;      /* server.conns */
+    struct mk_link dirties;  /* server.dirty */
+    struct load_waiter wait; /* of the request whose turn it is, for the disk or a checkpoint */
     struct mk_buf out;
     struct mk_bytes address; /* owned */
     uint16_t port;
@@ -61,7 +73,6 @@ struct server_conn {
     struct tree_watcher watcher;
     struct mk_link queue; /* struct request, in the order received */
     uint32_t queued;
-    uint32_t loads;        /* made in vain for the request whose turn it is */
     uint32_t unprepared;   /* of these: writes not prepared yet; later ones wait behind them */
     struct mk_link held;   /* struct held: replies of parked calls */
     mk_zxid zxid_told;     /* the largest in a reply header: it never goes back */
@@ -127,25 +138,20 @@ struct held {
     int32_t xid;
 };
 
-struct load_wait { /* asked for, not done yet */
-    uint64_t id;   /* 0: none */
+struct load {    /* asked for, not done yet */
+    uint64_t id; /* 0: none */
     bool taken;
     struct store_load rows;
-    struct mk_link waiters; /* connections, by server_conn.waiters */
+    struct mk_link waiters; /* struct load_waiter */
 };
-/* A request that has asked for the disk this often (a listing of a huge cold directory, a multi over
- * many cold znodes) is executed with the core waiting for the disk: what one load brings in may be
- * evicted before the next, and it must end. */
-#define LOADS_IN_VAIN_MAX 4
 #define LOADS_MAX 64 /* in flight; more would only queue in the disk */
 
 struct reaper {
     mk_ms round_at_ms; /* monotonic: when the next round is to begin */
     bool running;      /* a round is */
     struct prepare_round round;
-    mk_ms next_ms;  /* monotonic: its next deletion, not before */
-    uint32_t loads; /* made in vain for it */
-    bool blocked;   /* it waits for the disk */
+    mk_ms next_ms; /* monotonic: its next deletion, not before */
+    struct load_waiter wait;
 };
 
 #define REQUESTS_SPARE_MAX (MK_MEMORY_REUSED ? 1000 : 0) /* outstanding by default; 150 KiB */
@@ -174,7 +180,7 @@ struct server {
     uint64_t sasl_exchanges; /* begun: no two nonces are made of the same number */
 
     struct mk_link conns, dirty;
-    struct mk_link full;     /* connections that wait for a checkpoint */
+    struct mk_link full;     /* struct load_waiter: until a checkpoint has been written */
     struct mk_link unserved; /* ... until one load less is under way */
     size_t conns_count;
     struct mk_timers timers;
@@ -192,24 +198,22 @@ struct server {
     bool batch_out;            /* one is with the log */
     uint64_t log_bytes;        /* since the last checkpoint */
 
-    struct load_wait loads[LOADS_MAX];
+    struct load loads[LOADS_MAX];
     size_t loads_count;
     uint64_t loads_made;
-    struct load_wait *load_wanted; /* by the last step that could not be made, or NULL */
+    struct load *load_wanted; /* by the last step that could not be made, or NULL */
 
     struct store_checkpoint *checkpoint; /* being written */
     bool checkpoint_requested;
     mk_ms checkpoint_at_ms; /* monotonic, of the last one */
 
-    bool calls_alive;       /* there may be parked or kept calls */
-    bool calls_blocked;     /* the next step of one needs the disk */
-    uint32_t calls_loads;   /* made in vain for it */
-    uint32_t expired_loads; /* ... for the next expired session */
-    mk_ms calls_due_ms;     /* monotonic, when to look again */
+    bool calls_alive;                /* there may be parked or kept calls */
+    struct load_waiter calls_wait;   /* of the next step of one */
+    mk_ms calls_due_ms;              /* monotonic, when to look again */
+    struct load_waiter count_wait;   /* of the next step of counting for a quota */
+    struct load_waiter expired_wait; /* of the end of the next expired session */
 
     struct reaper reaper;
-    uint32_t count_loads; /* made in vain for the next step of counting for a quota */
-    bool count_blocked;   /* it waits for the disk */
 
     struct connect_throttle throttle;
     uint64_t large_bytes;       /* of large requests that wait */
@@ -258,9 +262,6 @@ void server_request_complete(struct server *server, struct request *request, mk_
 void server_requests_before(struct server *server, const struct request *write);
 /* Execute what can be, from the head of the queue. */
 void server_requests_drain(struct server *server, struct server_conn *conn);
-/* What all of these connections have waited for has come. */
-void server_requests_resume(struct server *server, struct mk_link *waiters);
-void server_request_resume(struct server *server, struct mk_link *waiter); /* one of them */
 /* Reply headers, and what is counted with them. Between them append the body to conn->out. */
 size_t server_reply_begin(struct server *server, struct server_conn *conn, int32_t xid,
                           mk_zxid zxid, int32_t error);
@@ -296,6 +297,22 @@ void server_watch_put(struct server *server, struct server_conn *conn, struct mk
 void server_watches_tell(void *context, struct tree_watcher *watcher,
                          const struct apply_event *event);
 
+/* loads.c */
+void server_loads_init(struct server *server);
+void server_loads_deinit(struct server *server);
+void server_loads_check(const struct server *server);
+/* The store has answered MK_WOULD_BLOCK: ask for the rows that it has missed. */
+void server_load_push(struct server *server);
+/* Behind that, for whoever could not go on: until those rows are there. */
+void server_load_wait(struct server *server, struct load_waiter *waiter);
+/* Loads have been in vain for so long that the waiter reads from the disk here and now. */
+static inline bool server_load_insists(const struct load_waiter *waiter)
+{
+    return waiter->in_vain >= LOADS_IN_VAIN_MAX;
+}
+/* What all of these have waited for has come. */
+void server_waiters_resume(struct server *server, struct mk_link *waiters);
+
 /* server.c */
 void server_expire_sessions(struct server *server);
 
@@ -321,7 +338,6 @@ void server_propose_count(struct server *server);
 void server_pipeline_sync(struct server *server, struct request *request);
 void server_commit_forget_conn(struct server *server, const struct server_conn *conn);
 struct commit *server_commit_push(struct server *server, enum commit_kind kind, mk_zxid zxid);
-void server_load_push(struct server *server);
 void server_fail(struct server *server, enum mk_status status, const char *what);
 
 #endif

@@ -261,19 +261,22 @@ void server_propose_count(struct server *server)
     struct prepare_at at;
     size_t entry;
 
-    if (store_totals(server->store)->counting == 0 || server->count_blocked || !server->serving ||
-        store_full(server->store) || !propose_begin(server, &at, &entry)) {
+    if (store_totals(server->store)->counting == 0 || server->count_wait.blocked ||
+        !server->serving || store_full(server->store) || !propose_begin(server, &at, &entry)) {
         return;
     }
-    store_view_blocking(store_speculative(server->store), server->count_loads >= LOADS_IN_VAIN_MAX);
+    store_view_blocking(store_speculative(server->store), server_load_insists(&server->count_wait));
     enum mk_status status = prepare_quota_count(server->prepare, &at, &server->batch.bytes);
     if (status == MK_OK) {
         propose_end(server, &at, entry);
     } else {
         status = propose_cancel(server, entry, status);
     }
-    server->count_blocked = status == MK_WOULD_BLOCK;
-    server->count_loads = server->count_blocked ? server->count_loads + 1 : 0;
+    if (status == MK_WOULD_BLOCK) {
+        server_load_wait(server, &server->count_wait);
+    } else {
+        server->count_wait.in_vain = 0;
+    }
 }
 
 void server_pipeline_sync(struct server *server, struct request *request)
@@ -305,13 +308,13 @@ static void calls_run(struct server *server)
 {
     uint32_t steps = 0;
 
-    if (!server->calls_alive || server->calls_blocked || !server->serving ||
+    if (!server->calls_alive || server->calls_wait.blocked || !server->serving ||
         server->now.monotonic_ms < server->calls_due_ms || store_full(server->store)) {
         return;
     }
     while (steps++ < server->options.wakes_per_step) {
         store_view_blocking(store_speculative(server->store),
-                            server->calls_loads >= LOADS_IN_VAIN_MAX);
+                            server_load_insists(&server->calls_wait));
         mk_zxid call;
         mk_ms next_ms;
         enum prepare_why why;
@@ -328,11 +331,10 @@ static void calls_run(struct server *server)
             status = propose_cancel(server, server->batch.bytes.len, status);
         }
         if (status == MK_WOULD_BLOCK) {
-            server->calls_blocked = true;
-            server->calls_loads++;
+            server_load_wait(server, &server->calls_wait);
             return;
         }
-        server->calls_loads = 0;
+        server->calls_wait.in_vain = 0;
         if (status == MK_END) {
             continue;
         }
@@ -558,74 +560,4 @@ void server_batch_synced(struct server *server, struct server_batch *batch)
     }
     batch_buffer_keep(server, &batch->bytes);
     *batch = (struct server_batch){0};
-}
-
-/* ---- Loads: rows that are on disk only ---- */
-
-static bool same_rows(const struct store_load *one, const struct store_load *other)
-{
-    return one->range == other->range && one->backwards == other->backwards &&
-           mk_bytes_equal(mk_buf_view(&one->key), mk_buf_view(&other->key));
-}
-
-void server_load_push(struct server *server)
-{
-    struct load_wait *spare = NULL;
-    struct store_load wanted = {0};
-
-    store_load_wanted(server->store, &wanted);
-    server->load_wanted = NULL;
-    for (size_t i = 0; i < LOADS_MAX && server->load_wanted == NULL; i++) {
-        struct load_wait *load = &server->loads[i];
-        if (load->id == 0) {
-            spare = load;
-        } else if (same_rows(&load->rows, &wanted)) {
-            server->load_wanted = load;
-        }
-    }
-    if (server->load_wanted != NULL || spare == NULL) {
-        store_load_free(&wanted);
-        return; /* who waits is tried again when a load is done */
-    }
-    spare->id = ++server->loads_made;
-    spare->taken = false;
-    spare->rows = wanted;
-    server->load_wanted = spare;
-    server->loads_count++;
-    server->stats.loads++;
-}
-
-bool server_load_take(struct server *server, struct server_load *load)
-{
-    for (size_t i = 0; i < LOADS_MAX; i++) {
-        struct load_wait *wait = &server->loads[i];
-        if (wait->id != 0 && !wait->taken) {
-            wait->taken = true;
-            load->id = wait->id;
-            load->rows = wait->rows; /* both see the key; the copy owns it */
-            return true;
-        }
-    }
-    return false;
-}
-
-void server_load_done(struct server *server, struct server_load *load)
-{
-    struct load_wait *wait = server->loads;
-    while (wait->id != load->id) {
-        wait++;
-        MK_ASSERT(wait < server->loads + LOADS_MAX);
-    }
-    wait->id = 0;
-    wait->rows = (struct store_load){0};
-    server->loads_count--;
-    store_load_done(server->store, &load->rows);
-    server->calls_blocked = false;
-    server->reaper.blocked = false;
-    server->count_blocked = false;
-    server_expire_sessions(server);
-    server_requests_resume(server, &wait->waiters);
-    while (!mk_list_empty(&server->unserved) && server->loads_count < LOADS_MAX) {
-        server_request_resume(server, server->unserved.next);
-    }
 }

@@ -472,7 +472,7 @@ static enum mk_status read_multi(struct server *server, struct server_conn *conn
 enum mk_status server_read_execute(struct server *server, struct server_conn *conn,
                                    const struct jute_request *request, struct mk_bytes identities)
 {
-    store_view_blocking(store_committed(server->store), conn->loads >= LOADS_IN_VAIN_MAX);
+    store_view_blocking(store_committed(server->store), server_load_insists(&conn->wait));
     switch (request->op) {
     case JUTE_EXISTS: return read_exists(server, conn, request, identities);
     case JUTE_GET_DATA: return read_data(server, conn, request, identities);

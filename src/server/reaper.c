@@ -48,19 +48,22 @@ void server_reaper_run(struct server *server)
     mk_ms pause_ms = MINUTE_MS / server->options.reaps_per_minute_max;
     uint32_t count = pause_ms > 0 ? 1 : REAPS_PER_TURN_MAX;
 
-    if (!reaper->running || reaper->blocked || !server->serving ||
+    if (!reaper->running || reaper->wait.blocked || !server->serving ||
         server->now.monotonic_ms < reaper->next_ms || store_full(server->store)) {
         return;
     }
-    store_view_blocking(store_speculative(server->store), reaper->loads >= LOADS_IN_VAIN_MAX);
+    store_view_blocking(store_speculative(server->store), server_load_insists(&reaper->wait));
     enum mk_status status = MK_OK;
     while (status == MK_OK && count-- > 0) {
         status = server_propose_reap(server);
         server->stats.reaped += status == MK_OK;
     }
     reaper->running = status != MK_END;
-    reaper->blocked = status == MK_WOULD_BLOCK;
-    reaper->loads = reaper->blocked ? reaper->loads + 1 : 0;
+    if (status == MK_WOULD_BLOCK) {
+        server_load_wait(server, &reaper->wait);
+    } else {
+        reaper->wait.in_vain = 0;
+    }
     reaper->next_ms = server->now.monotonic_ms + pause_ms;
 }
 
@@ -72,6 +75,6 @@ mk_ms server_reaper_due(const struct server *server)
         return INT64_MAX;
     }
     /* While a batch is with the log nothing is deleted; when it is back, the turn looks again. */
-    bool soon = reaper->running && !reaper->blocked && !server->batch_out;
+    bool soon = reaper->running && !reaper->wait.blocked && !server->batch_out;
     return soon && reaper->next_ms < reaper->round_at_ms ? reaper->next_ms : reaper->round_at_ms;
 }

@@ -212,25 +212,13 @@ static void request_pop(struct server *server, struct request *request)
 
     mk_list_remove(&request->in_conn);
     conn->queued--;
-    conn->loads = 0;
+    conn->wait.in_vain = 0;
     if (request->state == REQUEST_QUEUED && request_writes(request)) {
         conn->unprepared--;
     }
     request->conn = NULL;
     count_latency(server, conn, request->op, request->xid, request->received_ms);
     server_request_free(server, request);
-}
-
-static void block(struct server *server, struct server_conn *conn)
-{
-    conn->loads++;
-    if (!conn->blocked) {
-        conn->blocked = true;
-        mk_list_append(server->load_wanted != NULL        ? &server->load_wanted->waiters
-                       : server->loads_count == LOADS_MAX ? &server->unserved
-                                                          : &server->full,
-                       &conn->waiters);
-    }
 }
 
 static void hold_reply(struct server *server, struct server_conn *conn, mk_zxid call, int32_t xid)
@@ -300,7 +288,7 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
         server->load_wanted = NULL;
         return MK_WOULD_BLOCK; /* until a checkpoint has been written */
     }
-    store_view_blocking(store_speculative(server->store), conn->loads >= LOADS_IN_VAIN_MAX);
+    store_view_blocking(store_speculative(server->store), server_load_insists(&conn->wait));
     if (decoded->op == JUTE_CLOSE_SESSION) {
         status = server_propose_close(server, conn->session_id, decoded->xid, &zxid);
         prepare_result_reset(&server->prepared);
@@ -321,7 +309,7 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
     struct request *request = queued != NULL ? queued : request_new(server, conn, decoded);
     if (queued != NULL) {
         conn->unprepared--;
-        conn->loads = 0;
+        conn->wait.in_vain = 0;
         request->bytes.len = 0;
     }
     request->state = REQUEST_PROPOSED;
@@ -411,7 +399,7 @@ static bool drain_queued(struct server *server, struct server_conn *conn, struct
     }
     status = execute(server, conn, &decoded, request, request->reads);
     if (status == MK_WOULD_BLOCK) {
-        block(server, conn);
+        server_load_wait(server, &conn->wait);
         return false;
     }
     if (conn->queue.next != &request->in_conn) {
@@ -489,7 +477,7 @@ static void prepare_waiting_writes(struct server *server, struct server_conn *co
 {
     struct mk_link *link = conn->queue.next;
 
-    while (conn->unprepared > 0 && link != &conn->queue && !conn->blocked) {
+    while (conn->unprepared > 0 && link != &conn->queue && !conn->wait.blocked) {
         struct request *request = MK_CONTAINER(link, struct request, in_conn);
         link = link->next;
         if (request->state != REQUEST_QUEUED || !request_writes(request)) {
@@ -509,7 +497,7 @@ static bool drain_head(struct server *server, struct server_conn *conn)
 {
     bool any = false;
 
-    while (conn->state == CONN_ATTACHED && !conn->blocked && !conn->stalled &&
+    while (conn->state == CONN_ATTACHED && !conn->wait.blocked && !conn->stalled &&
            !mk_list_empty(&conn->queue)) {
         struct request *head = MK_CONTAINER(conn->queue.next, struct request, in_conn);
         if (!drain_one(server, conn, head)) {
@@ -546,7 +534,7 @@ void server_requests_before(struct server *server, const struct request *write)
 
     while (conn != NULL && conn->state == CONN_ATTACHED && conn->queue.next != &write->in_conn) {
         struct request *head = MK_CONTAINER(conn->queue.next, struct request, in_conn);
-        conn->loads = LOADS_IN_VAIN_MAX; /* read from the disk here and now */
+        conn->wait.in_vain = LOADS_IN_VAIN_MAX; /* read from the disk here and now */
         if (!drain_one(server, conn, head)) {
             break;
         }
@@ -596,30 +584,6 @@ void server_request_complete(struct server *server, struct request *request, mk_
         request->state = REQUEST_DONE;
     }
     server_requests_drain(server, conn);
-}
-
-void server_request_resume(struct server *server, struct mk_link *waiter)
-{
-    struct server_conn *conn = MK_CONTAINER(waiter, struct server_conn, waiters);
-
-    mk_list_remove(&conn->waiters);
-    conn->blocked = false;
-    server_requests_drain(server, conn);
-}
-
-void server_requests_resume(struct server *server, struct mk_link *waiters)
-{
-    struct mk_link due; /* who has to wait again comes to `waiters` again */
-
-    mk_list_init(&due);
-    while (!mk_list_empty(waiters)) {
-        struct mk_link *first = waiters->next;
-        mk_list_remove(first);
-        mk_list_append(&due, first);
-    }
-    while (!mk_list_empty(&due)) {
-        server_request_resume(server, due.next);
-    }
 }
 
 /* ---- Received ---- */
@@ -738,8 +702,9 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
     }
     bool reading_call = is_reading_call(server, &decoded);
     bool first = mk_list_empty(&conn->queue) && !conn->stalled && conn->state == CONN_ATTACHED;
-    bool early = is_write(decoded.op) && !reading_call && conn->unprepared == 0 && !conn->blocked &&
-                 conn->state == CONN_ATTACHED && conn->session != NULL && !conn->session->closing;
+    bool early = is_write(decoded.op) && !reading_call && conn->unprepared == 0 &&
+                 !conn->wait.blocked && conn->state == CONN_ATTACHED && conn->session != NULL &&
+                 !conn->session->closing;
     if (first) {
         status = execute(server, conn, &decoded, NULL, reading_call);
     } else {
@@ -748,7 +713,7 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
     if (status != MK_OK) {
         enqueue(server, conn, &decoded, reading_call, frame);
         if (first) {
-            block(server, conn);
+            server_load_wait(server, &conn->wait);
         }
     } else if (first) {
         count_latency(server, conn, decoded.op, decoded.xid, server->now.monotonic_ms);

@@ -100,10 +100,7 @@ struct server *server_new(const struct server_options *options, struct store *st
     mk_list_init(&server->conns);
     mk_list_init(&server->dirty);
     mk_list_init(&server->full);
-    mk_list_init(&server->unserved);
-    for (size_t i = 0; i < LOADS_MAX; i++) {
-        mk_list_init(&server->loads[i].waiters);
-    }
+    server_loads_init(server);
     mk_list_init(&server->requests_spare);
     server->sessions = session_table_new(&server->limits);
     server->watches = tree_watches_new(options->hash_secret);
@@ -131,11 +128,7 @@ void server_free(struct server *server)
         }
         mk_buf_free(&commit->body);
     }
-    for (size_t i = 0; i < LOADS_MAX; i++) {
-        if (!server->loads[i].taken) {
-            store_load_free(&server->loads[i].rows);
-        }
-    }
+    server_loads_deinit(server);
     server_requests_spare_free(server);
     prepare_free(server->prepare);
     mk_free(server->recipes);
@@ -273,16 +266,17 @@ void server_expire_sessions(struct server *server)
     mk_zxid zxid;
 
     gather_expired(server);
-    while (server->expired_done < server->expired.len && !store_full(server->store)) {
+    while (server->expired_done < server->expired.len && !server->expired_wait.blocked &&
+           !store_full(server->store)) {
         mk_session id = (mk_session)mk_load_u64(server->expired.data + server->expired_done);
         store_view_blocking(store_speculative(server->store),
-                            server->expired_loads >= LOADS_IN_VAIN_MAX);
+                            server_load_insists(&server->expired_wait));
         if (server_propose_close(server, id, 0, &zxid) != MK_OK) {
-            server->expired_loads++;
-            return; /* tried again when the disk has answered, or at the next tick */
+            server_load_wait(server, &server->expired_wait);
+            return;
         }
         server->expired_done += sizeof(id);
-        server->expired_loads = 0;
+        server->expired_wait.in_vain = 0;
     }
     if (server->expired_done == server->expired.len) {
         server->expired.len = 0;
@@ -331,7 +325,7 @@ mk_ms server_next_tick(const struct server *server)
         due_ms = timer->due;
     }
     /* While a batch is with the log no call can run; when it is back, the turn looks again. */
-    if (server->calls_alive && !server->calls_blocked && !server->batch_out &&
+    if (server->calls_alive && !server->calls_wait.blocked && !server->batch_out &&
         server->calls_due_ms < due_ms) {
         due_ms = server->calls_due_ms;
     }
@@ -382,7 +376,7 @@ void server_checkpoint_done(struct server *server, struct store_checkpoint *chec
     server->checkpoint = NULL;
     server->checkpoint_at_ms = server->now.monotonic_ms;
     server->stats.checkpoints++;
-    server_requests_resume(server, &server->full);
+    server_waiters_resume(server, &server->full);
 }
 
 /* ---- At rest ---- */
@@ -403,6 +397,7 @@ void server_check(struct server *server)
     uint64_t queued = 0;
 
     zab_check(&server->zab);
+    server_loads_check(server);
     while ((conn = server_conn_next(server, conn)) != NULL) {
         queued += conn->queued;
         MK_ASSERT(conn->session == NULL || conn->session->owner == conn);
