@@ -252,4 +252,8 @@ struct jute_txn_cursor {
 struct jute_txn_cursor jute_txn_begin(const struct jute_txn *multi);
 bool jute_txn_next(struct jute_txn_cursor *cursor, struct jute_txn *part);
 
+/* ---- What servers say to each other ---- */
+
+#include "jute/quorum.h"
+
 #endif
