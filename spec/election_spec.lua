@@ -138,7 +138,7 @@ describe("election.campaign", function()
     assert.are.equal(2, #world:znodes("/office"))
   end)
 
-  it("makes no znode again for a candidate whose session has ended (defects 8, 9)", function()
+  it("makes no znode again for a candidate whose session has ended (defect 8, defect 9)", function()
     local first, second = campaign(ann), campaign(bob)
 
     bob:close()
@@ -148,7 +148,7 @@ describe("election.campaign", function()
     assert.are.same({}, world:znodes("/office"))
   end)
 
-  it("has two who lost their connection both wait in their old places (defects 6, 7)", function()
+  it("has two who lost their connection both wait in their old places (defect 6, defect 7)", function()
     local first, second, third = campaign(ann), campaign(bob), campaign(cid)
     local before = world:znodes("/office")
 
@@ -184,6 +184,33 @@ describe("election.campaign", function()
 
     assert.is_true(waited)
     assert.is_true(again:result().fence > second:result().fence)
+  end)
+
+  -- As an interrupt, and another one while the first is cleaned up behind.
+  it("leaves no candidate whose cancel was cut off, and the next one too (defect 2)", function()
+    local seconds = 0
+    local firsts = testkit.at_every_proposal(function(first_cut)
+      local cut
+      seconds = seconds + testkit.at_every_proposal(function(second_cut)
+        new_world()
+        local first, second, third = campaign(ann), campaign(bob), campaign(cid)
+
+        cut = world:fail_over_during(first_cut, function() second:cancel() end)
+        local again = world:fail_over_during(second_cut, function()
+          if second:waiting() then second:cancel() end
+        end)
+        if second:waiting() then second:cancel() end
+        resign(ann, first:result())
+
+        assert.are.equal("Cancelled", (second:error()))
+        assert.are.same({ third:result().ticket }, world:znodes("/office"))
+        return again
+      end)
+      return cut
+    end)
+
+    assert.is_true(firsts >= 1)
+    assert.is_true(seconds >= 1)
   end)
 end)
 

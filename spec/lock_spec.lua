@@ -292,6 +292,40 @@ describe("lock.acquire", function()
     assert.is_true(third:waiting())
   end)
 
+  it("waits for the dying ticket of its caller's former session, and does not take it (defect 3)", function()
+    local former = ann:call("lock.acquire", PRINTER)
+    ann:disconnect()
+    local again = world:session("10s")
+
+    local call = again:start("lock.acquire", PRINTER)
+    local waited = call:waiting()
+    world:expire(ann)
+
+    assert.is_true(waited)
+    assert.are.equal(again.id, world:znode(call:result().ticket).owner)
+    assert.is_true(call:result().fence > former.fence)
+    assert.are.equal("NotOwner", again:refused("lock.release", release(former.ticket)))
+  end)
+
+  it("made as a znode with a name of its own is found by its own session alone (defect 4)", function()
+    local guard = "/zookeeper/calls/_c_6f9c1b1e-8f4b-4c0e-9d5e-0f8a5b8c2d11-lock.acquire-"
+    local options = { ephemeral = true, sequential = true }
+    local former = ann:create(guard, '{"path":"/locks/printer"}', options)
+    ann:disconnect()
+    local again = world:session("10s")
+
+    local found = again:children("/zookeeper/calls")
+    local node = again:create(guard, '{"path":"/locks/printer"}', options)
+    local waits = again:get(node)
+    world:expire(ann)
+
+    assert.are.same({}, found)
+    assert.are_not.equal(former, node)
+    assert.are.equal('{"state":"waiting"}', waits)
+    assert.matches('"state":"done"', (again:get(node)))
+    assert.are.equal(again.id, world:znode(world:znodes("/locks/printer")[1]).owner)
+  end)
+
   it("refuses a path that is none", function()
     local held, name = ann:try("lock.acquire", { path = "locks/printer" })
 
@@ -929,6 +963,26 @@ describe("a lock and the leader's death", function()
     assert.is_true(cuts >= 1)
   end)
 
+  it("is stood in the way of by nobody who never got an answer and gave up (defect 1)", function()
+    local cuts = testkit.at_every_proposal(function(proposals)
+      new_world()
+      local held = ann:call("lock.acquire", PRINTER)
+      local second
+
+      local cut = world:fail_over_during(proposals, function()
+        second = bob:start("lock.acquire", PRINTER)
+      end)
+      if second:waiting() then second:cancel() end
+      local third = cid:start("lock.acquire", PRINTER)
+      ann:call("lock.release", release(held.ticket))
+
+      assert.are.same({ third:result().ticket }, world:znodes("/locks/printer"))
+      return cut
+    end)
+
+    assert.are.equal(1, cuts)
+  end)
+
   it("leaves nothing behind, at every proposal of a timeout", function()
     local cuts = testkit.at_every_proposal(function(proposals)
       new_world()
@@ -945,6 +999,33 @@ describe("a lock and the leader's death", function()
     end)
 
     assert.are.equal(1, cuts)
+  end)
+
+  it("leaves no ticket of one who will not wait, wherever the connection breaks (defect 26)", function()
+    local cuts = testkit.at_every_proposal(function(proposals)
+      new_world()
+      local held = ann:call("lock.acquire", PRINTER)
+      local attempts = {}
+
+      local cut = world:fail_over_during(proposals, function()
+        for i = 1, 3 do
+          attempts[i] = bob:start("lock.acquire", within "0ms")
+          bob:disconnect()
+          bob:reconnect()
+        end
+      end)
+      if not bob:connected() then bob:reconnect() end
+      world:advance("200ms")
+
+      for _, attempt in ipairs(attempts) do
+        assert.are.equal("Timeout", (attempt:error()))
+      end
+      assert.are.same({ held.ticket }, world:znodes("/locks/printer"))
+      assert.are.equal(0, world:waiting())
+      return cut
+    end)
+
+    assert.is_true(cuts >= 3)
   end)
 
   it("keeps one holder and the order, at every proposal of a whole day's work", function()

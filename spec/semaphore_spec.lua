@@ -105,7 +105,7 @@ end)
 describe("semaphore.acquire", function()
   before_each(function() new_world(2) end)
 
-  it("gives permits up to the limit, and says what is left (defects 17, 28)", function()
+  it("gives permits up to the limit, and says what is left (defect 17, defect 28)", function()
     local first, second, third = acquire(ann), acquire(bob), acquire(cid)
 
     assert.are.equal(1, first:result().remaining)
@@ -189,7 +189,7 @@ describe("semaphore.acquire", function()
     assert.are.equal("Lost", (second:error()))
   end)
 
-  it("takes one set of permits for who asks twice with one call id (defects 14, 15)", function()
+  it("takes one set of permits for who asks twice with one call id (defect 14, defect 15)", function()
     local held = acquire(ann)
 
     ann:disconnect()
