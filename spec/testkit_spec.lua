@@ -194,6 +194,43 @@ describe("A session", function()
     assert.is_nil(ann:exists("/b"))
   end)
 
+  it("makes all of a multi, and returns what each operation made", function()
+    ann:create("/a", "one")
+    ann:create("/b")
+
+    local results = ann:multi {
+      { check = "/a", version = 0 },
+      { create = "/a/x-", data = "new", ephemeral = true, sequential = true },
+      { set = "/a", data = "two", version = 0 },
+      { delete = "/b" },
+    }
+
+    assert.are.same({ "/a", "/a/x-0000000000" }, world:znodes())
+    assert.are.equal("/a/x-0000000000", results[2])
+    assert.are.equal(1, results[3].version)
+    assert.are.same({ true, true }, { results[1], results[4] })
+    assert.are.equal(ann.id, world:znode("/a/x-0000000000").owner)
+    assert.are.equal(world:znode("/a").mzxid, world:znode("/a/x-0000000000").czxid)
+  end)
+
+  it("makes nothing of a multi of which one operation is refused, and says which", function()
+    ann:create("/a")
+
+    local ok, refused = pcall(ann.multi, ann, {
+      { create = "/b" }, { set = "/a", data = "two", version = 7 }, { delete = "/nothing" },
+    })
+
+    assert.is_false(ok)
+    assert.are.equal("BadVersion", refused.error)
+    assert.are.equal(2, refused.at)
+    assert.are.same({ "/a" }, world:znodes())
+  end)
+
+  it("refuses an operation of a multi that is none", function()
+    assert.has_error(function() ann:multi { { sync = "/a" } } end,
+      "an operation of a multi is { create = path }, or delete, set or check")
+  end)
+
   it("in a chroot sees what is below it, and calls there, and can cancel", function()
     ann:create("/tenant")
     local tenant = world:session { chroot = "/tenant" }
@@ -206,6 +243,7 @@ describe("A session", function()
     assert.are.equal("Cancelled", (second:error()))
     assert.are.same({ "locks", "x" }, tenant:children("/"))
     assert.are.equal("/x/1-0000000000", tenant:create("/x/1-", "", { sequential = true }))
+    assert.are.equal("/x/2", tenant:multi({ { create = "/x/2" }, { delete = "/x/2" } })[1])
     assert.is_truthy(world:znode("/tenant/locks/a"))
     assert.is_nil(world:znode("/locks"))
   end)
@@ -271,5 +309,140 @@ describe("A session", function()
       "JSON has no functions, threads or userdata")
     assert.has_error(function() ann:start("lock.acquire", { path = "\255" }) end,
       "a string is not UTF-8")
+  end)
+end)
+
+describe("A watch", function()
+  local world, ann, bob, seen
+
+  local function note(event, path)
+    table.insert(seen, event .. " " .. path)
+  end
+
+  before_each(function()
+    world, seen = testkit.world(), {}
+    ann, bob = world:session(), world:session()
+    ann:create("/a", "one")
+  end)
+
+  it("is told once, before the function that changes the data returns", function()
+    ann:get("/a", note)
+
+    bob:set("/a", "two")
+    bob:set("/a", "three")
+
+    assert.are.same({ "changed /a" }, seen)
+  end)
+
+  it("is told of what comes and goes, by the kind of question that set it", function()
+    ann:exists("/b", note)
+    ann:children("/a", note)
+    ann:get("/a", note)
+
+    bob:create("/b")
+    bob:create("/a/x")
+    bob:delete("/a/x")
+    bob:delete("/a")
+
+    assert.are.same({ "created /b", "children /a", "deleted /a" }, seen)
+  end)
+
+  it("may ask, and watch again, when it is told", function()
+    local function follow(event, path)
+      note(event, path .. " " .. ann:get(path, follow))
+    end
+    ann:get("/a", follow)
+
+    bob:set("/a", "two")
+    bob:set("/a", "three")
+
+    assert.are.same({ "changed /a two", "changed /a three" }, seen)
+  end)
+
+  it("is told of what a recipe did, and of what time did", function()
+    ann:call("lock.acquire", { path = "/locks/a" })
+    bob:children("/locks/a", note)
+    local second = bob:start("lock.acquire", { path = "/locks/a", timeout = "5s" })
+    local waited = second:waiting()
+    bob:children("/locks/a", note)
+
+    world:advance("6s")
+
+    assert.is_true(waited)
+    assert.are.same({ "children /locks/a", "children /locks/a" }, seen)
+  end)
+
+  it("is told of a call's end, by its znode", function()
+    local held = ann:call("lock.acquire", { path = "/locks/a" })
+    local node = bob:create("/zookeeper/calls/lock.acquire-", '{"path":"/locks/a"}',
+      { ephemeral = true, sequential = true })
+    bob:get(node, note)
+
+    ann:call("lock.release", { path = "/locks/a", ticket = held.ticket })
+
+    assert.are.same({ "changed " .. node }, seen)
+    assert.matches('"state":"done"', (bob:get(node)))
+  end)
+
+  it("is told of what happened while the connection was away, when it is back", function()
+    ann:get("/a", note)
+    ann:disconnect()
+    bob:set("/a", "two")
+    local away = #seen
+
+    ann:reconnect()
+
+    assert.are.equal(0, away)
+    assert.are.same({ "changed /a" }, seen)
+  end)
+
+  it("is not told twice of what it was told before the connection went", function()
+    ann:get("/a", note)
+    bob:set("/a", "two")
+    ann:get("/a", note)
+
+    ann:disconnect()
+    ann:reconnect()
+
+    assert.are.same({ "changed /a" }, seen)
+  end)
+
+  it("lives on over the server's death, and is told once of what the log has kept", function()
+    local cuts = testkit.at_every_proposal(function(proposals)
+      world, seen = testkit.world(), {}
+      ann, bob = world:session(), world:session()
+      ann:create("/a", "one")
+      ann:get("/a", note)
+
+      local cut = world:fail_over_during(proposals, function() bob:set("/a", "two") end)
+      if world:znode("/a").version == 0 then bob:set("/a", "two") end
+
+      assert.are.same({ "changed /a" }, seen)
+      return cut
+    end)
+
+    assert.are.equal(1, cuts)
+  end)
+
+  it("in a chroot is told the path that the session knows", function()
+    ann:create("/a/x")
+    local tenant = world:session { chroot = "/a" }
+    tenant:get("/x", note)
+
+    bob:set("/a/x", "two")
+
+    assert.are.same({ "changed /x" }, seen)
+  end)
+
+  it("passes on what a watcher raises, and goes on telling afterwards", function()
+    ann:get("/a", function() error("my own mistake") end)
+
+    local ok, problem = pcall(bob.set, bob, "/a", "two")
+    ann:get("/a", note)
+    bob:set("/a", "three")
+
+    assert.is_false(ok)
+    assert.matches("my own mistake", problem)
+    assert.are.same({ "changed /a" }, seen)
   end)
 end)

@@ -36,6 +36,21 @@ function World:settle()
   for _, pending in ipairs(self.pendings) do pending:settle() end
 end
 
+-- Call the watchers of what has happened. What they ask may make others be told, after them.
+function World:tell()
+  if self.telling or not self.watched then return end
+  self.telling = true
+  local ok, problem = pcall(function()
+    local some
+    repeat
+      some = false
+      for _, session in ipairs(self.sessions) do some = session:tell() or some end
+    until not some
+  end)
+  self.telling = false
+  if not ok then error(problem, 0) end
+end
+
 -- Ask for the waiting calls again, those of `session` or of all, in the order of first asking.
 function World:ask_again(session)
   local waiting = {}
@@ -54,6 +69,7 @@ end
 --- Let time pass: "5s" or milliseconds. Connected sessions stay alive.
 function World:advance(duration)
   self.native:advance(sessions.duration_ms(duration))
+  self:tell()
   if self.native:dark() then error(sessions.connection_lost(), 2) end
 end
 
@@ -72,11 +88,14 @@ end
 -- connected connect again, and what waited is asked again.
 function World:fail_over()
   self:settle()
+  self.telling = true -- who is told may ask, and so everybody connects first
   self.native:fail_over()
   for _, session in ipairs(self.sessions) do
     if session.attached and not session.ended then session:attach() end
   end
   self:ask_again()
+  self.telling = false
+  self:tell()
 end
 
 --- Do `action`, with the power going when `proposals` of its proposals have reached the log: what

@@ -524,6 +524,9 @@ void testkit_client_take(struct testkit_client *client, int32_t xid)
     size_t at = find_answer(client, xid, &reply, &len);
 
     MK_ASSERT(at != SIZE_MAX);
+    if (xid != JUTE_XID_NOTIFICATION && reply.zxid > client->zxid) {
+        client->zxid = reply.zxid;
+    }
     memmove(client->input.data + at, client->input.data + at + len, client->input.len - at - len);
     client->input.len -= len;
 }

@@ -20,6 +20,7 @@ struct testkit_client {
     int32_t timeout_ms;
     int32_t xid;
     mk_ms heard_ms;      /* when the server last heard from it */
+    mk_zxid zxid;        /* of the last answer that was taken: what it knows is as old */
     struct mk_buf input; /* frames received and not taken yet */
 };
 

@@ -8,14 +8,17 @@ local native = require "moonkeeper_testkit"
 -- Results of finished calls that the server keeps for each session, should one be asked again.
 local RESULTS_KEPT = 500
 
+local OPEN = "world:anyone:cdrwa" -- the ACL of a znode, unless told
+
 -- ---- Failures and arguments ----
 
 local failure_metatable = {
   __tostring = function(failure) return failure.error .. ": " .. failure.message end,
 }
 
-local function failure(name, message)
-  return setmetatable({ error = name, message = message or "" }, failure_metatable)
+-- at: the place of the operation that failed, in a multi.
+local function failure(name, message, at)
+  return setmetatable({ error = name, message = message or "", at = at }, failure_metatable)
 end
 
 local function is_failure(value, name)
@@ -50,15 +53,17 @@ local function check_connected(session, level)
   end
 end
 
--- Ask, with paths as the server has them, and return the answer.
+-- Ask, with paths as the server has them, and return the answer. What others watch for, they are
+-- told before that.
 local function request_whole(session, level, method, kind, ...)
   check_connected(session, level + 1)
   local xid = session.native[method](session.native, session.client, ...)
-  local name, value, stat
-  if xid then name, value, stat = session.native:answer(session.client, xid, kind) end
+  local name, value, more
+  if xid then name, value, more = session.native:answer(session.client, xid, kind) end
+  session.world:tell()
   if name == nil then error(connection_lost(), level + 1) end
-  if name then error(failure(name, value), level + 1) end
-  return value, stat
+  if name then error(failure(name, value, more), level + 1) end
+  return value, more
 end
 
 -- ---- Calls ----
@@ -154,9 +159,58 @@ end
 
 -- Make a plain request, of a path if it has one first; raises what the server refuses.
 local function request(session, method, kind, first, ...)
-  local sent = first and path_sent(session, first)
+  local sent = type(first) == "string" and path_sent(session, first) or first
   local value, stat = request_whole(session, 3, method, kind, sent, ...)
   return kind == "path" and path_shown(session, value) or value, stat
+end
+
+-- ---- Watches ----
+
+local concerned = { created = { "data", "exists" }, deleted = { "data", "exists", "children" },
+  changed = { "data", "exists" }, children = { "children" } }
+
+local function watch(session, kind, path, watcher)
+  if not watcher then return end
+  local whole = path_sent(session, path)
+  local list = session.watches[kind][whole] or {}
+  session.watches[kind][whole] = list
+  table.insert(list, watcher)
+  session.watching, session.world.watched = true, true
+end
+
+-- Who watches is forgotten before it is told, and so may watch again.
+local function tell(session, event, whole)
+  local told = {}
+  for _, kind in ipairs(concerned[event]) do
+    for _, watcher in ipairs(session.watches[kind][whole] or {}) do table.insert(told, watcher) end
+    session.watches[kind][whole] = nil
+  end
+  for _, watcher in ipairs(told) do watcher(event, path_shown(session, whole)) end
+end
+
+--- Call the watchers of the events that have come; true if there were any.
+function Session:tell()
+  local some = false
+  while self.watching and not self.ended do
+    local event, whole = self.native:event(self.client)
+    if not event then break end
+    some = true
+    tell(self, event, whole)
+  end
+  return some
+end
+
+-- As clients do that connect again: what has happened meanwhile, they are told at once.
+local function set_watches(session)
+  if not session.watching then return end
+  local lists = {}
+  for _, kind in ipairs { "data", "exists", "children" } do
+    local paths = {}
+    for whole in pairs(session.watches[kind]) do table.insert(paths, whole) end
+    table.sort(paths) -- the same steps give the same world
+    table.insert(lists, paths)
+  end
+  request_whole(session, 3, "set_watches", "none", unpack(lists))
 end
 
 --- Ask for a call and return without waiting for it.
@@ -174,6 +228,7 @@ function Session:start(operation, arguments, options)
   table.insert(self.world.pendings, pending)
   pending:ask()
   pending:settle()
+  self.world:tell()
   return pending
 end
 
@@ -216,12 +271,16 @@ end
 function Session:create(path, data, options)
   options = options or {}
   return request(self, "create", "path", path, data or "", create_kind(options),
-    options.acl or "world:anyone:cdrwa")
+    options.acl or OPEN)
 end
 
---- Returns data and stat.
-function Session:get(path)
-  return request(self, "get", "data", path)
+--- Returns data and stat. watcher(event, path), if there is one, is called once: when the data changes
+-- ("changed") or the znode goes ("deleted"), before the function that brings that about returns. It is
+-- kept over a lost connection, and told late.
+function Session:get(path, watcher)
+  local data, stat = request(self, "get", "data", path, watcher ~= nil)
+  watch(self, "data", path, watcher)
+  return data, stat
 end
 
 function Session:set(path, data, version)
@@ -237,19 +296,47 @@ function Session:set_acl(path, acl)
   return request(self, "set_acl", "stat", path, acl)
 end
 
---- The names of its children, sorted.
-function Session:children(path)
-  local names = request(self, "children", "names", path)
+--- The names of its children, sorted. watcher: when children come or go ("children"), or the znode
+-- ("deleted").
+function Session:children(path, watcher)
+  local names = request(self, "children", "names", path, watcher ~= nil)
+  watch(self, "children", path, watcher)
   table.sort(names)
   return names
 end
 
---- The znode's stat; nil if there is none.
-function Session:exists(path)
-  local ok, stat = pcall(request, self, "exists", "stat", path)
-  if ok then return stat end
-  if is_failure(stat, "NoNode") then return nil end
-  error(stat, 2)
+--- The znode's stat; nil if there is none. watcher: as for get(), also when the znode comes ("created").
+function Session:exists(path, watcher)
+  local ok, stat = pcall(request, self, "exists", "stat", path, watcher ~= nil)
+  if not ok and not is_failure(stat, "NoNode") then error(stat, 2) end
+  watch(self, ok and "data" or "exists", path, watcher)
+  return ok and stat or nil
+end
+
+-- An operation of a multi as native has it: its name and arguments, in order.
+local function operation_of(session, one)
+  if one.create then
+    return { "create", path_sent(session, one.create), one.data or "", create_kind(one),
+      one.acl or OPEN }
+  end
+  local path = path_sent(session, one.delete or one.set or one.check or "")
+  if one.delete then return { "delete", path, one.version or -1 } end
+  if one.set then return { "set", path, one.data or "", one.version or -1 } end
+  if one.check then return { "check", path, one.version or -1 } end
+  error("an operation of a multi is { create = path }, or delete, set or check", 3)
+end
+
+--- All of `operations` or none, in one transaction: { create = path, data = , ... } with the options of
+-- create(), { set = path, data = , version = }, { delete = path, version = }, { check = path, version = }.
+-- Returns a list: the path made, the new stat, true, true. What is raised says `at`, which one it was.
+function Session:multi(operations)
+  local asked = {}
+  for i, one in ipairs(operations) do asked[i] = operation_of(self, one) end
+  local results = request(self, "multi", "multi", asked)
+  for i, one in ipairs(operations) do
+    if one.create then results[i] = path_shown(self, results[i]) end
+  end
+  return results
 end
 
 --- True while it has a connection.
@@ -296,10 +383,12 @@ function Session:attach()
   if id == false then error(connection_lost(), 3) end
   self.attached = id ~= nil
   self.ended = id == nil
-  for _, auth in ipairs(id and self.auths or {}) do
+  if not id then return false end
+  for _, auth in ipairs(self.auths) do
     request(self, "auth", "none", auth[1], auth[2])
   end
-  return self.attached
+  set_watches(self)
+  return true
 end
 
 --- Connect again and ask again for what was waiting. True; or nil, "SessionExpired".
@@ -315,7 +404,7 @@ return {
     local session = setmetatable({
       chroot = options.chroot,
       world = world, native = world.native, client = world.native:client(), calls = {}, last_id = 0,
-      auths = {},
+      auths = {}, watches = { data = {}, exists = {}, children = {} },
     }, Session)
     session.timeout_ms = duration_ms(options.timeout or "10s")
     local id, timeout_ms = world.native:attach(session.client, session.timeout_ms)
