@@ -80,9 +80,9 @@ static void serving_begin(struct edge *edge)
            "serving  address=%s data=%s mode=%s epoch=%" PRIu32 " zxid=0x%" PRIx64
            " znodes=%" PRId64 " sessions=%" PRIu64 " recipes=%zu recovery_ms=%" PRId64
            " version=%s",
-           edge->address, edge->options->data_dir, stats.mode, core->epoch, (uint64_t)stats.zxid,
-           stats.totals.znodes, stats.sessions, edge->options->server.catalogue_count,
-           core->recovery_ms, EDGE_VERSION);
+           edge->listener.address, edge->options->data_dir, stats.mode, core->epoch,
+           (uint64_t)stats.zxid, stats.totals.znodes, stats.sessions,
+           edge->options->server.catalogue_count, core->recovery_ms, EDGE_VERSION);
 }
 
 /* Time stands still for the core from here on: no session may expire because we no longer listen. */

@@ -3,13 +3,13 @@
 #define EDGE_LOOP_H
 
 #include "admin/admin.h"
+#include "edge/binding.h"
 #include "edge/edge.h"
 #include "edge/framing.h"
 #include "edge/log_thread.h"
 
 #include <uv.h>
 
-#define LISTENERS_MAX 8        /* addresses that one host name may stand for */
 #define READ_BYTES (64 * 1024) /* one buffer for all: small enough to stay in the cache */
 
 enum edge_phase {
@@ -28,10 +28,7 @@ struct edge {
     enum edge_exit exit;
 
     uv_loop_t loop;
-    uv_tcp_t listeners[LISTENERS_MAX];
-    size_t listeners_count;
-    uint32_t port;
-    char address[80];
+    struct binding listener;
 
     uv_prepare_t prepare;
     uv_check_t check;

@@ -315,7 +315,7 @@ void status_settings_read(struct edge *edge)
         .own_version = EDGE_VERSION,
         .data_dir = path_absolute(edge, options->data_dir),
         .log_dir = path_absolute(edge, log_dir),
-        .port = edge->port,
+        .port = edge->listener.port,
         .listen_backlog = options->listen_backlog,
         .address_conns_max = options->address_conns_max,
         .cache_bytes = options->cache_bytes,
