@@ -154,4 +154,100 @@ enum mk_status jute_notification_read(struct mk_bytes body, struct jute_notifica
 /* Always as version 2 is laid out; a null configuration becomes an empty one. */
 void jute_put_notification(struct mk_buf *out, const struct jute_notification *notification);
 
+/* ---- The ensemble as text (section 13.1) ---- */
+
+#define JUTE_MEMBERS_MAX \
+    64 /* of an ensemble: a notification goes to each, and so does each packet */
+#define JUTE_MEMBER_ID_MAX 254 /* the byte of session ids that TTL znodes leave free */
+#define JUTE_HOST_BYTES_MAX 255
+
+struct jute_endpoint {
+    char host[JUTE_HOST_BYTES_MAX + 1]; /* a name or an address, IPv6 without brackets; "": any */
+    uint16_t port;                      /* 0: there is none */
+};
+struct jute_member {
+    int64_t id; /* 0 to JUTE_MEMBER_ID_MAX */
+    char host[JUTE_HOST_BYTES_MAX + 1];
+    uint16_t quorum_port, election_port;
+    bool observer;
+    struct jute_endpoint client, secure;
+    int64_t group; /* with groups: above 0, but an observer may be in none: 0 */
+    uint32_t weight;
+};
+struct jute_ensemble { /* {0} is an empty one; some 50 KB */
+    struct jute_member members[JUTE_MEMBERS_MAX];
+    size_t members_count;
+    bool hierarchical; /* there are groups */
+    int64_t version;
+    struct {
+        int64_t id;
+        uint32_t weight;
+    } weights[JUTE_MEMBERS_MAX]; /* read before the member was; private */
+    struct {
+        int64_t id, group;
+    } groups[JUTE_MEMBERS_MAX]; /* likewise */
+    size_t weights_count, groups_count;
+};
+/* Take one line: server.N, group.N, weight.N, version. MK_NO_NODE: it is about something else.
+ * MK_MALFORMED: `error` says why, without the line's number, which the caller knows. */
+enum mk_status jute_ensemble_line(struct jute_ensemble *ensemble, struct mk_bytes key,
+                                  struct mk_bytes value, struct mk_error *error);
+/* All lines were taken: members are sorted by id, and have their groups and weights. MK_MALFORMED: they
+ * do not fit together, as when a group names nobody. */
+enum mk_status jute_ensemble_finish(struct jute_ensemble *ensemble, struct mk_error *error);
+/* A whole text; lines about something else do not count. `error` names the line. */
+enum mk_status jute_ensemble_read(struct mk_bytes text, struct jute_ensemble *out,
+                                  struct mk_error *error);
+/* A finished one, in the form in which others write it. */
+void jute_put_ensemble(struct mk_buf *out, const struct jute_ensemble *ensemble);
+
+/* ---- Snapshots (section 11): sessions, then ACLs, then znodes, then the end ---- */
+
+/* As others store it, and so not as clients see it: jute_stat. */
+struct jute_stat_persisted {
+    mk_zxid czxid, mzxid;
+    mk_ms ctime_ms, mtime_ms;
+    int32_t version, cversion, aversion;
+    int64_t owner;
+    mk_zxid pzxid;
+};
+struct jute_snapshot_znode {
+    struct mk_bytes path; /* the root's is "" */
+    struct mk_bytes data; /* or null */
+    int64_t acl;          /* id of an entry; JUTE_SNAPSHOT_ACL_OPEN */
+    struct jute_stat_persisted stat;
+};
+#define JUTE_SNAPSHOT_ACL_OPEN INT64_C(-1)
+
+void jute_put_snapshot_count(struct mk_buf *out, int32_t count); /* of sessions, of ACLs */
+void jute_put_snapshot_session(struct mk_buf *out, mk_session id, int32_t timeout_ms);
+void jute_put_snapshot_acl(struct mk_buf *out, int64_t id, struct mk_bytes acl);
+void jute_put_snapshot_znode(struct mk_buf *out, const struct jute_snapshot_znode *znode);
+void jute_put_snapshot_end(struct mk_buf *out);     /* of the znodes */
+void jute_put_snapshot_trailer(struct mk_buf *out); /* on the wire only, behind the end */
+
+enum jute_snapshot_kind { JUTE_SNAPSHOT_SESSION, JUTE_SNAPSHOT_ACL, JUTE_SNAPSHOT_ZNODE };
+struct jute_snapshot_record {
+    enum jute_snapshot_kind kind;
+    struct jute_touch session;        /* SESSION */
+    int64_t acl_id;                   /* ACL: above 0 */
+    struct mk_bytes acl;              /* ACL: vector<ACL>, its shape checked */
+    struct jute_snapshot_znode znode; /* ZNODE: the first is the root, the others begin with '/' */
+};
+/* Reads a stream by the piece; private. */
+struct jute_snapshot_reader {
+    size_t bytes_max;
+    bool wire;
+    int state;
+    int32_t left;
+    bool rooted;
+};
+/* No record may have a path, data or ACL of more than `bytes_max`. `wire`: it ends with the trailer. */
+struct jute_snapshot_reader jute_snapshot_begin(size_t bytes_max, bool wire);
+/* The next record, from the beginning of `bytes`, of which *used are then done with. MK_WOULD_BLOCK: it
+ * has not all arrived, *used is 0; the caller comes again with the same bytes and more. MK_END: that
+ * was the end, *used is how long it was. MK_MALFORMED: this is no snapshot. */
+enum mk_status jute_snapshot_next(struct jute_snapshot_reader *reader, struct mk_bytes bytes,
+                                  struct jute_snapshot_record *out, size_t *used);
+
 #endif
