@@ -1,5 +1,6 @@
 /* `moonkeeper call`: one call of a recipe's operation, waited for.
  *
+ *   words -- arguments (call_arguments.c)
  *   asked -- answer --------------------------------------> printed [-- held --] session closed
  *     connection lost: the library asks again, and the call's place in the queue is kept
  *     Ctrl-C: the call's znode is deleted, which cancels it; one attempt, of CANCEL_MS
@@ -130,7 +131,8 @@ static int cancelled(struct call *call)
 
 void call_init(struct call *call, struct cli *cli, const char *operation)
 {
-    *call = (struct call){.cli = cli, .operation = operation, .arguments = json_object()};
+    *call = (struct call){
+        .cli = cli, .operation = operation, .arguments = json_object(), .unsure = json_object()};
     session_init(&call->session);
 }
 
@@ -139,6 +141,7 @@ void call_deinit(struct call *call)
     session_close(&call->session);
     free(call->arguments_text);
     json_decref(call->arguments);
+    json_decref(call->unsure);
 }
 
 int call_start(struct call *call, const char *command)
@@ -173,31 +176,6 @@ int call_wait(struct call *call)
 
 /* ---- The command line ---- */
 
-/* "key=text" or "key:=json", added to the arguments. CLI_OK or CLI_USAGE, said. */
-static int argument_add(struct call *call, const char *word)
-{
-    const char *equals = strchr(word, '=');
-    bool typed = equals != NULL && equals > word && equals[-1] == ':';
-    size_t key_len = equals == NULL ? 0 : (size_t)(equals - word) - (typed ? 1 : 0);
-    json_error_t error = {.text = "it is not UTF-8"};
-    char key[256];
-
-    if (key_len == 0 || key_len >= sizeof(key)) {
-        return cli_usage("call", "\"%s\" is not KEY=TEXT or KEY:=JSON", word);
-    }
-    memcpy(key, word, key_len);
-    key[key_len] = '\0';
-    if (json_object_get(call->arguments, key) != NULL) {
-        return cli_usage("call", "%s is given twice", key);
-    }
-    json_t *value = typed ? json_loads(equals + 1, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error)
-                          : json_string(equals + 1);
-    if (value == NULL || json_object_set_new(call->arguments, key, value) != 0) {
-        return cli_usage("call", "%s: %s", word, error.text);
-    }
-    return CLI_OK;
-}
-
 static int line_read(struct call *call, mk_ms *hold_ms, int argc, char **argv)
 {
     static const struct option options[] = {{"hold", optional_argument, NULL, 'H'},
@@ -227,7 +205,7 @@ static int line_read(struct call *call, mk_ms *hold_ms, int argc, char **argv)
         return cli_usage("call", "the operation comes before its arguments");
     }
     for (int i = optind + 1; i < argc; i++) {
-        int code = argument_add(call, argv[i]);
+        int code = call_argument_add(call, argv[i]);
         if (code != CLI_OK) {
             return code;
         }
@@ -242,6 +220,9 @@ int cli_call(struct cli *cli, int argc, char **argv)
 
     call_init(&call, cli, NULL);
     int code = line_read(&call, &hold_ms, argc, argv);
+    if (code == CLI_OK) {
+        code = call_arguments_type(&call, argv[0]);
+    }
     if (code == CLI_OK) {
         code = call_start(&call, argv[0]);
     }

@@ -12,12 +12,19 @@ struct call {
     struct session session;
     const char *operation;
     json_t *arguments; /* an object */
+    json_t *unsure;    /* of those given as text: what they are if the operation wants no text */
     char *arguments_text;
     bool dry_run;
 };
 
 void call_init(struct call *call, struct cli *cli, const char *operation);
 void call_deinit(struct call *call); /* closes the session, too */
+
+/* A word of the command line, KEY=VALUE or KEY:=JSON. CLI_OK or CLI_USAGE, said. */
+int call_argument_add(struct call *call, const char *word);
+/* What the operation declares of those that are unsure; asks the server if there are any. CLI_OK, or an
+ * exit code, said. */
+int call_arguments_type(struct call *call, const char *command);
 
 /* A session, and the call made in it. CLI_OK, or an exit code, said. */
 int call_start(struct call *call, const char *command);

@@ -20,7 +20,7 @@ static const char overview[] =
     "  get PATH            set [-v VERSION] PATH DATA       delete [-v VERSION] PATH\n"
     "  ls PATH             stat PATH       exists PATH      sync [PATH]\n"
     "Recipes\n"
-    "  call [--hold[=TIME]] [--timeout TIME] [--dry-run] RECIPE.OPERATION [KEY=TEXT | "
+    "  call [--hold[=TIME]] [--timeout TIME] [--dry-run] RECIPE.OPERATION [KEY=VALUE | "
     "KEY:=JSON]...\n"
     "  calls [open CHROOT | close CHROOT]       which calls wait; where clients with a chroot "
     "call\n"
@@ -65,8 +65,10 @@ static const struct topic {
     {"exists", "exists PATH", "Print true; or false, and end with exit code 1.\n"},
     {"sync", "sync [PATH]", "Wait until the server has caught up with its leader.\n"},
     {"call",
-     "call [--hold[=TIME]] [--timeout TIME] [--dry-run] RECIPE.OPERATION [KEY=TEXT | KEY:=JSON]...",
+     "call [--hold[=TIME]] [--timeout TIME] [--dry-run] RECIPE.OPERATION [KEY=VALUE | "
+     "KEY:=JSON]...",
      "Call an operation of a recipe, wait for its result and print it. Ctrl-C cancels.\n"
+     "VALUE is what the operation declares: where it wants a number, 3 is one; else it is text.\n"
      "--timeout: the call's argument of that name. --dry-run: nothing happens; printed is what "
      "the\n"
      "first run would return or wait for, and what it would read and change.\n"

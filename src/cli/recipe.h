@@ -24,6 +24,7 @@ int recipe_history(struct cli *cli, int argc, char **argv);
 
 /* ---- What they share ---- */
 
+#define RECIPES_PATH "/zookeeper/recipes"
 #define RECIPE_NAME_SIZE 256 /* longer ones are cut: they are refused whatever they end in */
 
 bool recipe_is_file(const char *word); /* it ends in ".lua" */
@@ -39,6 +40,8 @@ int recipe_call(struct cli *cli, const char *command, const char *operation, jso
  * NULL. CLI_OK, or an exit code, said. */
 int recipe_fetch(struct cli *cli, const char *command, const char *name, const char *wanted,
                  struct mk_buf *source, struct mk_buf *version);
+/* What a source declares, as recipe_version_describe() has it: a new reference. NULL: `error`. */
+json_t *recipe_description(const char *name, struct mk_bytes source, struct mk_error *error);
 /* The whole of recipe.list: a list, page after page. */
 int recipe_list_all(struct cli *cli, const char *command, json_t **recipes);
 const char *recipe_text(const json_t *object, const char *key); /* "-" if it is no string */

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#define RECIPES_PATH "/zookeeper/recipes"
 #define PATH_BYTES 1024
 #define VERSION_DIGITS 8 /* of a version, where a person reads it; commands take as many */
 

@@ -192,33 +192,29 @@ static int description_print(struct cli *cli, const char *command, const char *w
                  : cli_fail(cli, CLI_FAILED, command, "NoNode", "it has no operation of that name");
 }
 
-/* `name` and `source` as they are in a file, or on a server. */
-static int source_describe(struct cli *cli, const char *command, const char *name,
-                           struct mk_bytes source, const char *operation)
+json_t *recipe_description(const char *name, struct mk_bytes source, struct mk_error *error)
 {
     struct recipe_options budgets = {0};
     struct recipe_engine *engine = recipe_engine_new(&budgets);
-    struct mk_error error = {"it cannot be described"};
     struct mk_buf json = {0};
-    struct recipe_version *version =
-        recipe_version_load(engine, mk_bytes_text(name), source, &error);
     json_t *description = NULL;
 
+    mk_error_set(error, "it cannot be described");
+    struct recipe_version *version =
+        recipe_version_load(engine, mk_bytes_text(name), source, error);
     if (version != NULL && recipe_version_describe(version, &json)) {
         description = json_loadb((const char *)json.data, json.len, 0, NULL);
     }
-    int code = description != NULL ? description_print(cli, command, operation, description)
-                                   : cli_fail(cli, CLI_FAILED, command, NULL, error.text);
-    json_decref(description);
     mk_buf_free(&json);
     recipe_engine_free(engine);
-    return code;
+    return description;
 }
 
 int recipe_describe(struct cli *cli, int argc, char **argv)
 {
     char name[RECIPE_NAME_SIZE];
     struct mk_buf source = {0};
+    struct mk_error error;
     int code;
 
     if (getopt_long(argc, argv, "", (struct option[]){{NULL, 0, NULL, 0}}, NULL) != -1 ||
@@ -233,8 +229,11 @@ int recipe_describe(struct cli *cli, int argc, char **argv)
         code = recipe_fetch(cli, argv[0], name, NULL, &source, NULL);
     }
     if (code == CLI_OK) {
-        code = source_describe(cli, argv[0], name, mk_buf_view(&source),
-                               argc - optind == 2 ? argv[optind + 1] : NULL);
+        json_t *description = recipe_description(name, mk_buf_view(&source), &error);
+        const char *operation = argc - optind == 2 ? argv[optind + 1] : NULL;
+        code = description != NULL ? description_print(cli, argv[0], operation, description)
+                                   : cli_fail(cli, CLI_FAILED, argv[0], NULL, error.text);
+        json_decref(description);
     }
     mk_buf_free(&source);
     return code;

@@ -257,6 +257,20 @@ def _():
         equal(run("calls", *words)[0], USAGE, str(words))
 
 
+@case("call KEY=VALUE is what the operation declares, below a gate too")
+def _():
+    admin = ["--auth", "digest:" + SUPER]
+    equal(run("calls", "open", "/typed", options=admin), (OK, "", ""))
+    below = ["-s", shared().address + "/typed"]
+    equal(run("create", "/made", options=below)[0], OK)
+    code, out, errors = run("call", "tally.many", "path=/made", "count=2", options=below)
+    equal((code, errors), (OK, ""))
+    code, _, errors = run("call", "tally.many", "path=/made", "count=two", options=below)
+    equal(code, FAILED)
+    true("BadArguments: argument 'count' must be" in errors, errors)
+    equal(run("calls", "close", "/typed", options=admin), (OK, "", ""))
+
+
 @case("call --timeout is the argument of that name")
 def _():
     client, path = room()

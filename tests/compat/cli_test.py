@@ -273,7 +273,7 @@ def _():
     equal((code, json.loads(errors)["error"]), (FAILED, "BadArguments"))
 
 
-@case("KEY=TEXT is text, and KEY:=JSON is whatever it says")
+@case("KEY:=JSON is whatever it says")
 def _():
     code, _, errors = run("call", "lock.acquire", "path=/locks/typed", "timeout:=250")
     equal((code, errors), (OK, ""))
@@ -281,6 +281,41 @@ def _():
     equal(code, FAILED)
     true("BadArguments" in errors, errors)
     equal(run("call", "lock.acquire", "path=/locks/typed", "timeout=250ms")[0], OK)
+
+
+@case("KEY=VALUE is a number, a boolean, a list or a map where the operation declares one")
+def _():
+    equal(run("call", "counter.add", "path=/typed/number", "by=3")[0], OK)
+    equal(run("call", "counter.add", "path=/typed/number", "by=-5")[0], OK)
+    equal(run("get", "/typed/number")[1], "-2\n")
+    equal(run("call", "lock.acquire", "path=/locks/typed", "timeout=250")[0], OK)
+    code, out, errors = run("call", "multilock.acquire", 'paths=["/locks/one","/locks/two"]')
+    equal((code, errors), (OK, ""))
+    equal(len(json.loads(out)["tickets"]), 2)
+    equal(run("call", "counter.add_all", 'by={"/typed/number":5}')[:2], (OK, '{"/typed/number":3}\n'))
+
+
+@case("KEY=VALUE is text where the operation declares text, whatever it looks like")
+def _():
+    for value in ("3", "true", "null", "[1]", '{"a":1}', '"quoted"', "007"):
+        equal(run("call", "value.set", "path=/typed/text", f"data={value}")[0], OK)
+        equal(run("get", "/typed/text")[:2], (OK, value + "\n"))
+
+
+@case("KEY=VALUE that is not what the operation declares is refused by the server, with its name")
+def _():
+    for value in ("three", "007", "true", "[3]", "1.5", "99999999999999999999"):
+        code, _, errors = run("call", "counter.add", "path=/typed/wrong", f"by={value}")
+        equal(code, FAILED)
+        true("BadArguments: argument 'by' must be" in errors, errors)
+    equal(run("exists", "/typed/wrong")[0], FAILED)
+    code, _, errors = run("call", "nosuch.thing", "n=3")
+    equal(code, FAILED)
+    true("nosuch.thing: Unimplemented: " in errors, errors)
+    code, _, errors = run("call", "counter.nothing", "n=3")
+    true("counter.nothing: Unimplemented: " in errors, errors)
+    code, _, errors = run("call", "counter.get", "path=/typed/number", "n=3")
+    true("BadArguments" in errors, errors)
 
 
 # --- What is around the commands.
@@ -310,7 +345,7 @@ def _():
                         (("create", "--hold=soon", "/a"), "usage: "),
                         (("call",), "which operation"),
                         (("call", "path=/a"), "before its arguments"),
-                        (("call", "a.b", "path"), "not KEY=TEXT"),
+                        (("call", "a.b", "path"), "not KEY=VALUE"),
                         (("call", "a.b", "=x"), "not KEY"),
                         (("call", "a.b", "x=1", "x=2"), "x is given twice"),
                         (("call", "a.b", "x:={"), "x:={"),
