@@ -168,7 +168,7 @@ struct server {
     struct apply apply;
     struct tree_watches *watches;
     struct session_table *sessions;
-    struct zab zab;
+    struct zab *zab; /* NULL before server_lead() */
     bool serving;
     struct mk_error failure;
     struct server_time now;

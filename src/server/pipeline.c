@@ -64,16 +64,16 @@ void server_commit_forget_conn(struct server *server, const struct server_conn *
  * proposal has: then there is nothing to wait for. */
 static mk_zxid proposed_last(const struct server *server)
 {
-    bool none = (uint32_t)server->zab.proposed == 0;
+    bool none = (uint32_t)zab_proposed(server->zab) == 0;
 
-    return none ? store_applied(server->store) : server->zab.proposed;
+    return none ? store_applied(server->store) : zab_proposed(server->zab);
 }
 
 static bool propose_begin(struct server *server, struct prepare_at *at, size_t *entry)
 {
     MK_ASSERT(server->serving);
 
-    if (!zab_next(&server->zab, &at->zxid)) {
+    if (!zab_next(server->zab, &at->zxid)) {
         mk_error_set(&server->failure,
                      "the epoch's zxids are used up: restart the server to begin a new epoch");
         return false;
@@ -86,7 +86,7 @@ static bool propose_begin(struct server *server, struct prepare_at *at, size_t *
 static void propose_end(struct server *server, const struct prepare_at *at, size_t entry)
 {
     store_log_entry_end(&server->batch.bytes, entry);
-    zab_propose(&server->zab, at->zxid);
+    zab_propose(server->zab, at->zxid);
     server->batch.last = at->zxid;
     server->batch.count++;
     server->stats.proposals++;
@@ -505,7 +505,7 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
     enum mk_status status = jute_txn_decode(entry, &txn);
 
     MK_ASSERT(status == MK_OK); /* we have encoded it */
-    MK_ASSERT(txn.zxid <= zab_committed(&server->zab));
+    MK_ASSERT(txn.zxid <= zab_committed(server->zab));
     struct request *request = request_of(server, txn.zxid);
     if (request != NULL) {
         server_requests_before(server, request);
@@ -546,13 +546,16 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
 void server_batch_synced(struct server *server, struct server_batch *batch)
 {
     struct mk_bytes bytes = mk_buf_view(&batch->bytes);
+    struct zab_action action;
     struct mk_bytes entry;
     size_t offset = 0;
 
     MK_ASSERT(server->batch_out);
     server->batch_out = false;
     server->log_bytes += bytes.len;
-    zab_logged(&server->zab, batch->last);
+    zab_logged(server->zab, batch->last);
+    while (zab_action(server->zab, &action)) { /* alone: to commit it, which comes next */
+    }
     while (store_log_entry_next(bytes, &offset, &entry)) {
         if (!commit_entry(server, entry)) {
             break;

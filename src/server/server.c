@@ -137,6 +137,7 @@ void server_free(struct server *server)
     }
     prepare_result_deinit(&server->prepared);
     session_table_free(server->sessions);
+    zab_free(server->zab);
     tree_watches_free(server->watches);
     mk_timers_free(&server->timers);
     mk_map_u64_free(&server->held);
@@ -198,6 +199,33 @@ static enum mk_status time_of_last(struct server *server, mk_ms *time_ms)
     return status == MK_NO_NODE ? MK_OK : status;
 }
 
+/* An ensemble of one elects itself at once. Its epoch is the next after the one it has accepted; that it
+ * is durable, the caller has seen to. */
+static void lead_alone(struct server *server, uint32_t epoch, mk_zxid log_last)
+{
+    struct zab_options options = {.id = server->options.server_id,
+                                  .members = {{.id = server->options.server_id, .weight = 1}},
+                                  .members_count = 1,
+                                  .tick_ms = server->options.tick_ms,
+                                  .init_limit = 10,
+                                  .sync_limit = 5,
+                                  .finalize_ms = 200,
+                                  .notify_min_ms = 200,
+                                  .notify_max_ms = 60000};
+    struct zab_action action;
+
+    server->zab = zab_new(&options, server->log);
+    zab_start(server->zab, (int64_t)epoch - 1, (int64_t)epoch - 1, log_last,
+              server->now.monotonic_ms);
+    while (zab_action(server->zab, &action)) {
+        if (action.kind == ZAB_STORE_EPOCHS) {
+            MK_ASSERT(action.accepted == (int64_t)epoch && action.current == (int64_t)epoch);
+            zab_epochs_stored(server->zab);
+        }
+    }
+    MK_ASSERT(zab_established(server->zab));
+}
+
 enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_last,
                            struct server_time now)
 {
@@ -207,11 +235,10 @@ enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_la
     MK_ASSERT(log_last >= store_applied(server->store));
     server->now = now;
     enum mk_status status = time_of_last(server, &time_seen_ms);
-    zab_init(&server->zab, log_last);
+    lead_alone(server, epoch, log_last);
     /* Later than any transaction, so that session ids, which are made of it, are new. */
-    zab_time_seen(&server->zab, time_seen_ms + 1);
-    zab_lead(&server->zab, epoch);
-    server->log_time_ms = zab_time(&server->zab, now.monotonic_ms, now.wall_ms);
+    zab_time_seen(server->zab, time_seen_ms + 1);
+    server->log_time_ms = zab_time(server->zab, now.monotonic_ms, now.wall_ms);
     /* Not from wall time, which steps back: who holds an old session's id must not get another's. */
     server->session_next = session_id_first(server->options.server_id, server->log_time_ms);
     server->checkpoint_at_ms = now.monotonic_ms;
@@ -305,13 +332,13 @@ void server_tick(struct server *server, struct server_time now)
     if (!server->serving) {
         return;
     }
-    server->log_time_ms = zab_time(&server->zab, now.monotonic_ms, now.wall_ms);
+    server->log_time_ms = zab_time(server->zab, now.monotonic_ms, now.wall_ms);
     server_expire_sessions(server);
     server_reaper_tick(server);
     if (server->calls_alive && server->calls_due_ms <= now.monotonic_ms &&
         server->outstanding == 0 && !prepare_removing(server->prepare) &&
         store_totals(server->store)->calls == 0 &&
-        server->zab.proposed == store_applied(server->store)) {
+        zab_proposed(server->zab) == store_applied(server->store)) {
         server->calls_alive = false; /* until the next one is made */
     }
 }
@@ -396,7 +423,9 @@ void server_check(struct server *server)
     struct server_conn *conn = NULL;
     uint64_t queued = 0;
 
-    zab_check(&server->zab);
+    if (server->zab != NULL) {
+        zab_check(server->zab);
+    }
     server_loads_check(server);
     while ((conn = server_conn_next(server, conn)) != NULL) {
         queued += conn->queued;

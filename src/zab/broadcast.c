@@ -1,45 +1,27 @@
-/* Broadcast, for an ensemble of one: propose in order, commit in order.
+/* Broadcast: propose in order, commit in order.
  *
- *   zab_next -> zab_propose -> (log thread) -> zab_logged -> committed
+ *   leader                                  follower                       observer
+ *   zab_next, zab_propose: to its own log
+ *   and as PROPOSAL to followers     ->     to its log; when durable
+ *   zab_logged: its own word         <-     ACK
+ *   of a quorum: committed; COMMIT   ->     applied         INFORM   ->    to its log, applied
  *
- * A server that stops between any two of these comes back with the log it has: what is in it commits,
- * what is not was never acknowledged. */
-#include "zab/zab.h"
+ * Acknowledgements of one learner come in order, so the last one stands for all before it. A word counts
+ * only from a voter that has taken the leader's history: who has a proposal without the epoch would lose
+ * an election to one who has the epoch without the proposal. */
+#include "zab/internal.h"
 
-#define COUNTER_MAX 0xfffffffeLL /* all ones would run into the bits of the epoch */
+#define BIT(index) ((uint64_t)1 << (index))
 
-void zab_init(struct zab *zab, mk_zxid logged)
+/* ---- The leader ---- */
+
+bool zab_next(struct zab *zab, mk_zxid *zxid)
 {
-    MK_ASSERT(logged >= 0);
-
-    *zab = (struct zab){
-        .phase = ZAB_LOOKING,
-        .epoch = (uint32_t)(logged >> 32),
-        .proposed = logged,
-        .durable = logged,
-        .committed = logged,
-    };
-    zab_check(zab);
-}
-
-void zab_lead(struct zab *zab, uint32_t epoch)
-{
-    MK_ASSERT(zab->phase == ZAB_LOOKING);
-    MK_ASSERT(epoch > (uint32_t)(zab->proposed >> 32));
-
-    zab->phase = ZAB_BROADCAST;
-    zab->epoch = epoch;
-    zab->proposed = (mk_zxid)epoch << 32;
-    zab->durable = zab->proposed;
-    zab->committed = zab->proposed;
-    zab_check(zab);
-}
-
-bool zab_next(const struct zab *zab, mk_zxid *zxid)
-{
-    MK_ASSERT(zab->phase == ZAB_BROADCAST);
-
-    if ((zab->proposed & 0xffffffffLL) >= COUNTER_MAX) {
+    if (zab->phase != LEADER_BROADCAST || zab->lead.exhausted) {
+        return false;
+    }
+    if (COUNTER_OF(zab->proposed) >= COUNTER_MAX) {
+        zab->lead.exhausted = true;
         return false;
     }
     *zxid = zab->proposed + 1;
@@ -48,32 +30,154 @@ bool zab_next(const struct zab *zab, mk_zxid *zxid)
 
 void zab_propose(struct zab *zab, mk_zxid zxid)
 {
-    MK_ASSERT(zab->phase == ZAB_BROADCAST);
+    MK_ASSERT(zab->phase == LEADER_BROADCAST && !zab->lead.exhausted);
     MK_ASSERT(zxid == zab->proposed + 1);
 
     zab->proposed = zxid;
+    zab->logged = zxid;
 }
+
+static uint64_t have(const struct zab *zab, mk_zxid zxid)
+{
+    uint64_t set = 0;
+
+    for (size_t i = 0; i < zab->options.members_count; i++) {
+        if (zab->lead.acked[i] >= zxid) {
+            set |= BIT(i);
+        }
+    }
+    return set & zab->lead.taken;
+}
+
+/* The highest zxid that a quorum has: it is one of those that were acknowledged. */
+void zab_leader_commit(struct zab *zab)
+{
+    const struct leading *lead = &zab->lead;
+    mk_zxid committed = zab->committed;
+
+    if (zab->phase != LEADER_BROADCAST) {
+        return;
+    }
+    for (size_t i = 0; i < zab->options.members_count; i++) {
+        if (lead->acked[i] > committed && zab_quorum(&zab->options, have(zab, lead->acked[i]))) {
+            committed = lead->acked[i];
+        }
+    }
+    if (committed > zab->committed) {
+        MK_ASSERT(committed <= zab->proposed);
+        zab->committed = committed;
+        zab->known = committed;
+        zab_do(zab, ZAB_COMMIT)->zxid = committed;
+    }
+    if (lead->exhausted && zab->committed == zab->proposed) {
+        zab_leave(zab, "the epoch's zxids are used up: a new one begins");
+    }
+}
+
+void zab_leader_acked(struct zab *zab, struct zab_learner *learner, mk_zxid zxid)
+{
+    if (EPOCH_OF(zxid) != zab->epoch || zab->phase != LEADER_BROADCAST || zxid > zab->proposed) {
+        zab_learner_drop(zab, learner, "it acknowledges what was not proposed");
+        return;
+    }
+    if (zxid <= learner->acked) {
+        return;
+    }
+    learner->acked = zxid;
+    if (learner->member != MEMBER_NONE) {
+        zab->lead.acked[learner->member] = zxid;
+        zab_leader_commit(zab);
+    }
+}
+
+/* ---- The learner ---- */
+
+/* Whether `zxid` can come right after `before` in a history: the next of its epoch, or the first of a
+ * later one. */
+bool zab_follows(mk_zxid before, mk_zxid zxid)
+{
+    return EPOCH_OF(zxid) == EPOCH_OF(before)
+               ? zxid == before + 1
+               : EPOCH_OF(zxid) > EPOCH_OF(before) && COUNTER_OF(zxid) == 1;
+}
+
+bool zab_learner_append(struct zab *zab, mk_zxid zxid)
+{
+    if (!zab_follows(zab->logged, zxid) || EPOCH_OF(zxid) > zab->epoch) {
+        zab_leave(zab, "the leader leaves a gap in its history");
+        return false;
+    }
+    zab->logged = zxid;
+    zab_do(zab, ZAB_APPEND)->zxid = zxid;
+    return true;
+}
+
+bool zab_learner_commit(struct zab *zab, mk_zxid zxid)
+{
+    if (zxid > zab->logged || !zab_follows(zab->learn.commits, zxid)) {
+        zab_leave(zab, "the leader commits out of order");
+        return false;
+    }
+    zab->learn.commits = zxid;
+    if (zab->phase == LEARNER_SERVING) {
+        zab->committed = zxid;
+        zab->known = zxid;
+        zab_do(zab, ZAB_COMMIT)->zxid = zxid;
+    }
+    return true;
+}
+
+void zab_learner_live(struct zab *zab, const struct jute_packet *packet)
+{
+    bool observer = zab->role == ZAB_OBSERVING;
+
+    switch (packet->type) {
+    case JUTE_PACKET_PROPOSAL:
+    case JUTE_PACKET_COMMIT:
+        if (!observer) {
+            zab_learner_late(zab, packet);
+        } /* else: it is told by INFORM */
+        break;
+    case JUTE_PACKET_INFORM:
+        if (observer) {
+            zab_learner_late(zab, packet);
+        }
+        break;
+    case JUTE_PACKET_SYNC:
+    case JUTE_PACKET_REVALIDATE: break; /* the server's business */
+    default: zab_leave(zab, "the leader sends what a leader does not send"); break;
+    }
+}
+
+bool zab_learner_ack_next(struct zab *zab, struct zab_action *out)
+{
+    struct learning *learn = &zab->learn;
+
+    if (zab->phase != LEARNER_SERVING || learn->ack_next == 0 || learn->ack_next > zab->durable) {
+        return false;
+    }
+    *out = (struct zab_action){.kind = ZAB_SEND,
+                               .packet = JUTE_PACKET(JUTE_PACKET_ACK, learn->ack_next)};
+    learn->ack_next++;
+    return true;
+}
+
+/* ---- The own log ---- */
 
 void zab_logged(struct zab *zab, mk_zxid zxid)
 {
-    MK_ASSERT(zxid >= zab->durable);
-    MK_ASSERT(zxid <= zab->proposed);
-
+    if (zab->truncating || zab->installing) {
+        return; /* it was under way before, and may be gone */
+    }
+    MK_ASSERT(zxid >= zab->durable && zxid <= zab->logged);
     zab->durable = zxid;
-    /* One voter: its own acknowledgement is the quorum. */
-    zab->committed = zxid;
-    zab_check(zab);
-}
-
-mk_zxid zab_committed(const struct zab *zab)
-{
-    return zab->committed;
-}
-
-void zab_check(const struct zab *zab)
-{
-    MK_ASSERT(zab->committed <= zab->proposed);
-    MK_ASSERT(zab->durable <= zab->proposed);
-    MK_ASSERT(zab->committed <= zab->durable);
-    MK_ASSERT(zab->phase == ZAB_LOOKING || (uint32_t)(zab->proposed >> 32) == zab->epoch);
+    if (zab->phase == LEADER_BROADCAST && EPOCH_OF(zxid) == zab->epoch) {
+        zab->lead.taken |= BIT(zab->self); /* if others were a quorum without it, it is only now */
+        zab->lead.acked[zab->self] = zxid;
+        zab_leader_commit(zab);
+    } else if (zab_leader_role(zab)) {
+        zab_leader_advance(zab);
+    } else {
+        zab_learner_advance(zab);
+    }
 }

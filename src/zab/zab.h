@@ -1,57 +1,218 @@
-/* Zab, the agreement on one order of transactions: (state, event) -> (state, actions). It hands out
- * zxids, knows which proposals are durable where, and says what has committed. It does not know what a
- * transaction means, and touches neither the log nor the network: the server does both on its word.
+/* Zab, the agreement on one order of transactions, as ZooKeeper's servers speak it: who leads, what a
+ * learner's log lacks, what has a quorum. (state, event) -> (state, actions): an event goes in, and what
+ * is to be done comes out. It knows zxids and epochs, never a transaction's bytes; it has no clock and
+ * touches neither log nor network: the server does both on its word.
  *
- * A standalone server is an ensemble of one: it leads by its own vote, and a proposal commits when its
- * own log has it. Everything that is built on it already lives by the rules of leader change.
- * Source: Zab (Junqueira, Reed, Serafini, DSN 2011). */
+ *   event (zab_tick, zab_notified, zab_leader_packet, zab_logged, ...)
+ *     -> while (zab_action(zab, &action)) do it, in this order
+ *
+ * A standalone server is an ensemble of one: it elects itself at once, and its own log is the quorum.
+ * Sources: Zab (Junqueira, Reed, Serafini, DSN 2011); ZooKeeper's wire protocol. */
 #ifndef MK_ZAB_H
 #define MK_ZAB_H
 
 #include "base/base.h"
 #include "jute/jute.h"
 
-enum zab_phase {
-    ZAB_LOOKING,   /* no leader is known; nothing may be proposed */
-    ZAB_BROADCAST, /* established: proposals are made and commit */
+#define ZAB_MEMBERS_MAX 64 /* a set of them is the bits of one word */
+#define ZAB_LEARNERS_MAX \
+    512                /* connections to one leader; more are refused, as more observers are */
+#define ZAB_ID_MAX 254 /* the top byte of session ids; 255 would make TTLs ambiguous */
+#define ZAB_LIMIT_MAX 1000000 /* ticks: of init_limit and sync_limit */
+#define ZAB_TICK_MS_MAX 3600000
+#define ZAB_EPOCH_MAX 0x7ffffffeLL /* zxids are signed, and there is always a next epoch */
+
+struct zab_member {
+    int64_t id; /* 0 to ZAB_ID_MAX */
+    bool observer;
+    uint32_t weight; /* these two count only if the ensemble is hierarchical */
+    int64_t group;
 };
 
-struct zab {
-    enum zab_phase phase;
-    uint32_t epoch;    /* of the leader that this server follows or is */
-    mk_zxid proposed;  /* last zxid handed out, or the last logged before this epoch */
-    mk_zxid durable;   /* highest zxid in the own log */
-    mk_zxid committed; /* highest zxid that has a quorum, and all before it */
-    /* Log time: see zab_time(). */
-    mk_ms time_ms;
-    mk_ms time_monotonic_ms;
-    bool time_known;
+struct zab_options {
+    int64_t id; /* which of the members this one is */
+    struct zab_member members[ZAB_MEMBERS_MAX];
+    size_t members_count; /* at least one that votes */
+    bool hierarchical;
+    struct mk_bytes config_text; /* goes into notifications and NEWLEADER; borrowed */
+    int64_t config_version;      /* of that text; a learner with a later one is refused */
+    mk_ms tick_ms;
+    uint32_t init_limit; /* ticks for each step until a leader is established */
+    uint32_t sync_limit; /* ticks that a peer may be silent, and a proposal unacknowledged */
+    mk_ms finalize_ms;   /* how long a quorum of votes waits for a better one */
+    mk_ms notify_min_ms; /* votes are said again after this, doubling */
+    mk_ms notify_max_ms;
 };
 
-/* Looking, with the last logged zxid. Alone, what is logged is committed (R1). */
-void zab_init(struct zab *zab, mk_zxid logged);
+enum zab_role { ZAB_LOOKING, ZAB_LEADING, ZAB_FOLLOWING, ZAB_OBSERVING };
 
-/* This server has won the election of `epoch` (larger than any it has accepted, and durable). Its
- * first proposal will be epoch << 32 | 1. */
-void zab_lead(struct zab *zab, uint32_t epoch);
+struct zab;
+struct zab_learner; /* a connection to this leader */
 
-/* The zxid of the next proposal. When the counter is used up, no more can be made in this epoch:
- * false, and a new election is due. */
-bool zab_next(const struct zab *zab, mk_zxid *zxid);
-/* A proposal with that zxid has been made; it goes to the own log and, in time, to the learners. */
+/* ---- Life ---- */
+
+/* Asserts that the options are in their ranges: who reads them from a file checks them first. */
+struct zab *zab_new(const struct zab_options *options, const struct mk_log *log);
+void zab_free(struct zab *zab); /* with all learners */
+
+/* Once. Both epochs are what is durable: ZAB_EPOCH_MAX >= accepted >= current >= 0; `logged` is the last zxid in the own log
+ * (or what its state holds, if that is more), committed or not. -1: what was here may be lost; then this
+ * server does not vote until a leader has synchronised it. */
+void zab_start(struct zab *zab, int64_t accepted_epoch, int64_t current_epoch, mk_zxid logged,
+               mk_ms now);
+
+/* Monotonic. All other events happen at the time of the last tick: tick first, then hand them over. */
+void zab_tick(struct zab *zab, mk_ms now);
+mk_ms zab_next_tick(const struct zab *zab); /* when, at the latest; INT64_MAX: never */
+
+/* ---- Events: the election ---- */
+
+void zab_notified(struct zab *zab, int64_t from, const struct jute_notification *notification);
+
+/* ---- Events: the connection to the leader ---- */
+
+void zab_dialled(struct zab *zab, bool connected); /* the answer to ZAB_DIAL */
+/* Every packet that the leader sends, also those that are the server's business alone (SYNC, REVALIDATE,
+ * the touches in an answer to PING). None between ZAB_INSTALL and zab_installed(). */
+void zab_leader_packet(struct zab *zab, const struct jute_packet *packet);
+void zab_leader_alive(struct zab *zab); /* it sends, but not packets: a snapshot */
+/* The connection broke, or something on it could not be read. `why` lives until ZAB_ROLE is taken. */
+void zab_leader_lost(struct zab *zab, const char *why);
+
+/* ---- Events: connections to this leader ---- */
+
+bool zab_accepts_learners(const struct zab *zab);
+/* NULL: not now, or too many. `owner` is the caller's. */
+struct zab_learner *zab_learner_new(struct zab *zab, void *owner);
+void *zab_learner_owner(const struct zab_learner *learner);
+/* As zab_leader_packet(). A ZAB_DROP may be the consequence. */
+void zab_learner_packet(struct zab *zab, struct zab_learner *learner,
+                        const struct jute_packet *packet);
+void zab_learner_alive(struct zab *zab,
+                       struct zab_learner *learner); /* it takes a snapshot's bytes */
+void zab_learner_lost(struct zab *zab, struct zab_learner *learner); /* frees it */
+/* The answer to ZAB_SYNCHRONISE: the header, the history and every outstanding proposal (these to
+ * followers only) have been written to it. From now on it is registered. */
+void zab_learner_synchronised(struct zab *zab, struct zab_learner *learner);
+
+int64_t zab_learner_id(const struct zab_learner *learner);
+bool zab_learner_observer(const struct zab_learner *learner);   /* gets INFORM */
+bool zab_learner_registered(const struct zab_learner *learner); /* gets live traffic */
+bool zab_learner_serving(const struct zab_learner *learner);    /* UPTODATE is sent */
+mk_zxid zab_learner_acked(const struct zab_learner *learner);   /* 0: nothing of this epoch */
+
+/* ---- Events: the own disk. All of it happens in the order in which it was asked for. ---- */
+
+void zab_epochs_stored(struct zab *zab); /* the answer to ZAB_STORE_EPOCHS */
+/* Everything appended through `zxid` is durable. Not between ZAB_TRUNCATE and zab_truncated(), nor
+ * between ZAB_INSTALL and zab_installed(): what was under way then may be gone. */
+void zab_logged(struct zab *zab, mk_zxid zxid);
+void zab_truncated(struct zab *zab);               /* the answer to ZAB_TRUNCATE: all durable */
+void zab_installed(struct zab *zab, mk_zxid zxid); /* the answer to ZAB_INSTALL: durable */
+
+/* ---- The established leader ---- */
+
+/* The zxid of the next proposal. False: the epoch's are used up (or this server does not lead); as soon
+ * as all that is proposed has committed, the leader steps down, and the next epoch begins. */
+bool zab_next(struct zab *zab, mk_zxid *zxid);
+/* A proposal with that zxid has been made; it goes to the own log and to all registered learners. */
 void zab_propose(struct zab *zab, mk_zxid zxid);
 
-/* The own log is durable through `zxid`: this counts as this server's acknowledgement. */
-void zab_logged(struct zab *zab, mk_zxid zxid);
-mk_zxid zab_committed(const struct zab *zab);
+/* ---- What is so ---- */
 
-/* Log time, for the headers of transactions: never steps back, runs with the monotonic clock, and is
- * steered towards wall time by at most a tenth. A new leader goes on from the last header. Epoch
- * milliseconds. */
+enum zab_role zab_role(const struct zab *zab);
+bool zab_established(const struct zab *zab); /* ZAB_SERVE was said in this role */
+int64_t zab_leader(const struct zab *zab);   /* -1 while LOOKING */
+int64_t zab_epoch(const struct zab *zab);    /* of the leader; 0 while none is agreed on */
+/* The last zxid handed out, or epoch << 32; of a learner: the last in its log. */
+mk_zxid zab_proposed(const struct zab *zab);
+mk_zxid zab_committed(const struct zab *zab); /* since ZAB_SERVE; before it 0 */
+/* The ids of voters that count as synchronised with this leader, itself included. */
+size_t zab_synced_voters(const struct zab *zab);
+
+void zab_check(const struct zab *zab); /* asserts every invariant */
+
+/* ---- Actions ---- */
+
+enum zab_action_kind {
+    ZAB_NOTIFY, /* .id .notification: to that server's election connection; only the latest counts */
+    /* .role .leader .why: a new role. What belonged to the old one is void: clients are disconnected
+     * (sessions live on), what is proposed and not committed is no longer to be seen. ZAB_DROP and
+     * ZAB_HANG_UP for its connections came before. `why` is NULL if there is nothing to say. */
+    ZAB_ROLE,
+    ZAB_DIAL,    /* .id: connect to that member's quorum port, five tries, 100 ms apart; answer */
+    ZAB_HANG_UP, /* close the connection to the leader, or stop dialling; nothing of it any more */
+    ZAB_DROP,    /* .learner .why: close that connection. Freed when the next action is asked for */
+    /* .learner (NULL: the leader) .packet: behind everything written to it before. The data of an answer
+     * to PING (type PING to the leader) is the server's to add. */
+    ZAB_SEND,
+    ZAB_STORE_EPOCHS, /* .accepted .current: make durable, the first one first; answer */
+    /* .learner .zxid, its last logged one: write what it lacks (zab_sync_plan() says what) and all that
+     * is outstanding; answer. Nothing else is written to it meanwhile. */
+    ZAB_SYNCHRONISE,
+    /* .zxid: remove what the log has above it; answer. If that is below what is applied, or the log does
+     * not have it: the server must stop, it cannot follow. */
+    ZAB_TRUNCATE,
+    /* .zxid .forgets: a snapshot comes next from the leader, to replace state and log; answer when it
+     * has. After a ZAB_HANG_UP it must be answered, too: with the last zxid of the log as it is then.
+     * `forgets`: something above the snapshot's zxid that the log loses may have been committed: before
+     * that, mark durably that the next zab_start() is told -1; ZAB_SERVE ends that. */
+    ZAB_INSTALL,
+    ZAB_APPEND, /* the transaction in the packet being handled, to the own log. After a snapshot by an
+                   * original ZooKeeper its zxid may be at or below the snapshot's */
+    ZAB_COMMIT, /* .zxid: all through it is committed: apply what is durable, too; tell the learners */
+    /* .epoch .zxid: established: history through .zxid is committed. A leader's next proposal is
+     * epoch << 32 | 1. */
+    ZAB_SERVE,
+    ZAB_FAIL, /* .why: this server cannot follow, and must stop. Nothing comes after it */
+};
+
+struct zab_action {
+    enum zab_action_kind kind;
+    enum zab_role role;
+    int64_t id; /* or the leader's */
+    struct zab_learner *learner;
+    mk_zxid zxid;
+    int64_t epoch;
+    int64_t accepted;
+    int64_t current;
+    bool forgets;
+    const char *why;
+    struct jute_packet packet;             /* its data is valid until the next action */
+    struct jute_notification notification; /* likewise */
+};
+
+/* The next one. False: none. To be asked until then after every event, before the next. */
+bool zab_action(struct zab *zab, struct zab_action *out);
+
+/* ---- What a learner's log lacks: a function of its own, for whoever has the history ---- */
+
+/* Committed transactions that are kept without a hole: the zxid of the first, and of the last. Both 0:
+ * none. */
+struct zab_history {
+    mk_zxid min;
+    mk_zxid max;
+    mk_zxid (*at_or_after)(void *context, mk_zxid zxid); /* the first such, or 0 */
+    mk_zxid (*before)(void *context, mk_zxid zxid);      /* the last such, or 0 */
+    void *context;
+};
+
+struct zab_sync {
+    int32_t type;       /* JUTE_PACKET_DIFF, _TRUNC or _SNAP */
+    mk_zxid header;     /* for the packet; of a SNAP the caller's: the zxid of its snapshot */
+    mk_zxid send_after; /* each kept transaction above it follows as PROPOSAL and COMMIT */
+};
+
+/* For a learner whose last logged zxid is `peer`, by a leader whose last committed one is `last` (of an
+ * epoch that is not established yet: its last logged one). */
+struct zab_sync zab_sync_plan(const struct zab_history *history, mk_zxid last, mk_zxid peer);
+
+/* ---- Log time ---- */
+
+/* For the headers of transactions: never steps back, runs with the monotonic clock, and is steered
+ * towards wall time by at most a tenth. A new leader goes on from the last header. Epoch milliseconds. */
 mk_ms zab_time(struct zab *zab, mk_ms monotonic_ms, mk_ms wall_ms);
 /* A header with this time was seen (recovery, or as a follower). */
 void zab_time_seen(struct zab *zab, mk_ms time_ms);
-
-void zab_check(const struct zab *zab); /* asserts every invariant */
 
 #endif

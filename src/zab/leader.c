@@ -1,0 +1,376 @@
+/* A leader: its learners, and the one function that moves it from phase to phase.
+ *
+ *   COLLECTING     a quorum has said which epoch it accepted last: this one's is the next
+ *   PROMISING      own accepted epoch durable: LEADERINFO to all who wait
+ *   COMPARING      a quorum has acknowledged the epoch, and nobody in it has more history
+ *   TAKING         own current epoch durable: every learner gets what it lacks, then NEWLEADER
+ *   SYNCHRONISING  a quorum has acknowledged NEWLEADER: UPTODATE
+ *   BROADCAST      proposals, until there is no quorum in touch or the counter is used up
+ *
+ * Each step before BROADCAST must be done in init_limit ticks. Whoever comes late is led through the same
+ * packets by itself. A learner that says something wrong is left with a reason; the others stay. */
+#include <string.h>
+
+#include "zab/internal.h"
+
+#define BIT(index) ((uint64_t)1 << (index))
+
+struct zab_learner *zab_learner_next(const struct zab *zab, const struct zab_learner *previous)
+{
+    struct mk_link *next = previous == NULL ? zab->lead.learners.next : previous->link.next;
+
+    return next == &zab->lead.learners ? NULL : MK_CONTAINER(next, struct zab_learner, link);
+}
+
+/* ---- Phases ---- */
+
+void zab_leader_begin(struct zab *zab)
+{
+    struct leading *lead = &zab->lead;
+
+    MK_ASSERT(mk_list_empty(&lead->learners));
+    lead->own = zab->wanted;
+    lead->own_zxid = zab->logged;
+    lead->accepted_max = zab->wanted.accepted;
+    lead->compared = lead->taken = 0;
+    memset(lead->acked, 0, sizeof lead->acked);
+    lead->deadline = zab->now + zab_ticks_ms(zab, zab->options.init_limit);
+    lead->ping_at = zab->now + (zab->options.tick_ms + 1) / 2;
+    lead->exhausted = false;
+    zab->epoch = 0;
+    zab->phase = LEADER_COLLECTING;
+    zab_leader_advance(zab);
+}
+
+static void phase_enter(struct zab *zab, enum phase phase)
+{
+    zab->phase = phase;
+    zab->lead.deadline = zab->now + zab_ticks_ms(zab, zab->options.init_limit);
+}
+
+static uint64_t greeted(const struct zab *zab)
+{
+    uint64_t set = BIT(zab->self);
+
+    for (struct zab_learner *learner = NULL; (learner = zab_learner_next(zab, learner)) != NULL;) {
+        if (learner->state >= HANDLER_GREETED && learner->member != MEMBER_NONE) {
+            set |= BIT(learner->member);
+        }
+    }
+    return set;
+}
+
+static bool alone(const struct zab *zab)
+{
+    return zab_quorum(&zab->options, BIT(zab->self));
+}
+
+static void epoch_choose(struct zab *zab)
+{
+    if (zab->lead.accepted_max >= ZAB_EPOCH_MAX) {
+        zab_fail(zab, "the epochs are used up: the ensemble's data has to be moved to a new one");
+        return;
+    }
+    zab->epoch = zab->lead.accepted_max + 1;
+    zab->wanted.accepted = zab->epoch;
+    zab->lead.compared = BIT(zab->self);
+    phase_enter(zab, LEADER_PROMISING);
+}
+
+/* Those who have come so far go on; who comes later does so at once. */
+static void learners_go_on(struct zab *zab)
+{
+    for (struct zab_learner *learner = NULL; (learner = zab_learner_next(zab, learner)) != NULL;) {
+        if (zab->phase == LEADER_COMPARING && learner->state == HANDLER_GREETED) {
+            zab_leader_offer(zab, learner);
+        } else if (zab->phase == LEADER_SYNCHRONISING && learner->state == HANDLER_PROMISED) {
+            zab_leader_synchronises(zab, learner);
+        }
+    }
+}
+
+static void establish(struct zab *zab)
+{
+    zab->phase = LEADER_BROADCAST;
+    zab->proposed = EPOCH_BEGIN(zab->epoch);
+    zab->committed = zab->proposed;
+    zab->known = zab->logged > zab->known ? zab->logged : zab->known;
+    zab->election.current.peer_epoch = zab->epoch;
+    zab->election.failures = 0;
+    struct zab_action *action = zab_do(zab, ZAB_SERVE);
+    action->epoch = zab->epoch;
+    action->zxid = zab->logged;
+    for (struct zab_learner *learner = NULL; (learner = zab_learner_next(zab, learner)) != NULL;) {
+        if (learner->state == HANDLER_TAKEN) {
+            zab_leader_taken(zab, learner);
+        }
+    }
+}
+
+void zab_leader_advance(struct zab *zab)
+{
+    struct leading *lead = &zab->lead;
+
+    if (zab->phase == LEADER_COLLECTING && zab_quorum(&zab->options, greeted(zab))) {
+        epoch_choose(zab);
+    }
+    /* Alone, nobody is told before it is stored: both epochs can be stored at once. */
+    if (zab->phase == LEADER_PROMISING && (zab->stored.accepted >= zab->epoch || alone(zab))) {
+        phase_enter(zab, LEADER_COMPARING);
+        learners_go_on(zab);
+    }
+    if (zab->phase == LEADER_COMPARING && zab_quorum(&zab->options, lead->compared)) {
+        zab->wanted.current = zab->epoch;
+        phase_enter(zab, LEADER_TAKING);
+    }
+    if (zab->phase == LEADER_TAKING && zab->stored.current == zab->epoch) {
+        phase_enter(zab, LEADER_SYNCHRONISING);
+        learners_go_on(zab);
+    }
+    if (zab->phase == LEADER_SYNCHRONISING) {
+        if (zab->durable == zab->logged) {
+            lead->taken |= BIT(zab->self);
+        }
+        if (zab_quorum(&zab->options, lead->taken)) {
+            establish(zab);
+        }
+    }
+}
+
+/* ---- Learners ---- */
+
+bool zab_accepts_learners(const struct zab *zab)
+{
+    return zab_leader_role(zab) && zab->lead.learners_count < ZAB_LEARNERS_MAX;
+}
+
+struct zab_learner *zab_learner_new(struct zab *zab, void *owner)
+{
+    if (!zab_accepts_learners(zab)) {
+        return NULL;
+    }
+    struct zab_learner *learner = mk_alloc_zero(1, sizeof *learner);
+    learner->owner = owner;
+    learner->id = -1;
+    learner->member = MEMBER_NONE;
+    learner->deadline = zab->now + zab_ticks_ms(zab, zab->options.init_limit);
+    mk_list_append(&zab->lead.learners, &learner->link);
+    zab->lead.learners_count++;
+    return learner;
+}
+
+static void learner_unlink(struct zab *zab, struct zab_learner *learner)
+{
+    MK_ASSERT(zab->lead.learners_count > 0);
+    mk_list_remove(&learner->link);
+    zab->lead.learners_count--;
+}
+
+void zab_learner_drop(struct zab *zab, struct zab_learner *learner, const char *why)
+{
+    MK_ASSERT(learner->state != HANDLER_DROPPED);
+    learner_unlink(zab, learner);
+    learner->state = HANDLER_DROPPED;
+    struct zab_action *action = zab_do(zab, ZAB_DROP);
+    action->learner = learner;
+    action->id = learner->id;
+    action->why = why;
+}
+
+void zab_learner_lost(struct zab *zab, struct zab_learner *learner)
+{
+    MK_ASSERT(learner != zab->dropped);
+    if (learner->state != HANDLER_DROPPED) {
+        learner_unlink(zab, learner);
+    }
+    zab_forget_actions(zab, learner);
+    mk_free(learner);
+}
+
+void zab_leader_end(struct zab *zab)
+{
+    struct zab_learner *learner;
+
+    while ((learner = zab_learner_next(zab, NULL)) != NULL) {
+        zab_learner_drop(zab, learner, "this server leads no more");
+    }
+}
+
+/* Any packet shows that it lives. */
+static void heard(struct zab *zab, struct zab_learner *learner)
+{
+    uint32_t ticks = zab->options.sync_limit;
+
+    if (learner->state < HANDLER_TAKEN) {
+        ticks += zab->options.init_limit;
+    }
+    learner->deadline = zab->now + zab_ticks_ms(zab, ticks);
+}
+
+void zab_learner_alive(struct zab *zab, struct zab_learner *learner)
+{
+    heard(zab, learner);
+}
+
+static void handle_ack(struct zab *zab, struct zab_learner *learner, mk_zxid zxid)
+{
+    if (learner->state < HANDLER_REGISTERED) {
+        zab_learner_drop(zab, learner, "it acknowledges what it was not sent");
+    } else if (COUNTER_OF(zxid) != 0) {
+        zab_leader_acked(zab, learner, zxid);
+    } else if (learner->state == HANDLER_REGISTERED) {
+        if (zxid != EPOCH_BEGIN(zab->epoch)) {
+            zab_learner_drop(zab, learner, "it acknowledges another epoch than this one");
+            return;
+        }
+        learner->state = HANDLER_TAKEN;
+        zab_leader_taken(zab, learner);
+        zab_leader_advance(zab);
+    } /* else: it acknowledges UPTODATE, with the same zxid */
+}
+
+void zab_learner_packet(struct zab *zab, struct zab_learner *learner,
+                        const struct jute_packet *packet)
+{
+    if (learner->state == HANDLER_DROPPED) {
+        return;
+    }
+    heard(zab, learner);
+    switch (packet->type) {
+    case JUTE_PACKET_FOLLOWERINFO:
+    case JUTE_PACKET_OBSERVERINFO:
+    case JUTE_PACKET_ACKEPOCH: zab_leader_discovers(zab, learner, packet); break;
+    case JUTE_PACKET_ACK: handle_ack(zab, learner, packet->zxid); break;
+    case JUTE_PACKET_PING: break; /* what it carries is the server's business */
+    case JUTE_PACKET_REQUEST:
+    case JUTE_PACKET_REVALIDATE:
+        if (learner->state != HANDLER_SERVING) {
+            zab_learner_drop(zab, learner, "it forwards requests before it is up to date");
+        }
+        break;
+    default: zab_learner_drop(zab, learner, "it sends what a learner does not send"); break;
+    }
+}
+
+/* ---- Time ---- */
+
+static uint64_t in_touch(const struct zab *zab)
+{
+    uint64_t set = BIT(zab->self);
+
+    for (struct zab_learner *learner = NULL; (learner = zab_learner_next(zab, learner)) != NULL;) {
+        if (learner->member != MEMBER_NONE && learner->deadline > zab->now) {
+            set |= BIT(learner->member);
+        }
+    }
+    return set;
+}
+
+size_t zab_synced_voters(const struct zab *zab)
+{
+    uint64_t set = 0;
+
+    if (zab->phase == LEADER_BROADCAST) {
+        set = (in_touch(zab) & zab->lead.taken) | BIT(zab->self);
+    }
+    return (size_t)__builtin_popcountll(set);
+}
+
+/* A follower must acknowledge in sync_limit ticks what it was proposed: looked at now and then, so that
+ * no proposal has to be remembered. */
+static bool acknowledges(struct zab *zab, struct zab_learner *learner)
+{
+    if (learner->member == MEMBER_NONE || learner->state != HANDLER_SERVING ||
+        learner->acked >= zab->proposed || COUNTER_OF(zab->proposed) == 0) {
+        learner->mark = 0;
+    } else if (learner->mark == 0 || learner->acked >= learner->mark) {
+        learner->mark = zab->proposed;
+        learner->mark_at = zab->now;
+    }
+    return learner->mark == 0 ||
+           zab->now - learner->mark_at <= zab_ticks_ms(zab, zab->options.sync_limit);
+}
+
+static void learners_tick(struct zab *zab)
+{
+    struct zab_learner *learner = zab_learner_next(zab, NULL);
+
+    while (learner != NULL) {
+        struct zab_learner *next = zab_learner_next(zab, learner);
+        if (learner->deadline <= zab->now) {
+            zab_learner_drop(zab, learner, "it has been silent for too long");
+        } else if (!acknowledges(zab, learner)) {
+            zab_learner_drop(zab, learner, "it acknowledges proposals too slowly");
+        } else if (learner->state >= HANDLER_REGISTERED) {
+            zab_do_send(zab, learner, JUTE_PACKET_PING,
+                        zab->phase == LEADER_BROADCAST ? zab->proposed : zab->logged);
+        }
+        learner = next;
+    }
+}
+
+void zab_leader_tick(struct zab *zab)
+{
+    struct leading *lead = &zab->lead;
+    bool established = zab->phase == LEADER_BROADCAST;
+
+    if (!established && lead->deadline <= zab->now) {
+        zab_leave(zab, "not enough followers came in time");
+        return;
+    }
+    zab_leader_commit(zab);
+    if (!zab_leader_role(zab) || lead->ping_at > zab->now) {
+        return;
+    }
+    lead->ping_at = zab->now + (zab->options.tick_ms + 1) / 2;
+    if (established && !zab_quorum(&zab->options, in_touch(zab))) {
+        zab_leave(zab, "a quorum of followers is out of touch");
+        return;
+    }
+    learners_tick(zab);
+}
+
+mk_ms zab_leader_next_tick(const struct zab *zab)
+{
+    const struct leading *lead = &zab->lead;
+
+    if (zab->phase == LEADER_BROADCAST) {
+        if (lead->exhausted && zab->committed == zab->proposed) {
+            return zab->now;
+        }
+        return alone(zab) && lead->learners_count == 0 ? INT64_MAX : lead->ping_at;
+    }
+    return lead->deadline < lead->ping_at ? lead->deadline : lead->ping_at;
+}
+
+/* ---- What is so ---- */
+
+void *zab_learner_owner(const struct zab_learner *learner)
+{
+    return learner->owner;
+}
+
+int64_t zab_learner_id(const struct zab_learner *learner)
+{
+    return learner->id;
+}
+
+bool zab_learner_observer(const struct zab_learner *learner)
+{
+    return learner->observer;
+}
+
+bool zab_learner_registered(const struct zab_learner *learner)
+{
+    return learner->state >= HANDLER_REGISTERED && learner->state != HANDLER_DROPPED;
+}
+
+bool zab_learner_serving(const struct zab_learner *learner)
+{
+    return learner->state == HANDLER_SERVING;
+}
+
+mk_zxid zab_learner_acked(const struct zab_learner *learner)
+{
+    return learner->acked;
+}
