@@ -333,6 +333,14 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
     step.call.chroot = request->chroot;
     step.call.arguments = request->data;
     status = prepare_call_target(prepare, request->operation, &target, &why);
+    if (status == MK_OK && target.operation->reads_only && !request->dry_run) {
+        /* Nobody knew when it arrived, because the recipe had to come from the disk. It sees what is
+         * proposed, and its answer waits for that. */
+        prepared->transaction = false;
+        prepared->own_body = true;
+        return prepare_call_read(prepare, prepare->view, at->time_ms, who, request,
+                                 &prepared->body);
+    }
     if (status == MK_OK) {
         mk_error_set(&why, "the ACL of " TREE_CALLS_PATH " does not let the caller call");
         status = prepare_call_may(prepare, who, MK_BYTES(TREE_CALLS_PATH));

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void sim_check_init(struct sim_check *check, const struct server_options *options)
 {
@@ -22,6 +23,8 @@ void sim_check_deinit(struct sim_check *check)
         sim_op_unref(op);
     }
     sim_calls_deinit(check);
+    sim_locks_deinit(check);
+    mk_free(check->tallies);
     mk_free(check->conns);
     mk_free(check->connecting);
     mk_free(check->connecting_timeouts);
@@ -107,4 +110,28 @@ void sim_check_boot(struct sim_check *check)
         session->expirable = false;
         session->close_claimed = false;
     }
+}
+
+/* ---- Memory ---- */
+
+struct mk_bytes sim_copy_of(struct mk_bytes bytes)
+{
+    uint8_t *copy = mk_alloc(bytes.len + 1);
+
+    memcpy(copy, bytes.data, bytes.len);
+    return mk_bytes_of(copy, bytes.len);
+}
+
+void sim_free_bytes(struct mk_bytes bytes)
+{
+    mk_free((void *)(uintptr_t)bytes.data);
+}
+
+void *sim_grown(void *array, size_t count, size_t *cap, size_t size)
+{
+    if (count < *cap) {
+        return array;
+    }
+    *cap = *cap * 2 + 16;
+    return mk_realloc(array, *cap * size);
 }

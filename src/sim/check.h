@@ -76,7 +76,41 @@ struct sim_check_conn {
     mk_zxid zxid_told;
 };
 
+/* ---- The recipes that clients call (recipes.c) ---- */
+
+enum sim_operation {
+    SIM_UNKNOWN,
+    SIM_ACQUIRE,
+    SIM_RELEASE,
+    SIM_HOLDER,
+    SIM_NAP,
+    SIM_PASS, /* of the recipe gate, of which there are versions */
+    SIM_ADD,
+    SIM_GET,
+    SIM_KEEP,
+    SIM_DEPLOY,
+    SIM_ROLLBACK,
+    SIM_REMOVE,
+    SIM_UPGRADE,
+    SIM_LIST,
+};
+enum sim_operation sim_operation_of(struct mk_bytes name);
+const char *sim_operation_name(enum sim_operation operation);
+bool sim_operation_reads(enum sim_operation operation);
+bool sim_operation_deploys(enum sim_operation operation);
+
+struct mk_bytes sim_recipe_nap(void);
+struct mk_bytes sim_recipe_tally(void);
+#define SIM_GATES 4 /* versions of gate: 1 to 4 */
+void sim_gate_source(struct mk_buf *out, int version);
+int sim_gate_version(struct mk_bytes source); /* whatever it stands in; -1: it is none of gate's */
+
 /* ---- Calls and locks ---- */
+
+struct sim_result {        /* of a call's reply body, or of a call node's JSON */
+    struct mk_bytes error; /* null: it returned */
+    struct mk_bytes value;
+};
 
 struct sim_outcome { /* how a call with an id ended; once */
     mk_session session;
@@ -93,6 +127,25 @@ struct sim_call { /* a parked call, from its record in the model */
     mk_ms wake_at_ms;       /* it waits for this time and no lock; or 0 */
     mk_ms due_ms;           /* when it is to be run or ended at the latest; or 0 */
     struct mk_bytes ticket; /* owned; or null */
+    enum sim_operation operation;
+    struct mk_bytes
+        version; /* owned: the path of the version that it runs on; null: the server's */
+    int gate;    /* that version of gate, or -1 */
+    struct mk_bytes awaited; /* owned: the first path that it waits for; or null */
+    bool outlives;
+    uint64_t gone; /* 0, or when its session's end came, and its turn in it */
+};
+
+struct sim_ending { /* of a call, in the transaction just done */
+    mk_zxid number;
+    const struct sim_call *call; /* NULL: it ends in its first run */
+    struct sim_op *op;           /* that the transaction answers; or NULL */
+    enum sim_operation operation;
+};
+
+struct sim_tally { /* what /tally says from this transaction on */
+    mk_zxid zxid;
+    int64_t value;
 };
 
 struct sim_lock {
@@ -105,6 +158,7 @@ struct sim_lock {
 struct sim_check_stats {
     uint64_t frames, replies, events, commits, errors, comparisons;
     uint64_t reaped, counts, calls, grants, timeouts, cancels, outcomes, expired, crashes;
+    uint64_t deployments, passes, dry_runs, call_reads, outlived, gone;
 };
 
 struct sim_check {
@@ -123,8 +177,13 @@ struct sim_check {
     size_t outcomes_count, outcomes_cap;
     struct sim_call *calls;
     size_t calls_count, calls_cap;
+    uint64_t calls_gone; /* ever */
     struct sim_lock *locks;
     size_t locks_count, locks_cap;
+    struct sim_tally *tallies;
+    size_t tallies_count, tallies_cap;
+    int gate_before; /* the active version of gate before the transaction just done; or -1 */
+    int64_t tally_before;
     struct mk_buf body, txn; /* scratch */
     struct sim_check_stats stats;
 };
@@ -156,6 +215,8 @@ void sim_op_unref(struct sim_op *op);
 void sim_check_output(struct sim_check *check, struct sim_check_conn *conn);
 /* Nothing may be left over: the last transaction of the event has been committed. */
 void sim_check_settled(struct sim_check *check, struct sim_check_conn *conn);
+/* The server has nothing left to wait for: every request is answered but calls that wait. */
+void sim_check_forgotten(struct sim_check *check, struct sim_check_conn *conn);
 /* After bytes have been taken from the front of the output. */
 void sim_check_taken(struct sim_check_conn *conn, size_t bytes);
 
@@ -190,11 +251,57 @@ void sim_call_replied(struct sim_check *check, const struct sim_op *op,
 /* The session has ended, and nobody can ask for its calls' outcomes any more. */
 void sim_calls_forget(struct sim_check *check, mk_session session);
 void sim_calls_quiet(struct sim_check *check, mk_ms log_time_ms);
+/* Its calls, but those that outlive it, are to be ended, one after the other. */
+void sim_calls_gone(struct sim_check *check, mk_session session);
+bool sim_result_of_body(struct mk_bytes body, struct sim_result *result);
+bool sim_result_refused(const struct sim_result *result); /* a call that never ran */
+/* The value of `"name":` in JSON as the server writes it: without spaces. */
+struct mk_bytes sim_json_member(struct mk_bytes json, const char *name, const char *until);
+int64_t sim_number_of(struct mk_bytes digits);
+enum sim_operation sim_op_operation(const struct sim_op *op);
+
+/* ---- Locks (check_lock.c) ---- */
+
+bool sim_lock_contends(struct mk_bytes path, struct mk_bytes lock);
+void sim_lock_granted(struct sim_check *check, struct mk_bytes path, mk_zxid fence,
+                      mk_session session);
+bool sim_lock_is_granted(const struct sim_check *check, const struct sim_znode *ticket);
+void sim_locks_deinit(struct sim_check *check);
 /* Of the lock that `ticket` is a child of: the contender that was created first; or NULL. */
 const struct sim_znode *sim_lock_first(const struct sim_check *check, struct mk_bytes lock);
 const struct sim_call *sim_call_of(const struct sim_check *check, mk_session session,
                                    int64_t call_id);
 void sim_calls_deinit(struct sim_check *check);
+
+/* ---- Recipes other than the lock, and their versions (check_recipe.c) ---- */
+
+void sim_recipes_before(struct sim_check *check); /* a transaction */
+/* `txn`, of a call, has been done. */
+void sim_recipes_follow(struct sim_check *check, const struct jute_txn *txn,
+                        const struct sim_op *op);
+void sim_recipes_after(struct sim_check *check);
+void sim_recipe_returned(struct sim_check *check, const struct sim_ending *ending,
+                         struct mk_bytes value);
+void sim_recipe_failed(struct sim_check *check, const struct sim_ending *ending,
+                       struct mk_bytes error);
+/* What tally.add answers, when it has no id; false: it has not added anything. */
+bool sim_tally_body(const struct sim_check *check, const struct sim_op *op, struct mk_buf *body);
+int64_t sim_tally_now(const struct sim_check *check);
+/* The version of a call is being removed, and its calls ended. */
+bool sim_version_marked(const struct sim_check *check, struct mk_bytes version);
+/* Replies to what leaves no transaction: operations that only read, and dry runs. */
+void sim_call_read_replied(struct sim_check *check, const struct sim_op *op,
+                           const struct jute_reply *reply);
+void sim_call_tried_replied(struct sim_check *check, const struct sim_op *op,
+                            const struct jute_reply *reply);
+void sim_recipes_quiet(struct sim_check *check);
+
+/* ---- Memory (check.c) ---- */
+
+struct mk_bytes sim_copy_of(struct mk_bytes bytes); /* owned */
+void sim_free_bytes(struct mk_bytes bytes);
+/* A longer array, if there is no room for one more. */
+void *sim_grown(void *array, size_t count, size_t *cap, size_t size);
 
 /* ---- Everything at once (check_whole.c) ---- */
 

@@ -1,6 +1,5 @@
-/* Calls of lock.acquire, lock.release and nap.take, by what their transactions did: a call ends once,
- * whoever asks again hears the same, a lock has one holder, the first who asked, with a fence that
- * grows, and nobody wakes early or never. */
+/* Calls, by what their transactions did: a call ends once, whoever asks again hears the same, nobody
+ * wakes early or never, and when a session has ended its calls end, one after the other. */
 #include "sim/check.h"
 #include "tree/tree.h"
 
@@ -8,27 +7,11 @@
 
 #define CALLS SIM_CALLS_PATH "/"
 
-static struct mk_bytes copy_of(struct mk_bytes bytes)
+static void call_free(struct sim_call *call)
 {
-    uint8_t *copy = mk_alloc(bytes.len + 1);
-
-    memcpy(copy, bytes.data, bytes.len);
-    return mk_bytes_of(copy, bytes.len);
-}
-
-static void free_bytes(struct mk_bytes bytes)
-{
-    mk_free((void *)(uintptr_t)bytes.data);
-}
-
-/* A longer array, if there is no room for one more. */
-static void *grown(void *array, size_t count, size_t *cap, size_t size)
-{
-    if (count < *cap) {
-        return array;
-    }
-    *cap = *cap * 2 + 16;
-    return mk_realloc(array, *cap * size);
+    sim_free_bytes(call->ticket);
+    sim_free_bytes(call->version);
+    sim_free_bytes(call->awaited);
 }
 
 void sim_calls_deinit(struct sim_check *check)
@@ -37,117 +20,15 @@ void sim_calls_deinit(struct sim_check *check)
         mk_buf_free(&check->outcomes[i].body);
     }
     for (size_t i = 0; i < check->calls_count; i++) {
-        free_bytes(check->calls[i].ticket);
-    }
-    for (size_t i = 0; i < check->locks_count; i++) {
-        free_bytes(check->locks[i].path);
-        free_bytes(check->locks[i].ticket);
+        call_free(&check->calls[i]);
     }
     mk_free(check->outcomes);
     mk_free(check->calls);
-    mk_free(check->locks);
-}
-
-/* ---- Locks ---- */
-
-static bool contains(struct mk_bytes bytes, const char *text)
-{
-    return bytes.len > 0 && memmem(bytes.data, bytes.len, text, strlen(text)) != NULL;
-}
-
-static bool is_contender(struct mk_bytes path, struct mk_bytes lock)
-{
-    struct mk_bytes name = {path.data + lock.len, path.len - lock.len};
-
-    return contains(name, "lock-") || contains(name, "__lock__");
-}
-
-const struct sim_znode *sim_lock_first(const struct sim_check *check, struct mk_bytes lock)
-{
-    const struct sim_model *model = &check->model;
-    const struct sim_znode *first = NULL;
-
-    for (size_t i = sim_model_rank(model, lock); i < model->znodes_count; i++) {
-        const struct sim_znode *znode = model->znodes[i];
-        if (!mk_bytes_starts(znode->path, lock)) {
-            break;
-        }
-        if (sim_path_child_of(znode->path, lock) && is_contender(znode->path, lock) &&
-            (first == NULL || znode->born < first->born)) {
-            first = znode;
-        }
-    }
-    return first;
-}
-
-static struct sim_lock *lock_of(struct sim_check *check, struct mk_bytes path)
-{
-    for (size_t i = 0; i < check->locks_count; i++) {
-        if (mk_bytes_equal(check->locks[i].path, path)) {
-            return &check->locks[i];
-        }
-    }
-    check->locks =
-        grown(check->locks, check->locks_count, &check->locks_cap, sizeof(*check->locks));
-    struct sim_lock *lock = &check->locks[check->locks_count++];
-    *lock = (struct sim_lock){.path = copy_of(path), .ticket = copy_of(MK_BYTES(""))};
-    return lock;
-}
-
-static const char *grant_wrong(struct sim_check *check, const struct sim_lock *lock,
-                               const struct sim_znode *ticket, mk_zxid fence, mk_session session)
-{
-    if (ticket == NULL) {
-        return "its ticket is not there";
-    }
-    if (sim_owner_session(&check->model, ticket->owner) != session ||
-        sim_model_session(&check->model, session) == NULL) {
-        return "its ticket is not of a session that lives";
-    }
-    const struct sim_znode *before = sim_model_find(&check->model, lock->ticket);
-    if (before != NULL && before->born == lock->born && before != ticket) {
-        return "somebody else holds it";
-    }
-    if (sim_lock_first(check, lock->path) != ticket) {
-        return "somebody else asked first";
-    }
-    if (fence != check->model.zxid) {
-        return "the fence is not the zxid of the grant";
-    }
-    if (fence <= lock->fence || ticket->born <= lock->born) {
-        return "the fence does not grow, or it was granted before";
-    }
-    return NULL;
-}
-
-static void granted(struct sim_check *check, struct mk_bytes path, mk_zxid fence,
-                    mk_session session)
-{
-    struct sim_lock *lock = lock_of(check, sim_path_parent(path));
-    const struct sim_znode *ticket = sim_model_find(&check->model, path);
-    const char *wrong = grant_wrong(check, lock, ticket, fence, session);
-
-    check->stats.grants++;
-    if (wrong != NULL) {
-        sim_check_fail(check, "the grant of %.*s to session 0x%llx with fence 0x%llx: %s",
-                       (int)path.len, (const char *)path.data, (unsigned long long)session,
-                       (unsigned long long)fence, wrong);
-        return;
-    }
-    lock->fence = fence;
-    lock->born = ticket->born;
-    free_bytes(lock->ticket);
-    lock->ticket = copy_of(path);
 }
 
 /* ---- Results ---- */
 
-struct result {            /* of a call's reply body, or of a call node's JSON */
-    struct mk_bytes error; /* null: it returned */
-    struct mk_bytes value;
-};
-
-static bool result_of_body(struct mk_bytes body, struct result *result)
+bool sim_result_of_body(struct mk_bytes body, struct sim_result *result)
 {
     struct mk_reader reader = mk_reader_of(body);
 
@@ -158,8 +39,7 @@ static bool result_of_body(struct mk_bytes body, struct result *result)
            (result->error.data == NULL) == (result->value.data != NULL);
 }
 
-/* The value of `"name":` in JSON as the server writes it: without spaces. */
-static struct mk_bytes json_member(struct mk_bytes json, const char *name, const char *until)
+struct mk_bytes sim_json_member(struct mk_bytes json, const char *name, const char *until)
 {
     const uint8_t *end = json.data + json.len;
     const uint8_t *at = json.len == 0 ? NULL : memmem(json.data, json.len, name, strlen(name));
@@ -175,9 +55,9 @@ static struct mk_bytes json_member(struct mk_bytes json, const char *name, const
     return mk_bytes_of(at, len);
 }
 
-static mk_zxid number_of(struct mk_bytes digits)
+int64_t sim_number_of(struct mk_bytes digits)
 {
-    mk_zxid number = 0;
+    int64_t number = 0;
 
     for (size_t i = 0; i < digits.len && digits.data[i] >= '0' && digits.data[i] <= '9'; i++) {
         number = number * 10 + (digits.data[i] - '0');
@@ -205,23 +85,62 @@ static void woken(struct sim_check *check, mk_zxid number)
     }
 }
 
-/* A call of `session` has returned in the transaction just done. */
-static void returned(struct sim_check *check, mk_session session, struct mk_bytes value)
+enum sim_operation sim_op_operation(const struct sim_op *op)
 {
-    struct mk_bytes ticket = json_member(value, "\"ticket\":\"", "\"");
-    struct mk_bytes fence = json_member(value, "\"fence\":", ",}");
+    struct mk_bytes name = op->request.operation;
 
-    if (ticket.data != NULL && fence.data != NULL) {
-        granted(check, ticket, number_of(fence), session);
-    } else if (!mk_bytes_equal(value, MK_BYTES("true"))) {
+    if (op->request.op != JUTE_CALL) { /* it creates a node: "/zookeeper/calls/lock.acquire-" */
+        size_t skip = sizeof(CALLS) - 1;
+        bool below = mk_bytes_starts(op->request.path, MK_BYTES(CALLS));
+        name = below && op->request.path.len > skip + 1
+                   ? mk_bytes_of(op->request.path.data + skip, op->request.path.len - skip - 1)
+                   : MK_BYTES("");
+    }
+    return sim_operation_of(name);
+}
+
+static struct sim_ending ending_of(struct sim_check *check, mk_zxid number, struct sim_op *op)
+{
+    const struct sim_call *call = call_numbered(check, number);
+
+    return (struct sim_ending){
+        .number = number,
+        .call = call,
+        .op = op,
+        .operation = call != NULL ? call->operation
+                     : op != NULL ? sim_op_operation(op)
+                                  : SIM_UNKNOWN,
+    };
+}
+
+/* A call of `session` has returned in the transaction just done. */
+static void returned(struct sim_check *check, const struct sim_ending *ending, mk_session session,
+                     struct mk_bytes value)
+{
+    struct mk_bytes ticket = sim_json_member(value, "\"ticket\":\"", "\"");
+    struct mk_bytes fence = sim_json_member(value, "\"fence\":", ",}");
+    bool right = mk_bytes_equal(value, MK_BYTES("true"));
+
+    if (ending->operation == SIM_ACQUIRE) {
+        right = ticket.data != NULL && fence.data != NULL;
+    } else if (ending->operation != SIM_RELEASE && ending->operation != SIM_NAP) {
+        sim_recipe_returned(check, ending, value);
+        return;
+    }
+    if (!right) {
         sim_check_fail(check, "a call of session 0x%llx returned %.*s", (unsigned long long)session,
                        (int)value.len, (const char *)value.data);
+    } else if (ending->operation == SIM_ACQUIRE) {
+        sim_lock_granted(check, ticket, sim_number_of(fence), session);
     }
 }
 
 /* A call has ended otherwise: nothing of it may be left. */
-static void failed(struct sim_check *check, mk_zxid number, struct mk_bytes error)
+static void failed(struct sim_check *check, const struct sim_ending *ending, struct mk_bytes error)
 {
+    mk_zxid number = ending->number;
+
+    sim_recipe_failed(check, ending, error);
     check->stats.timeouts += mk_bytes_equal(error, MK_BYTES("Timeout"));
     check->stats.cancels += mk_bytes_equal(error, MK_BYTES("Cancelled"));
     for (size_t i = 0; i < check->calls_count; i++) {
@@ -254,10 +173,10 @@ static const struct sim_outcome *outcome_of(const struct sim_check *check, mk_se
     return NULL;
 }
 
-static void ended(struct sim_check *check, mk_session session, int64_t call_id,
-                  struct mk_bytes body, mk_zxid number)
+static void ended(struct sim_check *check, const struct sim_ending *ending, mk_session session,
+                  int64_t call_id, struct mk_bytes body)
 {
-    struct result result;
+    struct sim_result result;
 
     check->stats.outcomes++;
     if (outcome_of(check, session, call_id) != NULL) {
@@ -265,21 +184,21 @@ static void ended(struct sim_check *check, mk_session session, int64_t call_id,
                        (long long)call_id, (unsigned long long)session);
         return;
     }
-    if (!result_of_body(body, &result)) {
+    if (!sim_result_of_body(body, &result)) {
         sim_check_fail(check, "the result of call %lld of session 0x%llx is malformed",
                        (long long)call_id, (unsigned long long)session);
         return;
     }
-    check->outcomes = grown(check->outcomes, check->outcomes_count, &check->outcomes_cap,
-                            sizeof(*check->outcomes));
+    check->outcomes = sim_grown(check->outcomes, check->outcomes_count, &check->outcomes_cap,
+                                sizeof(*check->outcomes));
     struct sim_outcome *outcome = &check->outcomes[check->outcomes_count++];
     *outcome = (struct sim_outcome){.session = session, .call_id = call_id};
     mk_buf_append_bytes(&outcome->body, body);
     if (result.error.data == NULL) {
-        woken(check, number);
-        returned(check, session, result.value);
+        woken(check, ending->number);
+        returned(check, ending, session, result.value);
     } else {
-        failed(check, number, result.error);
+        failed(check, ending, result.error);
     }
 }
 
@@ -300,11 +219,66 @@ const struct sim_call *sim_call_of(const struct sim_check *check, mk_session ses
 static struct mk_bytes ticket_of(const struct tree_call *record)
 {
     for (int32_t i = 0; i < record->created_count; i++) {
-        if (is_contender(record->created[i].path, sim_path_parent(record->created[i].path))) {
-            return copy_of(record->created[i].path);
+        if (sim_lock_contends(record->created[i].path, sim_path_parent(record->created[i].path))) {
+            return sim_copy_of(record->created[i].path);
         }
     }
     return MK_BYTES_NULL;
+}
+
+static void set_bytes(struct mk_bytes *to, struct mk_bytes from)
+{
+    sim_free_bytes(*to);
+    *to = from.data == NULL ? from : sim_copy_of(from);
+}
+
+/* The path of the version that the call runs on; null for the server's own recipe. */
+static void put_version_path(struct mk_buf *out, const struct tree_call *record)
+{
+    const uint8_t *dot = memchr(record->operation.data, '.', record->operation.len);
+    int len = (int)(dot - record->operation.data);
+
+    mk_buf_printf(out, SIM_RECIPES_PATH "/%.*s/%.*s", len, (const char *)record->operation.data,
+                  (int)record->version.len, (const char *)record->version.data);
+}
+
+/* It begins on the version that is active, and stays with that. */
+static void version_follow(struct sim_check *check, struct sim_call *call,
+                           const struct tree_call *record)
+{
+    struct mk_buf path = {0};
+
+    if (call->finished || sim_operation_deploys(call->operation)) {
+        return;
+    }
+    put_version_path(&path, record);
+    struct mk_bytes version = mk_buf_view(&path);
+    if (call->version.data == NULL) {
+        const struct sim_znode *recipe = sim_model_find(&check->model, sim_path_parent(version));
+        const struct sim_znode *source = sim_model_find(&check->model, version);
+        if (recipe == NULL || source == NULL || !mk_bytes_equal(recipe->data, record->version)) {
+            sim_check_fail(check, "call 0x%llx begins on %.*s, which is not the active version",
+                           (unsigned long long)call->number, (int)version.len,
+                           (const char *)version.data);
+        } else {
+            call->gate = sim_gate_version(source->data);
+            set_bytes(&call->version, version);
+        }
+    } else if (!mk_bytes_equal(call->version, version)) {
+        sim_check_fail(check, "call 0x%llx goes on with %.*s", (unsigned long long)call->number,
+                       (int)version.len, (const char *)version.data);
+    }
+    mk_buf_free(&path);
+}
+
+static struct sim_call *call_made(struct sim_check *check, mk_zxid number)
+{
+    check->calls =
+        sim_grown(check->calls, check->calls_count, &check->calls_cap, sizeof(*check->calls));
+    struct sim_call *call = &check->calls[check->calls_count++];
+    *call = (struct sim_call){.number = number, .gate = -1};
+    check->stats.calls++;
+    return call;
 }
 
 static void record_written(struct sim_check *check, mk_zxid number, struct mk_bytes data)
@@ -316,24 +290,89 @@ static void record_written(struct sim_check *check, mk_zxid number, struct mk_by
         sim_check_fail(check, "the record of call 0x%llx is malformed", (unsigned long long)number);
         return;
     }
-    if (call == NULL) {
-        check->calls =
-            grown(check->calls, check->calls_count, &check->calls_cap, sizeof(*check->calls));
-        call = &check->calls[check->calls_count++];
-        *call = (struct sim_call){.number = number};
-        check->stats.calls++;
+    call = call != NULL ? call : call_made(check, number);
+    if (call->gone != 0) {
+        sim_check_fail(check, "call 0x%llx goes on, and its session 0x%llx has ended",
+                       (unsigned long long)number, (unsigned long long)call->session);
     }
-    free_bytes(call->ticket);
+    sim_free_bytes(call->ticket);
     call->ticket = ticket_of(&record);
     call->session = record.session;
     call->call_id = record.call_id;
     call->finished = record.operation.len == 0;
+    call->operation = call->finished ? call->operation : sim_operation_of(record.operation);
+    call->outlives = record.outlives_session;
     call->deadline_ms = record.deadline_ms;
     call->wake_at_ms = record.wake_at_ms;
     call->due_ms = tree_call_due_ms(&record);
+    set_bytes(&call->awaited, record.waits_count > 0 ? record.waits[0].path : MK_BYTES_NULL);
+    version_follow(check, call, &record);
 }
 
-static void record_deleted(struct sim_check *check, mk_zxid number)
+/* ---- What follows the end of a session ---- */
+
+static bool comes_before(const struct sim_call *one, const struct sim_call *other)
+{
+    return one->call_id != other->call_id ? one->call_id < other->call_id
+                                          : one->number < other->number;
+}
+
+static bool goes_with(const struct sim_call *call, mk_session session)
+{
+    return call->session == session && !call->outlives && call->gone == 0;
+}
+
+void sim_calls_gone(struct sim_check *check, mk_session session)
+{
+    struct sim_call *next;
+
+    do { /* in the order of their ids; those of call nodes, without an id, come first */
+        next = NULL;
+        for (size_t i = 0; i < check->calls_count; i++) {
+            struct sim_call *call = &check->calls[i];
+            if (goes_with(call, session) && (next == NULL || comes_before(call, next))) {
+                next = call;
+            }
+        }
+        if (next != NULL) {
+            next->gone = ++check->calls_gone;
+        }
+    } while (next != NULL);
+}
+
+/* It ends in its turn; before it, if its own time is over, or its version is being removed. */
+static void gone_ended(struct sim_check *check, const struct sim_call *call)
+{
+    bool due = call->due_ms != 0 && call->due_ms <= check->model.time_ms;
+
+    check->stats.gone++;
+    for (size_t i = 0; i < check->calls_count; i++) {
+        const struct sim_call *other = &check->calls[i];
+        if (other->gone != 0 && other->gone < call->gone && !due &&
+            !sim_version_marked(check, call->version)) {
+            sim_check_fail(check,
+                           "call 0x%llx of session 0x%llx, which has ended, overtakes call 0x%llx",
+                           (unsigned long long)call->number, (unsigned long long)call->session,
+                           (unsigned long long)other->number);
+        }
+    }
+}
+
+/* One whose session has ended and that outlives that: it ends as if nothing had happened. */
+static void outliving_ended(struct sim_check *check, const struct sim_call *call,
+                            const struct sim_op *op)
+{
+    if (call->finished || sim_model_session(&check->model, call->session) != NULL || op != NULL) {
+        return; /* its result is there to be looked at, or somebody has cancelled it */
+    }
+    check->stats.outlived++;
+    if (sim_tally_now(check) != check->tally_before + 1) {
+        sim_check_fail(check, "call 0x%llx has not outlived session 0x%llx",
+                       (unsigned long long)call->number, (unsigned long long)call->session);
+    }
+}
+
+static void record_deleted(struct sim_check *check, mk_zxid number, const struct sim_op *op)
 {
     struct sim_call *call = call_numbered(check, number);
 
@@ -342,7 +381,12 @@ static void record_deleted(struct sim_check *check, mk_zxid number)
                        (unsigned long long)number);
         return;
     }
-    free_bytes(call->ticket);
+    if (call->gone != 0) {
+        gone_ended(check, call);
+    } else if (call->operation == SIM_KEEP) {
+        outliving_ended(check, call, op);
+    }
+    call_free(call);
     *call = check->calls[--check->calls_count];
 }
 
@@ -378,8 +422,8 @@ static enum child child_of(struct mk_bytes path, int64_t *number)
 }
 
 /* The entry that this transaction has appended to a session's results. */
-static void results_written(struct sim_check *check, mk_session session, struct mk_bytes data,
-                            mk_zxid number)
+static void results_written(struct sim_check *check, const struct sim_ending *ending,
+                            mk_session session, struct mk_bytes data)
 {
     struct mk_reader reader = mk_reader_of(data);
     struct mk_bytes body = MK_BYTES_NULL;
@@ -394,20 +438,21 @@ static void results_written(struct sim_check *check, mk_session session, struct 
                        (unsigned long long)session);
         return;
     }
-    ended(check, session, call_id, body, number);
+    ended(check, ending, session, call_id, body);
 }
 
-static void node_written(struct sim_check *check, const struct jute_txn *part, mk_zxid number)
+static void node_written(struct sim_check *check, const struct sim_ending *ending,
+                         const struct jute_txn *part)
 {
-    struct mk_bytes result = json_member(part->data, "\"result\":", "");
-    struct mk_bytes error = json_member(part->data, "\"error\":\"", "\"");
+    struct mk_bytes result = sim_json_member(part->data, "\"result\":", "");
+    struct mk_bytes error = sim_json_member(part->data, "\"error\":\"", "\"");
 
     if (result.data != NULL) {
-        woken(check, number);
+        woken(check, ending->number);
         result.len--; /* the object's brace */
-        returned(check, part->client_id, result);
+        returned(check, ending, part->client_id, result);
     } else if (error.data != NULL) {
-        failed(check, number, error);
+        failed(check, ending, error);
     } else if (part->type == JUTE_SET_DATA) {
         sim_check_fail(check, "a call node was written, and neither done nor failed");
     }
@@ -453,8 +498,13 @@ static void follow_plain(struct sim_check *check, const struct jute_txn *part, s
 {
     struct mk_bytes lock = sim_path_parent(part->path);
 
+    if (op != NULL && op->request.op == JUTE_CALL && op->request.call_id == 0 &&
+        mk_bytes_equal(part->path, MK_BYTES("/tally"))) {
+        op->body_known = sim_tally_body(check, op, &op->body);
+        return;
+    }
     if (op == NULL || op->request.op != JUTE_CALL || op->request.call_id != 0 ||
-        part->type != JUTE_CREATE || !part->ephemeral || !is_contender(part->path, lock)) {
+        part->type != JUTE_CREATE || !part->ephemeral || !sim_lock_contends(part->path, lock)) {
         return;
     }
     mk_buf_put_field(&op->body, MK_BYTES_NULL);
@@ -465,13 +515,14 @@ static void follow_plain(struct sim_check *check, const struct jute_txn *part, s
     mk_buf_put_field(&op->body, mk_buf_view(&value));
     mk_buf_free(&value);
     op->body_known = true;
-    granted(check, part->path, check->model.zxid, op->session);
+    sim_lock_granted(check, part->path, check->model.zxid, op->session);
 }
 
 /* How the call ends, if it does, and what its maker is to be told. */
-static void follow_outcome(struct sim_check *check, const struct jute_txn *part, mk_zxid concerned,
-                           struct sim_op *op)
+static void follow_outcome(struct sim_check *check, const struct jute_txn *part,
+                           const struct sim_ending *ending)
 {
+    struct sim_op *op = ending->op;
     bool created = is_create(part->type);
     int64_t number = 0;
 
@@ -479,9 +530,9 @@ static void follow_outcome(struct sim_check *check, const struct jute_txn *part,
         return;
     }
     switch (child_of(part->path, &number)) {
-    case CHILD_RESULTS: results_written(check, number, part->data, concerned); break;
+    case CHILD_RESULTS: results_written(check, ending, number, part->data); break;
     case CHILD_NODE:
-        node_written(check, part, concerned);
+        node_written(check, ending, part);
         if (created && op != NULL) {
             expect_created(check, op, part->path);
         }
@@ -491,18 +542,21 @@ static void follow_outcome(struct sim_check *check, const struct jute_txn *part,
     }
 }
 
-static void follow_record(struct sim_check *check, const struct jute_txn *part)
+/* Whether the part was about a record. */
+static bool follow_record(struct sim_check *check, const struct jute_txn *part,
+                          const struct sim_op *op)
 {
     int64_t number = 0;
 
     if (child_of(part->path, &number) != CHILD_RECORD) {
-        return;
+        return false;
     }
     if (part->type == JUTE_DELETE) {
-        record_deleted(check, number);
+        record_deleted(check, number, op);
     } else {
         record_written(check, number, part->data);
     }
+    return true;
 }
 
 /* Outcomes first: they are judged by the record as it was. */
@@ -510,24 +564,30 @@ void sim_calls_follow(struct sim_check *check, const struct jute_txn *txn, struc
 {
     struct jute_txn_cursor cursor = jute_txn_begin(txn);
     struct jute_txn part;
-    mk_zxid concerned = call_concerned(txn);
+    struct sim_ending ending = ending_of(check, call_concerned(txn), op);
+    int records = 0;
 
     while (jute_txn_next(&cursor, &part)) {
-        follow_outcome(check, &part, concerned, op);
+        follow_outcome(check, &part, &ending);
     }
     cursor = jute_txn_begin(txn);
     while (jute_txn_next(&cursor, &part)) {
-        follow_record(check, &part);
+        records += follow_record(check, &part, op);
+    }
+    if (records > 1) {
+        sim_check_fail(check, "transaction 0x%llx is about %d calls", (unsigned long long)txn->zxid,
+                       records);
     }
 }
 
 /* ---- Answered ---- */
 
-static bool refused(struct mk_bytes error)
+bool sim_result_refused(const struct sim_result *result)
 {
-    return mk_bytes_equal(error, MK_BYTES("Unimplemented")) ||
-           mk_bytes_equal(error, MK_BYTES("BadArguments")) ||
-           mk_bytes_equal(error, MK_BYTES("Overload"));
+    return result->error.data != NULL &&
+           (mk_bytes_equal(result->error, MK_BYTES("Unimplemented")) ||
+            mk_bytes_equal(result->error, MK_BYTES("BadArguments")) ||
+            mk_bytes_equal(result->error, MK_BYTES("Overload")));
 }
 
 void sim_call_replied(struct sim_check *check, const struct sim_op *op,
@@ -535,12 +595,12 @@ void sim_call_replied(struct sim_check *check, const struct sim_op *op,
 {
     const struct sim_outcome *outcome = outcome_of(check, op->session, op->request.call_id);
     const struct jute_request *request = &op->request;
-    struct result result = {0};
+    struct sim_result result = {0};
     const char *wrong = NULL;
 
     if (reply->error != 0) {
         wrong = op->committed && reply->error == op->error ? NULL : "with an error in the header";
-    } else if (!result_of_body(reply->body, &result)) {
+    } else if (!sim_result_of_body(reply->body, &result)) {
         wrong = "with a malformed body";
     } else if (request->call_id != 0 && outcome != NULL) {
         wrong = mk_bytes_equal(mk_buf_view(&outcome->body), reply->body)
@@ -551,9 +611,7 @@ void sim_call_replied(struct sim_check *check, const struct sim_op *op,
     } else if (mk_bytes_equal(result.error, MK_BYTES("SessionExpired"))) {
         sim_check_ended(check, op->session); /* it ends with its session, and is not remembered */
     } else if (request->call_id != 0) {
-        wrong = result.error.data != NULL && refused(result.error)
-                    ? NULL
-                    : "before its outcome was committed";
+        wrong = sim_result_refused(&result) ? NULL : "before its outcome was committed";
     } else if (result.error.data == NULL) {
         wrong = op->committed && mk_bytes_equal(result.value, MK_BYTES("true"))
                     ? NULL
@@ -586,16 +644,6 @@ void sim_calls_forget(struct sim_check *check, mk_session session)
 
 /* ---- When nothing is under way ---- */
 
-static bool is_granted(const struct sim_check *check, const struct sim_znode *ticket)
-{
-    for (size_t i = 0; i < check->locks_count; i++) {
-        if (check->locks[i].born == ticket->born) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool is_waiting(const struct sim_check *check, const struct sim_znode *ticket)
 {
     for (size_t i = 0; i < check->calls_count; i++) {
@@ -606,22 +654,40 @@ static bool is_waiting(const struct sim_check *check, const struct sim_znode *ti
     return false;
 }
 
+static const char *waits_wrongly(const struct sim_check *check, const struct sim_call *call,
+                                 mk_ms log_time_ms)
+{
+    const struct sim_znode *ticket = sim_model_find(&check->model, call->ticket);
+    const struct sim_znode *awaited = sim_model_find(&check->model, call->awaited);
+
+    if (call->due_ms != 0 && call->due_ms < log_time_ms) {
+        return "is past its time";
+    }
+    if (call->gone != 0) {
+        return "is there, and its session has ended";
+    }
+    if (call->finished) {
+        return NULL;
+    }
+    switch (call->operation) {
+    case SIM_ACQUIRE:
+        return ticket == NULL ? "waits, and its ticket is gone"
+               : sim_lock_first(check, sim_path_parent(call->ticket)) == ticket
+                   ? "waits for a lock that is free"
+                   : NULL;
+    case SIM_PASS: return awaited != NULL ? "waits for a znode that is there" : NULL;
+    case SIM_REMOVE: return awaited == NULL ? "waits for what has been removed" : NULL;
+    default: return call->wake_at_ms == 0 ? "waits for nothing" : NULL;
+    }
+}
+
 void sim_calls_quiet(struct sim_check *check, mk_ms log_time_ms)
 {
     for (size_t i = 0; i < check->calls_count; i++) {
         const struct sim_call *call = &check->calls[i];
-        const struct sim_znode *ticket = sim_model_find(&check->model, call->ticket);
-        if (call->due_ms != 0 && call->due_ms < log_time_ms) {
-            sim_check_fail(check, "call 0x%llx is past its time", (unsigned long long)call->number);
-        } else if (call->wake_at_ms != 0) {
-            continue;
-        } else if (!call->finished && ticket == NULL) {
-            sim_check_fail(check, "call 0x%llx waits, and its ticket is gone",
-                           (unsigned long long)call->number);
-        } else if (!call->finished &&
-                   sim_lock_first(check, sim_path_parent(call->ticket)) == ticket) {
-            sim_check_fail(check, "call 0x%llx waits for a lock that is free",
-                           (unsigned long long)call->number);
+        const char *wrong = waits_wrongly(check, call, log_time_ms);
+        if (wrong != NULL) {
+            sim_check_fail(check, "call 0x%llx %s", (unsigned long long)call->number, wrong);
         }
     }
     for (size_t i = 0; i < check->model.znodes_count; i++) {
@@ -629,8 +695,8 @@ void sim_calls_quiet(struct sim_check *check, mk_ms log_time_ms)
         struct mk_bytes name = MK_BYTES("/lock-");
         size_t at = znode->path.len < name.len + 10 ? 0 : znode->path.len - name.len - 10;
         if (at > 0 && sim_owner_session(&check->model, znode->owner) != 0 &&
-            memcmp(znode->path.data + at, name.data, name.len) == 0 && !is_granted(check, znode) &&
-            !is_waiting(check, znode)) {
+            memcmp(znode->path.data + at, name.data, name.len) == 0 &&
+            !sim_lock_is_granted(check, znode) && !is_waiting(check, znode)) {
             sim_check_fail(check, "the ticket %.*s is nobody's", (int)znode->path.len,
                            (const char *)znode->path.data);
         }

@@ -94,6 +94,7 @@ static void commit_close_session(struct sim_check *check, const struct jute_txn 
         sim_model_delete(&check->model, path);
     }
     sim_model_session_remove(&check->model, txn->client_id);
+    sim_calls_gone(check, txn->client_id);
     sim_calls_forget(check, txn->client_id);
     for (size_t i = 0; i < check->conns_count; i++) {
         if (check->conns[i]->session == txn->client_id) {
@@ -169,6 +170,7 @@ static void commit_call(struct sim_check *check, const struct jute_txn *txn, str
     }
     if (wrong == NULL) {
         sim_calls_follow(check, txn, op);
+        sim_recipes_follow(check, txn, op);
     }
 }
 
@@ -223,6 +225,11 @@ static void commit_op(struct sim_check *check, const struct jute_txn *txn, struc
         commit_close_session(check, txn, entry, op);
     } else if (is_of_call(op)) {
         op->error = txn->type == JUTE_ERROR ? txn->error : 0;
+        if (op->request.op == JUTE_CALL && op->request.dry_run) {
+            fail_txn(check, txn, "a dry run has changed something");
+        } else if (sim_operation_reads(sim_op_operation(op)) && op->request.op == JUTE_CALL) {
+            fail_txn(check, txn, "a call that only reads has changed something");
+        }
         if (txn->type == JUTE_MULTI) {
             commit_call(check, txn, op);
         } else if (txn->type != JUTE_ERROR) {
@@ -336,6 +343,7 @@ void sim_check_commit(struct sim_check *check, struct mk_bytes entry)
         fail_txn(check, &txn, "log time went back");
     }
     check->txn.len = 0;
+    sim_recipes_before(check);
     sim_model_begin(&check->model, txn.zxid, txn.time_ms);
     struct sim_op *op = txn.type == JUTE_CREATE_SESSION ? NULL : op_of(check, &txn);
     if (op != NULL) {
@@ -345,6 +353,7 @@ void sim_check_commit(struct sim_check *check, struct mk_bytes entry)
     } else {
         commit_own(check, &txn, entry);
     }
+    sim_recipes_after(check);
     if (sim_check_ok(check)) {
         sim_watches_fire(check);
     }

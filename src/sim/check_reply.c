@@ -283,6 +283,21 @@ static void check_expired(struct reply *reply, struct sim_op *op)
     sim_check_ended(reply->check, reply->conn->session);
 }
 
+static void check_call(struct reply *reply, struct sim_op *op)
+{
+    if (op->request.dry_run) {
+        sim_call_tried_replied(reply->check, op, &reply->wire);
+    } else if (sim_operation_reads(sim_op_operation(op))) {
+        sim_call_read_replied(reply->check, op, &reply->wire);
+    } else {
+        sim_call_replied(reply->check, op, &reply->wire);
+    }
+    if (!mk_list_empty(&op->in_check)) { /* it will not have a transaction any more */
+        mk_list_remove(&op->in_check);
+        sim_op_unref(op);
+    }
+}
+
 static void check_by_op(struct reply *reply, struct sim_op *op)
 {
     if (op->decoded != MK_OK) {
@@ -310,7 +325,7 @@ static void check_by_op(struct reply *reply, struct sim_op *op)
     case JUTE_CHECK_WATCHES:
     case JUTE_REMOVE_WATCHES: check_watch_handling(reply, op); break;
     case JUTE_ADD_WATCH: check_add_watch(reply, op); break;
-    case JUTE_CALL: sim_call_replied(reply->check, op, &reply->wire); break;
+    case JUTE_CALL: check_call(reply, op); break;
     default:
         if (mk_list_empty(&op->in_check) && !op->committed) {
             check_read(reply, op);
@@ -328,7 +343,8 @@ static bool may_wait(const struct sim_check *check, const struct sim_op *op)
 {
     struct mk_link *link;
 
-    if (op->decoded != MK_OK || op->request.op != JUTE_CALL || op->request.call_id == 0) {
+    if (op->decoded != MK_OK || op->request.op != JUTE_CALL || op->request.call_id == 0 ||
+        op->request.dry_run || sim_operation_reads(sim_op_operation(op))) {
         return false;
     }
     if (sim_call_of(check, op->session, op->request.call_id) != NULL) {
@@ -337,7 +353,8 @@ static bool may_wait(const struct sim_check *check, const struct sim_op *op)
     for (link = check->writes.next; link != &check->writes; link = link->next) {
         struct sim_op *other = MK_CONTAINER(link, struct sim_op, in_check);
         if (other->session == op->session && other->request.op == JUTE_CALL &&
-            other->request.call_id == op->request.call_id && other->number < op->number) {
+            other->request.call_id == op->request.call_id && other->number < op->number &&
+            !other->request.dry_run) {
             return true; /* made, and not committed yet */
         }
     }
@@ -506,6 +523,27 @@ void sim_check_settled(struct sim_check *check, struct sim_check_conn *conn)
                        (int)events->list[events->first].path.len,
                        (const char *)events->list[events->first].path.data,
                        (unsigned long long)events->list[events->first].zxid);
+    }
+}
+
+/* Behind what a server leaves unsent for a slow reader, nothing is answered. */
+#define STALLED_BYTES ((size_t)1 << 20)
+
+void sim_check_forgotten(struct sim_check *check, struct sim_check_conn *conn)
+{
+    struct mk_link *link;
+
+    if (conn->state != SIM_CONN_ATTACHED || conn->may_close ||
+        server_conn_output(conn->server)->len >= STALLED_BYTES) {
+        return;
+    }
+    for (link = conn->ops.next; link != &conn->ops; link = link->next) {
+        const struct sim_op *op = MK_CONTAINER(link, struct sim_op, in_conn);
+        if (!may_wait(check, op)) {
+            sim_check_fail(
+                check, "xid %d (op %d) of session 0x%llx waits, and the server for nothing",
+                (int)op->request.xid, (int)op->request.op, (unsigned long long)conn->session);
+        }
     }
 }
 

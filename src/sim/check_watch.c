@@ -6,19 +6,6 @@
 
 /* ---- Events to come ---- */
 
-static struct mk_bytes copy_of(struct mk_bytes bytes)
-{
-    uint8_t *copy = mk_alloc(bytes.len + 1);
-
-    memcpy(copy, bytes.data, bytes.len);
-    return mk_bytes_of(copy, bytes.len);
-}
-
-static void free_bytes(struct mk_bytes bytes)
-{
-    mk_free((void *)(uintptr_t)bytes.data);
-}
-
 void sim_events_push(struct sim_events *events, mk_zxid zxid, enum jute_event event,
                      struct mk_bytes path)
 {
@@ -30,13 +17,13 @@ void sim_events_push(struct sim_events *events, mk_zxid zxid, enum jute_event ev
         events->list = mk_realloc(events->list, events->cap * sizeof(*events->list));
     }
     events->list[events->count++] =
-        (struct sim_expected_event){.zxid = zxid, .event = event, .path = copy_of(path)};
+        (struct sim_expected_event){.zxid = zxid, .event = event, .path = sim_copy_of(path)};
 }
 
 void sim_events_pop(struct sim_events *events)
 {
     MK_ASSERT(events->first < events->count);
-    free_bytes(events->list[events->first++].path);
+    sim_free_bytes(events->list[events->first++].path);
 }
 
 void sim_events_free(struct sim_events *events)
@@ -76,7 +63,7 @@ void sim_watch_add(struct sim_check_conn *conn, int kind, struct mk_bytes path)
         paths->cap = paths->cap * 2 + 8;
         paths->list = mk_realloc(paths->list, paths->cap * sizeof(*paths->list));
     }
-    paths->list[paths->count++] = copy_of(path);
+    paths->list[paths->count++] = sim_copy_of(path);
 }
 
 bool sim_watch_remove(struct sim_check_conn *conn, int kind, struct mk_bytes path)
@@ -87,7 +74,7 @@ bool sim_watch_remove(struct sim_check_conn *conn, int kind, struct mk_bytes pat
     if (at == paths->count) {
         return false;
     }
-    free_bytes(paths->list[at]);
+    sim_free_bytes(paths->list[at]);
     paths->list[at] = paths->list[--paths->count];
     return true;
 }
@@ -97,7 +84,7 @@ void sim_watches_drop(struct sim_check_conn *conn)
     for (int kind = 0; kind < SIM_WATCHES; kind++) {
         struct sim_paths *paths = &conn->watches[kind];
         for (size_t i = 0; i < paths->count; i++) {
-            free_bytes(paths->list[i]);
+            sim_free_bytes(paths->list[i]);
         }
         mk_free(paths->list);
         *paths = (struct sim_paths){0};

@@ -175,6 +175,7 @@ void sim_check_quiet(struct sim_check *check, mk_ms log_time_ms)
     requests_quiet(check);
     sessions_quiet(check);
     sim_calls_quiet(check, log_time_ms);
+    sim_recipes_quiet(check);
     reaper_quiet(check, log_time_ms);
     quotas_quiet(check);
 }

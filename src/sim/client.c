@@ -149,6 +149,21 @@ void sim_client_call(struct sim_client *client, const char *operation, int64_t c
     (void)sim_client_send(client, &request);
 }
 
+void sim_client_try(struct sim_client *client, const char *operation, int64_t call_id,
+                    struct mk_bytes arguments)
+{
+    struct jute_request request = {
+        .op = JUTE_CALL,
+        .operation = mk_bytes_text(operation),
+        .call_id = call_id,
+        .data = arguments,
+        .format = JUTE_CALL_JSON,
+        .dry_run = true,
+    };
+    struct sim_pending *pending = sim_client_send(client, &request);
+    pending->call_id = 0;
+}
+
 /* ---- Connecting ---- */
 
 static void send_auth(struct sim_client *client)
@@ -253,7 +268,7 @@ static void forget_session(struct sim_client *client)
     client->call_id = 0;
     client->closing = false;
     client->identities = (unsigned)sim_below(client->run, 4);
-    if (client->number == 0 && sim_one_in(client->run, 4)) {
+    if (client->number == 0 && sim_one_in(client->run, 2)) {
         client->identities |= 1u << SIM_CREDENTIALS_SUPER;
     }
     for (int list = 0; list < JUTE_LISTS_MAX; list++) {

@@ -1,5 +1,5 @@
 /* What a client asks, at random, of few paths, so that clients are in each other's way; and what it
- * makes of the answers. It may look at the model to find a path that is there. */
+ * makes of the answers. It may look at the model to find a path that is there. Calls: client_call.c. */
 #include "sim/run.h"
 
 #include <stdio.h>
@@ -9,11 +9,7 @@
 
 /* ---- Arguments ---- */
 
-struct arguments {
-    struct mk_buf path, data, acl, more;
-};
-
-static void arguments_free(struct arguments *arguments)
+static void arguments_free(struct sim_arguments *arguments)
 {
     mk_buf_free(&arguments->path);
     mk_buf_free(&arguments->data);
@@ -21,7 +17,7 @@ static void arguments_free(struct arguments *arguments)
     mk_buf_free(&arguments->more);
 }
 
-static void choose_new_path(struct sim_client *client, struct mk_buf *path)
+void sim_choose_new_path(struct sim_client *client, struct mk_buf *path)
 {
     struct sim_run *run = client->run;
     uint64_t depth = 1 + sim_below(run, 3);
@@ -65,7 +61,7 @@ static struct mk_bytes choose_path(struct sim_client *client, struct mk_buf *pat
         path->len = 0;
         mk_buf_append_bytes(path, mk_bytes_text(odd[1 + sim_below(run, MK_COUNT(odd) - 1)]));
     } else if (sim_one_in(run, 3)) {
-        choose_new_path(client, path);
+        sim_choose_new_path(client, path);
     } else {
         choose_old_path(client, path);
     }
@@ -136,7 +132,7 @@ static bool many_znodes(const struct sim_client *client)
     return client->run->check.model.znodes_count > ZNODES_MAX;
 }
 
-static struct jute_request some_create(struct sim_client *client, struct arguments *arguments)
+static struct jute_request some_create(struct sim_client *client, struct sim_arguments *arguments)
 {
     static const struct {
         int32_t op, flags;
@@ -163,7 +159,7 @@ static struct jute_request some_create(struct sim_client *client, struct argumen
         mk_buf_printf(&arguments->path, "%s%c", arguments->path.len > 1 ? "/" : "",
                       "sdl"[sim_below(run, 3)]);
     } else {
-        choose_new_path(client, &arguments->path);
+        sim_choose_new_path(client, &arguments->path);
     }
     if (sim_one_in(run, 60)) {
         (void)choose_path(client, &arguments->path);
@@ -176,14 +172,14 @@ static struct jute_request some_create(struct sim_client *client, struct argumen
     return request;
 }
 
-static struct jute_request some_delete(struct sim_client *client, struct arguments *arguments)
+static struct jute_request some_delete(struct sim_client *client, struct sim_arguments *arguments)
 {
     return (struct jute_request){.op = JUTE_DELETE,
                                  .path = choose_path(client, &arguments->path),
                                  .version = choose_version(client)};
 }
 
-static struct jute_request some_set(struct sim_client *client, struct arguments *arguments)
+static struct jute_request some_set(struct sim_client *client, struct sim_arguments *arguments)
 {
     return (struct jute_request){.op = JUTE_SET_DATA,
                                  .path = choose_path(client, &arguments->path),
@@ -191,14 +187,14 @@ static struct jute_request some_set(struct sim_client *client, struct arguments 
                                  .version = choose_version(client)};
 }
 
-static struct jute_request some_check(struct sim_client *client, struct arguments *arguments)
+static struct jute_request some_check(struct sim_client *client, struct sim_arguments *arguments)
 {
     return (struct jute_request){.op = JUTE_CHECK,
                                  .path = choose_path(client, &arguments->path),
                                  .version = choose_version(client)};
 }
 
-static void do_create(struct sim_client *client, struct arguments *arguments)
+static void do_create(struct sim_client *client, struct sim_arguments *arguments)
 {
     struct jute_request request =
         many_znodes(client) ? some_delete(client, arguments) : some_create(client, arguments);
@@ -209,35 +205,40 @@ static void do_create(struct sim_client *client, struct arguments *arguments)
     (void)sim_client_send(client, &request);
 }
 
-static void do_delete(struct sim_client *client, struct arguments *arguments)
+static void do_delete(struct sim_client *client, struct sim_arguments *arguments)
 {
     struct jute_request request = some_delete(client, arguments);
 
     (void)sim_client_send(client, &request);
 }
 
-static void do_set(struct sim_client *client, struct arguments *arguments)
+static void do_set(struct sim_client *client, struct sim_arguments *arguments)
 {
     struct jute_request request = some_set(client, arguments);
 
     (void)sim_client_send(client, &request);
 }
 
-/* Not of what everybody needs: a run in which nobody may do anything is a dull one. */
-static void do_set_acl(struct sim_client *client, struct arguments *arguments)
+/* What everybody needs: a run in which nobody may do anything is a dull one. */
+static bool is_everybodys(struct mk_bytes path)
+{
+    return path.len <= 1 || mk_bytes_starts(path, MK_BYTES("/zookeeper")) ||
+           mk_bytes_starts(path, MK_BYTES("/locks")) || mk_bytes_starts(path, MK_BYTES("/tally"));
+}
+
+static void do_set_acl(struct sim_client *client, struct sim_arguments *arguments)
 {
     struct jute_request request = {.op = JUTE_SET_ACL,
                                    .path = choose_path(client, &arguments->path),
                                    .acl = choose_acl(client, &arguments->acl),
                                    .version = choose_version(client)};
 
-    if (request.path.len > 1 && !mk_bytes_starts(request.path, MK_BYTES("/zookeeper")) &&
-        !mk_bytes_starts(request.path, MK_BYTES("/locks"))) {
+    if (!is_everybodys(request.path)) {
         (void)sim_client_send(client, &request);
     }
 }
 
-static void do_multi(struct sim_client *client, struct arguments *arguments)
+static void do_multi(struct sim_client *client, struct sim_arguments *arguments)
 {
     struct sim_run *run = client->run;
     struct mk_buf frame = {0};
@@ -282,7 +283,7 @@ static struct mk_bytes choose_limits(struct sim_client *client, struct mk_bytes 
 
 static const char *const quota_parts[] = {"", "/zookeeper_limits", "/zookeeper_stats"};
 
-static void send_quota_part(struct sim_client *client, struct arguments *arguments,
+static void send_quota_part(struct sim_client *client, struct sim_arguments *arguments,
                             struct mk_bytes root, size_t part, int32_t op)
 {
     struct jute_request request = {
@@ -302,7 +303,7 @@ static void send_quota_part(struct sim_client *client, struct arguments *argumen
 }
 
 /* A quota is made, as zkCli's setquota does it; or one of its znodes comes, goes, or changes. */
-static void do_quota(struct sim_client *client, struct arguments *arguments)
+static void do_quota(struct sim_client *client, struct sim_arguments *arguments)
 {
     static const char *const roots[] = {"/a0",    "/a0", "/a0/b0",       "/a0/b0/c0", "/a1",
                                         "/locks", "",    SIM_CALLS_PATH, "/zookeeper"};
@@ -338,7 +339,7 @@ static void do_large_reads(struct sim_client *client)
     }
 }
 
-static void do_read(struct sim_client *client, struct arguments *arguments)
+static void do_read(struct sim_client *client, struct sim_arguments *arguments)
 {
     static const int32_t ops[] = {
         JUTE_EXISTS,        JUTE_EXISTS,       JUTE_GET_DATA,      JUTE_GET_DATA,
@@ -355,7 +356,7 @@ static void do_read(struct sim_client *client, struct arguments *arguments)
     }
 }
 
-static void do_multi_read(struct sim_client *client, struct arguments *arguments)
+static void do_multi_read(struct sim_client *client, struct sim_arguments *arguments)
 {
     struct sim_run *run = client->run;
     struct mk_buf frame = {0};
@@ -376,7 +377,7 @@ static void do_multi_read(struct sim_client *client, struct arguments *arguments
     sim_client_note(client, &header);
 }
 
-static void do_watch(struct sim_client *client, struct arguments *arguments)
+static void do_watch(struct sim_client *client, struct sim_arguments *arguments)
 {
     struct sim_run *run = client->run;
     struct jute_request request = {.op = JUTE_ADD_WATCH,
@@ -411,7 +412,7 @@ static void do_nonsense(struct sim_client *client)
     sim_client_note(client, &odd);
 }
 
-static void do_other(struct sim_client *client, struct arguments *arguments)
+static void do_other(struct sim_client *client, struct sim_arguments *arguments)
 {
     struct sim_run *run = client->run;
     struct jute_request request = {.path = choose_path(client, &arguments->path)};
@@ -441,7 +442,7 @@ static void do_other(struct sim_client *client, struct arguments *arguments)
     }
 }
 
-static void do_close(struct sim_client *client, struct arguments *arguments)
+static void do_close(struct sim_client *client, struct sim_arguments *arguments)
 {
     struct jute_request request = {.op = JUTE_CLOSE_SESSION};
 
@@ -453,159 +454,16 @@ static void do_close(struct sim_client *client, struct arguments *arguments)
     }
 }
 
-/* ---- Calls ---- */
-
-static struct mk_bytes acquire_arguments(struct sim_client *client, struct arguments *arguments)
-{
-    struct sim_run *run = client->run;
-    struct mk_buf *json = &arguments->data;
-
-    json->len = 0;
-    mk_buf_printf(json, "{\"path\":\"/locks/l%d\"", (int)sim_below(run, run->locks));
-    if (!sim_one_in(run, 3)) {
-        mk_buf_printf(json, ",\"timeout\":\"%dms\"", (int)sim_below(run, 1000));
-    }
-    mk_buf_put_u8(json, '}');
-    return mk_buf_view(json);
-}
-
-static struct mk_bytes release_arguments(struct sim_client *client, struct arguments *arguments)
-{
-    struct sim_run *run = client->run;
-    struct mk_buf *json = &arguments->data;
-    struct mk_bytes ticket = MK_BYTES("/locks/l0/lock-0000000000");
-
-    if (client->tickets.count > 0) {
-        ticket = client->tickets.list[sim_below(run, client->tickets.count)];
-    }
-    struct mk_bytes lock = sim_path_parent(ticket);
-    json->len = 0;
-    mk_buf_printf(json, "{\"path\":\"%.*s\",\"ticket\":\"%.*s\"}", (int)lock.len,
-                  (const char *)lock.data, (int)ticket.len, (const char *)ticket.data);
-    (void)sim_paths_remove(&client->tickets, ticket);
-    return mk_buf_view(json);
-}
-
-static struct mk_bytes nap_arguments(struct sim_client *client, struct arguments *arguments)
-{
-    struct sim_run *run = client->run;
-    struct mk_buf *json = &arguments->data;
-
-    json->len = 0;
-    mk_buf_printf(json, "{\"time\":%d", (int)sim_below(run, 1500));
-    if (sim_one_in(run, 4)) {
-        mk_buf_printf(json, ",\"timeout\":%d", (int)sim_below(run, 1500));
-    }
-    mk_buf_put_u8(json, '}');
-    return mk_buf_view(json);
-}
-
-/* One of the calls that wait, a second time, over the same connection. */
-static bool ask_twice(struct sim_client *client)
-{
-    for (size_t i = 0; i < client->pending_count; i++) {
-        struct sim_pending *pending = &client->pending[i];
-        if (pending->op == JUTE_CALL && pending->call_id != 0) {
-            struct sim_pending again = *pending; /* what is sent moves the list */
-            char operation[64];
-            (void)snprintf(operation, sizeof(operation), "%.*s", (int)again.path.len,
-                           (const char *)again.path.data);
-            sim_client_call(client, operation, again.call_id, mk_buf_view(&again.data));
-            return true;
-        }
-    }
-    return false;
-}
-
-static void do_call(struct sim_client *client, struct arguments *arguments)
-{
-    struct sim_run *run = client->run;
-    bool release = client->tickets.count > 0 ? !sim_one_in(run, 3) : sim_one_in(run, 20);
-    int64_t call_id = sim_one_in(run, 6) ? 0 : ++client->call_id;
-    struct mk_bytes json =
-        release ? release_arguments(client, arguments) : acquire_arguments(client, arguments);
-
-    bool nap = !release && sim_one_in(run, 5);
-    if (nap) {
-        json = nap_arguments(client, arguments);
-    }
-    if (sim_one_in(run, 60)) {
-        json = MK_BYTES("{\"nonsense\":1}");
-    }
-    if (sim_one_in(run, 20) && ask_twice(client)) {
-        return;
-    }
-    sim_client_call(client,
-                    sim_one_in(run, 100) ? "lock.nosuch"
-                    : nap                ? "nap.take"
-                    : release            ? "lock.release"
-                                         : "lock.acquire",
-                    call_id, json);
-}
-
-static void make_node(struct sim_client *client, struct arguments *arguments)
-{
-    struct sim_run *run = client->run;
-    bool release = client->tickets.count > 0 && sim_one_in(run, 2);
-    struct jute_request request = {
-        .op = sim_one_in(run, 2) ? JUTE_CREATE : JUTE_CREATE2,
-        .flags = sim_one_in(run, 30) ? 1 : 3,
-        .acl = MK_BYTES("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone"),
-    };
-    bool nap = !release && sim_one_in(run, 4);
-    request.path = release ? MK_BYTES(SIM_CALLS_PATH "/lock.release-")
-                   : nap   ? MK_BYTES(SIM_CALLS_PATH "/nap.take-")
-                           : MK_BYTES(SIM_CALLS_PATH "/lock.acquire-");
-    request.data = release ? release_arguments(client, arguments)
-                   : nap   ? nap_arguments(client, arguments)
-                           : acquire_arguments(client, arguments);
-    (void)sim_client_send(client, &request);
-}
-
-/* A call is a znode: make one, look at it, cancel it, throw it away. */
-static void do_node(struct sim_client *client, struct arguments *arguments)
-{
-    struct sim_run *run = client->run;
-
-    if (client->nodes.count == 0 || sim_one_in(run, 3)) {
-        make_node(client, arguments);
-        return;
-    }
-    struct jute_request request = {
-        .op = sim_one_in(run, 2) ? JUTE_GET_DATA : JUTE_DELETE,
-        .path = client->nodes.list[sim_below(run, client->nodes.count)],
-        .watch = sim_one_in(run, 2),
-        .version = (int32_t)sim_below(run, 3) - 1,
-    };
-    (void)sim_client_send(client, &request);
-}
-
-/* In the same queue as those who call: Curator's and kazoo's way. */
-static void do_raw_lock(struct sim_client *client, struct arguments *arguments)
-{
-    struct sim_run *run = client->run;
-    struct jute_request request = {
-        .op = JUTE_CREATE,
-        .flags = 3,
-        .data = MK_BYTES(""),
-        .acl = MK_BYTES("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone"),
-    };
-    arguments->path.len = 0;
-    mk_buf_printf(&arguments->path, "/locks/l%d/raw%s", (int)sim_below(run, run->locks),
-                  sim_one_in(run, 2) ? "-lock-" : "__lock__");
-    request.path = mk_buf_view(&arguments->path);
-    (void)sim_client_send(client, &request);
-}
-
 /* ---- The choice ---- */
 
 static const struct {
     unsigned weight;
-    void (*act)(struct sim_client *client, struct arguments *arguments);
+    void (*act)(struct sim_client *client, struct sim_arguments *arguments);
 } acts[] = {
-    {20, do_create}, {10, do_delete},    {14, do_set},  {4, do_set_acl}, {8, do_multi},
-    {24, do_read},   {2, do_multi_read}, {5, do_watch}, {5, do_other},   {14, do_call},
-    {6, do_node},    {2, do_raw_lock},   {8, do_quota},
+    {20, do_create}, {10, do_delete},    {14, do_set},        {4, do_set_acl},
+    {8, do_multi},   {24, do_read},      {2, do_multi_read},  {5, do_watch},
+    {5, do_other},   {14, sim_act_call}, {6, sim_act_node},   {2, sim_act_raw_lock},
+    {8, do_quota},   {8, sim_act_tally}, {6, sim_act_recipe},
 };
 
 void sim_client_choose(struct sim_run *run)
@@ -622,7 +480,7 @@ void sim_client_choose(struct sim_run *run)
 void sim_client_do(struct sim_client *client)
 {
     struct sim_run *run = client->run;
-    struct arguments arguments = {{0}};
+    struct sim_arguments arguments = {{0}};
     size_t i = sim_weighted(run, run->act_weights, MK_COUNT(acts));
 
     if (sim_one_in(run, 300)) {

@@ -185,7 +185,7 @@ static void feed_server(struct sim_link *link)
            frame_of(&link->arrived, &frame)) {
         if (!server_conn_closing(link->server)) {
             sim_check_frame(&run->check, link->check, frame);
-            server_conn_frame(run->machine.server, link->server, frame);
+            server_conn_frame(run->machine.server, link->server, sim_sabotage_frame(run, frame));
             sim_turn_check(run);
         }
         consume(&link->arrived, 4 + frame.len);

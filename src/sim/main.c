@@ -216,7 +216,8 @@ static void print_report(uint64_t seed, const struct sim_report *report)
            "grants=%llu "
            "timeouts=%llu "
            "cancels=%llu crashes=%llu breaks=%llu stalls=%llu slow_syncs=%llu failed_syncs=%llu "
-           "wall_jumps=%llu failed_reads=%llu loads=%llu checkpoints=%llu comparisons=%llu\n",
+           "wall_jumps=%llu failed_reads=%llu loads=%llu checkpoints=%llu comparisons=%llu "
+           "deployments=%llu passes=%llu dry_runs=%llu call_reads=%llu outlived=%llu gone=%llu\n",
            (unsigned long long)seed, report->passed ? "passed" : "FAILED",
            (unsigned long long)report->steps, (unsigned long long)report->virtual_ms,
            (unsigned long long)report->requests, (unsigned long long)report->replies,
@@ -229,7 +230,10 @@ static void print_report(uint64_t seed, const struct sim_report *report)
            (unsigned long long)report->stalls, (unsigned long long)report->slow_syncs,
            (unsigned long long)report->failed_syncs, (unsigned long long)report->wall_jumps,
            (unsigned long long)report->failed_reads, (unsigned long long)report->loads,
-           (unsigned long long)report->checkpoints, (unsigned long long)report->comparisons);
+           (unsigned long long)report->checkpoints, (unsigned long long)report->comparisons,
+           (unsigned long long)report->deployments, (unsigned long long)report->passes,
+           (unsigned long long)report->dry_runs, (unsigned long long)report->call_reads,
+           (unsigned long long)report->outlived, (unsigned long long)report->gone);
 }
 
 static bool run_seed(const struct sim_options *base, uint64_t seed, struct sim_report *sum)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "sim/model.h"
+#include "tree/tree.h"
 
 enum { MARSHALLING = -5, BAD_ARGUMENTS = -8, NO_NODE = -101, NO_AUTH = -102 };
 
@@ -19,7 +20,9 @@ int32_t sim_model_may_see(const struct sim_model *model, const struct sim_who *w
     if (znode->path.data[sizeof(SIM_CALLS_PATH)] == '.') {
         return NO_NODE;
     }
-    return sim_owner_session(model, znode->owner) == who->session ? 0 : NO_AUTH;
+    /* One without an owner is of a call that outlives its session: its ACL says whose. */
+    return sim_owner_session(model, znode->owner) == who->session || znode->owner == 0 ? 0
+                                                                                       : NO_AUTH;
 }
 
 static int32_t find_for(const struct sim_model *model, const struct sim_who *who,
@@ -39,29 +42,96 @@ static int32_t find_for(const struct sim_model *model, const struct sim_who *who
     return error;
 }
 
+/* ---- Children ---- */
+
+struct names {
+    struct mk_buf *out;
+    uint32_t count;
+};
+
+static void put_name(struct names *names, struct mk_bytes path)
+{
+    size_t skip = sim_path_parent(path).len;
+
+    skip += skip == 1 ? 0 : 1;
+    mk_buf_put_field(names->out, mk_bytes_of(path.data + skip, path.len - skip));
+    names->count++;
+}
+
+/* Of the calls of `session` that outlive it, the one behind `after` in the order of their ids. */
+static bool outliving_next(const struct sim_model *model, mk_session session,
+                           const struct tree_call *after, struct tree_call *next)
+{
+    struct mk_bytes records = MK_BYTES(SIM_CALLS_PATH "/.0");
+    bool found = false;
+
+    for (size_t i = sim_model_rank(model, records); i < model->znodes_count; i++) {
+        struct tree_call call;
+        if (!mk_bytes_starts(model->znodes[i]->path, records)) {
+            break;
+        }
+        if (tree_call_decode(model->znodes[i]->data, &call) != MK_OK || !call.outlives_session ||
+            call.session != session || call.node_path.data == NULL) {
+            continue;
+        }
+        /* Records are in the order of their numbers, as are the paths of nodes of one operation. */
+        bool behind = after == NULL || call.call_id > after->call_id ||
+                      (call.call_id == after->call_id &&
+                       mk_bytes_compare(call.node_path, after->node_path) > 0);
+        if (behind && (!found || call.call_id < next->call_id)) {
+            *next = call;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* Everybody sees their own calls: those that end with the session, and then those that do not. */
+static void put_calls(const struct sim_model *model, const struct sim_who *who, struct names *names)
+{
+    struct mk_bytes calls = MK_BYTES(SIM_CALLS_PATH);
+    struct tree_call last;
+    struct tree_call next;
+    bool any = false;
+
+    for (size_t i = sim_model_rank(model, calls); i < model->znodes_count; i++) {
+        const struct sim_znode *znode = model->znodes[i];
+        if (sim_path_child_of(znode->path, calls) &&
+            sim_owner_session(model, znode->owner) == who->session) {
+            put_name(names, znode->path);
+        }
+    }
+    while (outliving_next(model, who->session, any ? &last : NULL, &next)) {
+        put_name(names, next.node_path);
+        last = next;
+        any = true;
+    }
+}
+
 static void put_names(const struct sim_model *model, const struct sim_who *who,
                       const struct sim_znode *parent, struct mk_buf *out)
 {
-    bool calls = mk_bytes_equal(parent->path, MK_BYTES(SIM_CALLS_PATH));
-    size_t skip = parent->path.len == 1 ? 1 : parent->path.len + 1;
     size_t count_at = out->len;
-    uint32_t count = 0;
+    struct names names = {.out = out};
 
     mk_buf_put_i32(out, 0);
-    for (size_t i = sim_model_rank(model, parent->path); i < model->znodes_count; i++) {
-        const struct sim_znode *znode = model->znodes[i];
-        if (!mk_bytes_starts(znode->path, parent->path)) {
-            break;
+    if (mk_bytes_equal(parent->path, MK_BYTES(SIM_CALLS_PATH))) {
+        put_calls(model, who, &names);
+    } else {
+        for (size_t i = sim_model_rank(model, parent->path); i < model->znodes_count; i++) {
+            const struct sim_znode *znode = model->znodes[i];
+            if (!mk_bytes_starts(znode->path, parent->path)) {
+                break;
+            }
+            if (sim_path_child_of(znode->path, parent->path)) {
+                put_name(&names, znode->path);
+            }
         }
-        if (!sim_path_child_of(znode->path, parent->path) ||
-            (calls && sim_owner_session(model, znode->owner) != who->session)) {
-            continue;
-        }
-        mk_buf_put_field(out, mk_bytes_of(znode->path.data + skip, znode->path.len - skip));
-        count++;
     }
-    mk_store_u32(out->data + count_at, count);
+    mk_store_u32(out->data + count_at, names.count);
 }
+
+/* ---- One znode ---- */
 
 static int32_t read_one(const struct sim_model *model, const struct sim_who *who,
                         const struct jute_request *request, struct mk_buf *body)

@@ -162,7 +162,9 @@ static void load_happens(struct sim_run *run, void *owner)
         if (status != MK_OK && status != MK_NO_NODE && status != MK_END) {
             sim_check_fail(&run->check, "loading rows failed: %s", mk_status_text(status));
         }
-        server_load_done(run->machine.server, &load->load);
+        if (!sim_sabotage_load(run, &load->load)) {
+            server_load_done(run->machine.server, &load->load);
+        }
         sim_turn_check(run);
         sim_turn_end(run);
     }
@@ -185,6 +187,21 @@ static void take_loads(struct sim_run *run)
         run->loads_count++;
         run->report->loads++;
         sim_event_at(run, &event->event, (mk_ms)sim_below(run, 20));
+    }
+}
+
+/* The server waits for nothing: no batch is with the disk or to be taken, no rows are on their way, no
+ * checkpoint is being written. Then it has nothing to wait for either: what it was asked is answered. */
+static void nobody_forgotten(struct sim_run *run)
+{
+    const struct sim_machine *machine = &run->machine;
+
+    if (machine->batch_out || sim_event_set(&run->take_event) || run->loads_count > 0 ||
+        machine->checkpoint != NULL) {
+        return;
+    }
+    for (size_t i = 0; i < run->check.conns_count; i++) {
+        sim_check_forgotten(&run->check, run->check.conns[i]);
     }
 }
 
@@ -224,6 +241,7 @@ void sim_turn_end(struct sim_run *run)
     while (sim_check_ok(&run->check) && (conn = server_next_dirty(server)) != NULL) {
         sim_link_dirty(server_conn_owner(conn));
     }
+    nobody_forgotten(run);
     schedule_tick(run);
 }
 
@@ -404,7 +422,9 @@ static bool at_rest(struct sim_run *run)
             return false;
         }
     }
-    return run->mood == SIM_QUIET || run->check.model.sessions_count == 0;
+    /* Calls that outlive their sessions go on until their own time has come. */
+    return run->mood == SIM_QUIET ||
+           (run->check.model.sessions_count == 0 && run->check.calls_count == 0);
 }
 
 static void set_mood(struct sim_run *run, enum sim_mood mood)
@@ -481,16 +501,6 @@ static bool change_mood(struct sim_run *run)
 
 /* ---- From the first step to the last ---- */
 
-/* Calls that wait for a time and nothing else. */
-static const char nap_source[] =
-    "return { take = operation { doc = 'Wait for a while.',\n"
-    "  args = { time = 'duration', timeout = 'duration?' },\n"
-    "  run = function(call)\n"
-    "    local at = call:once('at', function() return call.now + call.args.time end)\n"
-    "    if call.now < at then call:wait { at = at } end\n"
-    "    return true\n"
-    "  end } }\n";
-
 static void init_server_options(struct sim_run *run)
 {
     struct server_options *options = &run->server_options;
@@ -512,11 +522,13 @@ static void init_server_options(struct sim_run *run)
     options->enforce_quota = sim_one_in(run, 2);
     options->container_unused_ms = (mk_ms)(sim_one_in(run, 2) ? 0 : 1 + sim_below(run, 5000));
     mk_buf_append_bytes(&run->recipe_source, run->options.lock_source);
-    sim_sabotage_recipe(run, &run->recipe_source);
+    mk_buf_append_bytes(&run->tally_source, sim_recipe_tally());
+    sim_sabotage_recipes(run);
     run->recipes[0] = (struct server_recipe){.name = MK_BYTES("lock"),
                                              .source = mk_buf_view(&run->recipe_source)};
-    run->recipes[1] =
-        (struct server_recipe){.name = MK_BYTES("nap"), .source = mk_bytes_text(nap_source)};
+    run->recipes[1] = (struct server_recipe){.name = MK_BYTES("nap"), .source = sim_recipe_nap()};
+    run->recipes[2] = (struct server_recipe){.name = MK_BYTES("tally"),
+                                             .source = mk_buf_view(&run->tally_source)};
     options->catalogue = run->recipes;
     options->catalogue_count = MK_COUNT(run->recipes);
 }
@@ -573,6 +585,7 @@ static void deinit(struct sim_run *run)
     sim_machine_deinit(&run->machine);
     mk_timers_free(&run->timers);
     mk_buf_free(&run->recipe_source);
+    mk_buf_free(&run->tally_source);
     mk_buf_free(&run->line);
     mk_buf_free(&run->scratch);
 }
@@ -599,6 +612,12 @@ static void write_report(struct sim_run *run)
     report->comparisons = stats->comparisons;
     report->reaped = stats->reaped;
     report->counts = stats->counts;
+    report->deployments = stats->deployments;
+    report->passes = stats->passes;
+    report->dry_runs = stats->dry_runs;
+    report->call_reads = stats->call_reads;
+    report->outlived = stats->outlived;
+    report->gone = stats->gone;
 }
 
 void sim_run(const struct sim_options *options, struct sim_report *report)

@@ -45,7 +45,7 @@ void sim_link_server_died(struct sim_link *link);
 void sim_link_free(struct sim_link *link);
 bool sim_link_quiet(const struct sim_link *link);
 
-/* ---- A pretend client (client.c, client_do.c) ---- */
+/* ---- A pretend client (client.c, client_do.c, client_call.c) ---- */
 
 enum { SIM_LIST_DATA, SIM_LIST_EXIST, SIM_LIST_CHILD, SIM_LIST_PERSISTENT, SIM_LIST_RECURSIVE };
 
@@ -54,7 +54,7 @@ struct sim_pending { /* a request without a reply */
     struct mk_buf path, data;
     bool watch;
     int32_t mode;
-    int64_t call_id;
+    int64_t call_id; /* 0 too for what is not asked again: dry runs */
     mk_ms sent_ms;
 };
 
@@ -96,8 +96,21 @@ void sim_client_send_frame(struct sim_client *client, struct mk_bytes frame);
 void sim_client_note(struct sim_client *client, const struct jute_request *request);
 void sim_client_call(struct sim_client *client, const char *operation, int64_t call_id,
                      struct mk_bytes arguments);
+void sim_client_try(struct sim_client *client, const char *operation, int64_t call_id,
+                    struct mk_bytes arguments); /* a dry run */
 void sim_client_answered(struct sim_client *client, struct sim_pending *pending,
                          const struct jute_reply *reply);
+
+struct sim_arguments { /* of one thing that a client does */
+    struct mk_buf path, data, acl, more;
+};
+void sim_choose_new_path(struct sim_client *client, struct mk_buf *path);
+void sim_act_call(struct sim_client *client, struct sim_arguments *arguments);
+void sim_act_node(struct sim_client *client, struct sim_arguments *arguments);
+void sim_act_raw_lock(struct sim_client *client, struct sim_arguments *arguments);
+void sim_act_tally(struct sim_client *client, struct sim_arguments *arguments);
+void sim_act_recipe(struct sim_client *client, struct sim_arguments *arguments);
+
 bool sim_paths_add(struct sim_paths *paths, struct mk_bytes path);
 bool sim_paths_remove(struct sim_paths *paths, struct mk_bytes path);
 void sim_paths_free(struct sim_paths *paths);
@@ -154,8 +167,8 @@ struct sim_run {
     bool sync_fails;    /* the next one */
     mk_ms committed_ms; /* when something was, last */
     mk_ms booted_ms;
-    struct mk_buf recipe_source;
-    struct server_recipe recipes[2];
+    struct mk_buf recipe_source, tally_source;
+    struct server_recipe recipes[3];
     struct mk_buf line, scratch;
 };
 
@@ -186,7 +199,11 @@ void sim_sabotage_output(struct sim_run *run, struct sim_check_conn *conn);
 struct server_time sim_sabotage_time(struct sim_run *run, struct server_time now);
 bool sim_sabotage_sync(struct sim_run *run); /* true: the log is not to have it */
 void sim_sabotage_crash(struct sim_run *run);
-void sim_sabotage_recipe(struct sim_run *run, struct mk_buf *source);
+void sim_sabotage_recipes(struct sim_run *run);
+void sim_sabotage_gate(struct sim_run *run, struct mk_buf *source);
+/* What the server is given instead of `frame`. */
+struct mk_bytes sim_sabotage_frame(struct sim_run *run, struct mk_bytes frame);
+bool sim_sabotage_load(struct sim_run *run, struct server_load *load); /* true: it is lost */
 
 struct server_time sim_time(const struct sim_run *run);
 

@@ -17,6 +17,11 @@ static const char *const names[] = {
     [SIM_SABOTAGE_FORGE_RESULT] = "forge-result",
     [SIM_SABOTAGE_LOCK_FOR_ALL] = "lock-for-all",
     [SIM_SABOTAGE_LOCK_CONSTANT_FENCE] = "lock-constant-fence",
+    [SIM_SABOTAGE_MIXED_VERSIONS] = "mixed-versions",
+    [SIM_SABOTAGE_REAL_DRY_RUN] = "real-dry-run",
+    [SIM_SABOTAGE_STALE_CALL_READ] = "stale-call-read",
+    [SIM_SABOTAGE_CALL_MOURNS] = "call-mourns",
+    [SIM_SABOTAGE_LOSE_LOAD] = "lose-load",
 };
 
 const char *sim_sabotage_name(enum sim_sabotage sabotage)
@@ -97,16 +102,15 @@ static void swap(struct sim_run *run, struct mk_buf *output, size_t at, size_t f
     memcpy(output->data + at + second, run->scratch.data, first);
 }
 
-/* The fence is the first number of a call's result. */
-static bool forge(uint8_t *frame, size_t len)
+/* The digit behind `name`, in the result of a call. */
+static void forge(uint8_t *frame, size_t len, const char *name)
 {
-    uint8_t *fence = memmem(frame, len, "\"fence\":", 8);
+    uint8_t *at = memmem(frame, len, name, strlen(name));
 
-    if (fence == NULL) {
-        return false;
+    if (at != NULL) {
+        at += strlen(name);
+        *at = *at == '9' ? '8' : (uint8_t)(*at + 1);
     }
-    fence[8] = fence[8] == '9' ? '8' : (uint8_t)(fence[8] + 1);
-    return true;
 }
 
 static void tamper(struct sim_run *run, struct mk_buf *output, size_t at, size_t len)
@@ -137,7 +141,8 @@ static void tamper(struct sim_run *run, struct mk_buf *output, size_t at, size_t
             frame[len - 1] ^= 1; /* the stat's last byte: pzxid */
         }
         break;
-    case SIM_SABOTAGE_FORGE_RESULT: (void)forge(frame, len); break;
+    case SIM_SABOTAGE_FORGE_RESULT: forge(frame, len, "\"fence\":"); break;
+    case SIM_SABOTAGE_STALE_CALL_READ: forge(frame, len, "{\"value\":"); break;
     default: break;
     }
 }
@@ -175,11 +180,50 @@ static void replace(struct mk_buf *text, const char *old, const char *new)
     *text = changed;
 }
 
-void sim_sabotage_recipe(struct sim_run *run, struct mk_buf *source)
+void sim_sabotage_recipes(struct sim_run *run)
 {
+    struct mk_buf *lock = &run->recipe_source;
+
     if (run->options.sabotage == SIM_SABOTAGE_LOCK_FOR_ALL) {
-        replace(source, "if ahead then", "if false then");
+        replace(lock, "if ahead then", "if false then");
     } else if (run->options.sabotage == SIM_SABOTAGE_LOCK_CONSTANT_FENCE) {
-        replace(source, "result(ticket, said, call.zxid)", "result(ticket, said, 7)");
+        replace(lock, "result(ticket, said, call.zxid)", "result(ticket, said, 7)");
+    } else if (run->options.sabotage == SIM_SABOTAGE_CALL_MOURNS) {
+        replace(&run->tally_source, "if call.now < at then",
+                "if not session.alive(call.session) then fail('SessionExpired') end "
+                "if call.now < at then");
     }
+}
+
+void sim_sabotage_gate(struct sim_run *run, struct mk_buf *source)
+{
+    if (run->options.sabotage == SIM_SABOTAGE_MIXED_VERSIONS) {
+        replace(source, "{ gate = version }", "{ gate = waited and version + 1 or version }");
+    }
+}
+
+/* ---- What a client sends arrives as something else; what the disk answers does not ---- */
+
+struct mk_bytes sim_sabotage_frame(struct sim_run *run, struct mk_bytes frame)
+{
+    struct jute_request request;
+
+    if (run->options.sabotage != SIM_SABOTAGE_REAL_DRY_RUN ||
+        jute_request_decode(frame, &request) != MK_OK || request.op != JUTE_CALL ||
+        !request.dry_run) {
+        return frame;
+    }
+    request.dry_run = false;
+    run->scratch.len = 0;
+    jute_request_encode(&run->scratch, &request);
+    return mk_bytes_of(run->scratch.data + 4, run->scratch.len - 4);
+}
+
+bool sim_sabotage_load(struct sim_run *run, struct server_load *load)
+{
+    if (run->options.sabotage != SIM_SABOTAGE_LOSE_LOAD || !sim_one_in(run, 20)) {
+        return false;
+    }
+    store_load_free(&load->rows);
+    return true;
 }

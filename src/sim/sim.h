@@ -26,6 +26,11 @@ enum sim_sabotage {
     SIM_SABOTAGE_FORGE_RESULT,    /* a call's result is another one */
     SIM_SABOTAGE_LOCK_FOR_ALL,    /* lock.acquire does not wait */
     SIM_SABOTAGE_LOCK_CONSTANT_FENCE,
+    SIM_SABOTAGE_MIXED_VERSIONS,  /* a call that has waited ends on another version */
+    SIM_SABOTAGE_REAL_DRY_RUN,    /* a dry run is a call as any */
+    SIM_SABOTAGE_STALE_CALL_READ, /* a call that only reads answers something else */
+    SIM_SABOTAGE_CALL_MOURNS,     /* a call that outlives its session ends with it */
+    SIM_SABOTAGE_LOSE_LOAD,       /* nobody is told that rows have been loaded */
     SIM_SABOTAGE_COUNT
 };
 const char *sim_sabotage_name(enum sim_sabotage sabotage); /* "lose-event" */
@@ -48,6 +53,7 @@ struct sim_report {
     uint64_t steps, virtual_ms;
     uint64_t requests, replies, events, transactions, errors;
     uint64_t sessions_expired, reaped, counts, calls_parked, grants, timeouts, cancels;
+    uint64_t deployments, passes, dry_runs, call_reads, outlived, gone;
     uint64_t crashes, breaks, stalls, slow_syncs, failed_syncs, wall_jumps, failed_reads, loads,
         checkpoints, comparisons;
 };

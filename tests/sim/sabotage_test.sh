@@ -39,6 +39,11 @@ found_by lose-checkpoint 'the store (is at|counts|has)|creates a znode that is t
 found_by forge-result 'was answered (wrongly|with another result)'
 found_by lock-for-all 'somebody (else holds it|else asked first)'
 found_by lock-constant-fence 'the fence is not the zxid'
+found_by mixed-versions 'expected \{"gate":[1-4]\}'
+found_by real-dry-run 'a dry run has changed something'
+found_by stale-call-read 'a call that only reads.*not so at that zxid'
+found_by call-mourns 'has not outlived session|it outlives its session'
+found_by lose-load 'waits, and the server for nothing'
 
 count=$((count + 1))
 listed=$("$MOONKEEPER_SIM" --sabotage list | grep -cv '^none$')
