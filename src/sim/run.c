@@ -195,13 +195,19 @@ static void take_loads(struct sim_run *run)
 static void nobody_forgotten(struct sim_run *run)
 {
     const struct sim_machine *machine = &run->machine;
+    struct mk_link *link;
 
     if (machine->batch_out || sim_event_set(&run->take_event) || run->loads_count > 0 ||
         machine->checkpoint != NULL) {
         return;
     }
-    for (size_t i = 0; i < run->check.conns_count; i++) {
-        sim_check_forgotten(&run->check, run->check.conns[i]);
+    for (link = run->links.next; link != &run->links; link = link->next) {
+        const struct sim_link *each = MK_CONTAINER(link, struct sim_link, in_run);
+        /* Behind what a client has not read, nothing need be answered. */
+        if (each->server != NULL && server_conn_output(each->server)->len == 0 &&
+            !sim_event_set(&each->down_event)) {
+            sim_check_forgotten(&run->check, each->check);
+        }
     }
 }
 
