@@ -1,4 +1,5 @@
---- Fair read/write lock: many readers or one writer per path, granted in the order of asking.
+--- Read/write lock: many readers or one writer per path, granted in the order of asking, or writers
+-- first.
 -- rwlock.read
 -- rwlock.write
 -- Arguments  path     the znode that stands for the lock; created, as a container, if missing
@@ -19,13 +20,22 @@
 -- Errors     NotOwner the lock is not the caller's with this ticket and fence, and in this mode
 --            Conflict (upgrade) another reader holds the lock, so each might wait for the other
 --
+-- rwlock.set_policy
+-- Arguments  path     created, as a container, if missing
+--            policy   "fair", or "writer-first": a reader who has waited lets those writers go
+--                     before who have come meanwhile, 16 times
+-- Result     true     for who waits, too; it stays when nobody wants the lock any more
+-- Errors     NoAuth   the caller may not create or delete below path
+--
 -- Fairness   first asked, first granted: a reader does not pass a writer who waits, and readers who
---            are next to each other in the queue are granted together
+--            are next to each other in the queue are granted together. Writers first: so do readers
+--            who were first, until they have given way 16 times; nobody waits for ever
 -- Fencing    the zxid of the grant: who slept through the end of their session holds a smaller one
 -- Wakes      one waiter per release, or the readers who are next; a writer once more for each of
 --            the readers that it waits for
 -- Survives   the server's death, at every step
--- Limits     one znode per holder and waiter; not reentrant: a session that asks twice may wait for
+-- Limits     one znode per holder and waiter, and `policy` below path while it is not fair; Curator's
+--            and kazoo's readers give way to nobody; not reentrant: a session that asks twice may wait for
 --            itself. Each run reads the names of all other clients' contenders, as they do.
 --
 -- Curator's InterProcessReadWriteLock and kazoo's ReadLock and WriteLock share one queue with ours.
@@ -37,6 +47,8 @@ local modes = {
   [WRITE] = { name = WRITE, waits_for = { WRITE, READ },
     like = { WRITE, "__lock__", READ, "__rlock__" } },
 }
+local WRITER_FIRST = "writer-first"
+local YIELDS_MAX = 16 -- of one reader: each is a step that its call remembers, of 64 that it may
 
 local function split(ticket)
   local path, mode, digits = ticket:match("^(.+)/(__%u%u%u%u__)(%d+)$")
@@ -73,19 +85,49 @@ local function neighbour(ticket, mode, before)
   return nearest
 end
 
+local function ask(call, mode)
+  return znode.create(call.args.path .. "/" .. mode.name,
+    { ephemeral = true, sequential = true, parents = true })
+end
+
+-- The ticket that the call has now, and how often it has given way.
+local function ticket_of(call)
+  local ticket, yields = call:recall("ticket"), 0
+  while call:recall("yield " .. yields + 1) do
+    yields = yields + 1
+    ticket = call:recall("yield " .. yields)
+  end
+  return ticket, yields
+end
+
+-- A reader goes to the end of the queue, if that is the policy and a writer waits behind it. So it
+-- is the numbers alone, still, that say who holds the lock.
+local function give_way(call, ticket, yields)
+  if yields == YIELDS_MAX or znode.get(call.args.path .. "/policy") ~= WRITER_FIRST
+    or not neighbour(ticket, modes[READ], false) then
+    return ticket
+  end
+  return call:once("yield " .. yields + 1, function()
+    znode.delete(ticket)
+    return ask(call, modes[READ])
+  end)
+end
+
 -- The invariant: a reader holds the lock if no writer is before it, a writer if nobody is. Nothing
 -- else says so, and a ticket that goes, in whatever way, makes the next ones holders at once.
 local function acquire(call, mode)
-  local ticket = call:once("ticket", function()
-    return znode.create(call.args.path .. "/" .. mode.name,
-      { ephemeral = true, sequential = true, parents = true })
-  end)
+  call:once("ticket", function() return ask(call, mode) end)
+  local ticket, yields = ticket_of(call)
   local stat = znode.stat(ticket)
   if not stat or stat.owner ~= call.session then
     fail("Lost", ticket .. " was deleted by somebody else")
   end
 
   local ahead = neighbour(ticket, mode, true)
+  if not ahead and mode.name == READ then
+    ticket = give_way(call, ticket, yields)
+    ahead = neighbour(ticket, mode, true)
+  end
   if ahead then call:wait { deleted = { ahead, ticket } } end
   return { ticket = ticket, fence = call.zxid }
 end
@@ -95,7 +137,7 @@ local function operation_for(mode, doc)
     doc  = doc,
     args = { path = "path", timeout = "duration?" },
     run  = function(call) return acquire(call, mode) end,
-    cancel = function(call) znode.delete(call:recall("ticket")) end,
+    cancel = function(call) znode.delete((ticket_of(call))) end,
   }
 end
 
@@ -148,6 +190,21 @@ rwlock.upgrade = operation {
       fail("Conflict", "another reader holds the lock")
     end
     return change(call, path, modes[WRITE], digits)
+  end,
+}
+
+rwlock.set_policy = operation {
+  doc  = "Who goes before whom at `path`.",
+  args = { path = "path", policy = { type = "string", one_of = { "fair", WRITER_FIRST } } },
+  run  = function(call)
+    local path, policy = call.args.path, call.args.policy
+    local mark = path .. "/policy"
+    if policy ~= WRITER_FIRST then
+      znode.delete(mark)
+    elseif not znode.exists(mark) then
+      znode.create(mark, { data = policy, parents = true })
+    end
+    return true
   end,
 }
 

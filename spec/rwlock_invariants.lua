@@ -36,7 +36,9 @@ end
 -- Of the contenders, in the order of their numbers: all, and those who hold the lock.
 local function queue(run, path)
   local all, holders = {}, {}
-  for _, name in ipairs(run.world:children(path) or {}) do table.insert(all, name) end
+  for _, name in ipairs(run.world:children(path) or {}) do
+    if name ~= "policy" then table.insert(all, name) end
+  end
   table.sort(all, function(a, b) return a:match("%d+$") < b:match("%d+$") end)
   for i, name in ipairs(all) do
     if i > 1 and (writes(name) or writes(all[1])) then break end
@@ -110,6 +112,32 @@ local function fences_grow(run)
   end
 end
 
+local function writer_first(run, path)
+  return run.world:znode(path .. "/policy") ~= nil
+end
+
+-- While writers are first, no reader is granted beside a writer who has waited since before.
+-- (A reader that has given way often enough is an exception; so few steps have none.)
+local function writers_come_first(run)
+  local before = run.state.writers or {}
+  for _, call in ipairs(run:returned("rwlock.read")) do
+    local path = call.arguments.path
+    local writer = before[path]
+    if writer and writer.call:waiting() and call:result().fence > writer.zxid
+      and not run.state.first_seen[call] and writer_first(run, path) then
+      error("a reader of " .. path .. " went before a writer who waits")
+    end
+  end
+  run.state.writers, run.state.first_seen = {}, {}
+  for _, call in ipairs(run:returned("rwlock.read")) do run.state.first_seen[call] = true end
+  for _, call in ipairs(run:waiting("rwlock.write")) do
+    local path = call.arguments.path
+    if writer_first(run, path) and call.session:connected() then
+      run.state.writers[path] = { call = call, zxid = run.world:stats().zxid }
+    end
+  end
+end
+
 local function with(run, what, grant, session)
   run:start(session or grant.session, "rwlock." .. what,
     { ticket = grant:result().ticket, fence = grant:result().fence })
@@ -136,6 +164,13 @@ return {
     { name = "downgrade", weight = 3, run = on_one_held "downgrade" },
     { name = "upgrade", weight = 3, run = on_one_held "upgrade" },
     {
+      name = "set the policy", weight = 1,
+      run = function(run)
+        run:start(run:session(), "rwlock.set_policy",
+          { path = run:one_of(PATHS), policy = run:one_of { "fair", "writer-first" } })
+      end,
+    },
+    {
       name = "what may be another's", weight = 1,
       run = function(run)
         with(run, run:one_of { "release", "downgrade", "upgrade" },
@@ -151,8 +186,12 @@ return {
       no_orphans(run, path, grants)
     end
     fences_grow(run)
+    writers_come_first(run)
   end,
   finally = function(run)
+    for _, path in ipairs(PATHS) do
+      run:start(run:session(), "rwlock.set_policy", { path = path, policy = "fair" })
+    end
     local grants = holding(run)
     while #grants > 0 do
       for _, grant in ipairs(grants) do with(run, "release", grant) end

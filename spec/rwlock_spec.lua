@@ -37,6 +37,7 @@ end
 -- Who holds the lock for a client that sorts by number, as Curator and kazoo do: names.
 local function holders_for_others()
   local names, holders = world:children("/shared"), {}
+  if names[#names] == "policy" then table.remove(names) end
   table.sort(names, function(a, b) return a:match("%d+$") < b:match("%d+$") end)
   for _, name in ipairs(names) do
     local writes = name:find("__WRIT__", 1, true) or name:find("__lock__", 1, true)
@@ -190,6 +191,150 @@ describe("rwlock.read and rwlock.write", function()
     with(first, "release")
 
     assert.are.equal(before + 3, world:stats().woken)
+  end)
+end)
+
+describe("rwlock.set_policy", function()
+  before_each(new_world)
+
+  local function policy(which)
+    return ann:call("rwlock.set_policy", { path = "/shared", policy = which })
+  end
+
+  it("lets a writer go before the readers who came first, if writers are", function()
+    policy "writer-first"
+    local first = write(ann)
+    local reader, second = read(bob), write(cid)
+
+    with(first, "release")
+    local reader_waited = reader:waiting()
+    local fence = second:result().fence
+    with(second, "release")
+
+    assert.is_true(reader_waited)
+    assert.is_true(reader:result().fence > fence)
+  end)
+
+  it("has readers and writers in the order of asking if it is fair, as it is untold", function()
+    policy "writer-first"
+    policy "fair"
+    local first = write(ann)
+    local reader, second = read(bob), write(cid)
+
+    with(first, "release")
+
+    assert.is_false(reader:waiting())
+    assert.is_true(second:waiting())
+    assert.is_nil(world:znode("/shared/policy"))
+  end)
+
+  it("holds for who waits already", function()
+    local first = write(ann)
+    local reader, second = read(bob), write(cid)
+
+    policy "writer-first"
+    with(first, "release")
+
+    assert.is_true(reader:waiting())
+    assert.is_false(second:waiting())
+  end)
+
+  it("takes the lock from no reader who holds it", function()
+    policy "writer-first"
+    local reader, writer = read(ann), write(bob)
+    local waited = writer:waiting()
+
+    with(reader, "release")
+
+    assert.is_true(waited)
+    assert.is_false(writer:waiting())
+  end)
+
+  it("has readers who gave way granted together", function()
+    policy "writer-first"
+    local first = write(ann)
+    local one, two, second = read(bob), read(dan), write(cid)
+
+    with(first, "release")
+    with(second, "release")
+
+    assert.is_false(one:waiting())
+    assert.is_false(two:waiting())
+  end)
+
+  it("has a reader give way 16 times and no more", function()
+    policy "writer-first"
+    local holder = write(ann)
+    local reader, passed = read(bob), 0
+
+    repeat
+      local other = holder.session == ann and cid or ann
+      local following = write(other)
+      with(holder, "release")
+      if not following:waiting() then passed = passed + 1 end
+      holder = following
+    until following:waiting() or passed > 20
+
+    assert.are.equal(16, passed)
+    assert.is_false(reader:waiting())
+  end)
+
+  it("leaves nothing of a reader who gave way and then gives up", function()
+    policy "writer-first"
+    local first = write(ann)
+    local reader, second = read(bob), write(cid)
+    with(first, "release")
+
+    reader:cancel()
+
+    assert.are.same({ second:result().ticket, "/shared/policy" }, world:znodes("/shared"))
+    assert.are.equal(0, world:waiting())
+  end)
+
+  it("is kept when nobody wants the lock, and makes it if it is missing", function()
+    policy "writer-first"
+
+    world:advance("10m")
+
+    assert.are.equal("writer-first", world:znode("/shared/policy").data)
+    assert.is_true(world:znode("/shared").container)
+  end)
+
+  it("lets Curator's and kazoo's clients still see who holds the lock", function()
+    policy "writer-first"
+    local first = write(ann)
+    local reader, second = read(bob), write(cid)
+    with(first, "release")
+
+    assert.are.same({ second:result().ticket }, holders_for_others())
+    assert.is_true(reader:waiting())
+  end)
+
+  it("fails with NoAuth where the caller may not create", function()
+    ann:create("/shared", "", { acl = "world:anyone:r" })
+
+    assert.are.equal("NoAuth", ann:refused("rwlock.set_policy",
+      { path = "/shared", policy = "writer-first" }))
+  end)
+
+  it("keeps the writer first and the reader in the queue, at every proposal", function()
+    local cuts = testkit.at_every_proposal(function(proposals)
+      new_world()
+      policy "writer-first"
+      local first = write(ann)
+      local reader, second = read(bob), write(cid)
+
+      local cut = world:fail_over_during(proposals, function() with(first, "release") end)
+      ann:try("rwlock.release", first:result())
+
+      assert.is_true(reader:waiting())
+      local fence = second:result().fence
+      with(second, "release")
+      assert.is_true(reader:result().fence > fence)
+      return cut
+    end)
+
+    assert.is_true(cuts >= 2)
   end)
 end)
 
