@@ -14,6 +14,8 @@
 -- Arguments  path
 --            permits    how many, 1 to 64; default: 1
 --            lease      after which they are free if nobody has released them; default: never
+--            barge      true: if so many are left, take them at once, past who waits for more;
+--                       default: false
 --            timeout    how long to wait, "250ms" or "10s"; default: for ever
 -- Result     permits    a list of znodes, a permit each: until semaphore.release, the end of the
 --                       session or of the lease
@@ -34,7 +36,8 @@
 --
 -- semaphore.available   limit, held and remaining at `path`; reads only
 --
--- Fairness   first asked, first granted: who wants many is not passed by who wants few
+-- Fairness   first asked, first granted: who wants many is not passed by who wants few, except by
+--            those who barge; and these, too, wait in the queue if they do not find what they want
 -- Fencing    the zxid of the grant, and the czxid of the permits
 -- Wakes      one waiter per change, the one who asked first
 -- Survives   the server's death, at every step
@@ -99,27 +102,44 @@ semaphore.add = operation {
   end,
 }
 
-local function take(call, path, lease)
-  local name = "lease-"
-  if lease then name = ("until-%016d-lease-"):format(call.now + lease) end
-  local permits = {}
+-- The ended leases whose place `wanted` permits need to take, as names; nil if even these do not
+-- make room, and then when one more lease ends.
+local function room_for(call, path, wanted, limit)
+  local excess = znode.count(path .. "/leases") + wanted - limit
+  if excess <= 0 then return {} end
+  local names, ends = leased(path, excess)
+  if (ends[excess] or math.huge) > call.now then return nil, ends[excess] end
+  return names
+end
+
+local function grant(call, limit, over)
+  local path, lease, permits = call.args.path, call.args.lease, {}
+  for _, name in ipairs(over) do znode.delete(path .. "/leases/" .. name) end
+  local name = lease and ("until-%016d-lease-"):format(call.now + lease) or "lease-"
   for i = 1, call.args.permits do
     permits[i] = znode.create(path .. "/leases/" .. name,
       { ephemeral = true, sequential = true, parents = true })
   end
-  return permits
+  return { permits = permits, fence = call.zxid, remaining = state(call, path, limit).remaining }
 end
 
 -- The invariant: permits are the znodes in `leases`, and never more than the limit are added to.
--- Who is first in `locks`, and nobody else, adds; so there is one who waits for permits.
+-- Who is first in `locks` adds, so there is one who waits for permits; and who barges, if it finds
+-- them.
 semaphore.acquire = operation {
   doc  = "Wait for permits of `path`.",
   args = { path = "path", permits = { type = "integer", default = 1, min = 1, max = 64 },
-    lease = { type = "duration", optional = true, min = 1 }, timeout = "duration?" },
+    lease = { type = "duration", optional = true, min = 1 },
+    barge = { type = "boolean", default = false }, timeout = "duration?" },
   run  = function(call)
     local path, wanted = call.args.path, call.args.permits
     local limit = limit_of(path)
     if wanted > limit then fail("Limit", wanted .. " of " .. limit .. " permits") end
+    local over, ends
+    if call.args.barge and not call:recall("ticket") then
+      over = room_for(call, path, wanted, limit)
+      if over then return grant(call, limit, over) end
+    end
 
     local ticket = call:once("ticket", function()
       return znode.create(path .. "/locks/lock-",
@@ -132,17 +152,13 @@ semaphore.acquire = operation {
     local ahead = znode.sibling_before(ticket, contender)
     if ahead then call:wait { deleted = { ahead, ticket } } end
 
-    -- How many are too many; as many leases must have ended.
-    local excess, names, ends = znode.count(path .. "/leases") + wanted - limit, {}, {}
-    if excess > 0 then names, ends = leased(path, excess) end
-    if excess > 0 and (ends[excess] or math.huge) > call.now then
+    over, ends = room_for(call, path, wanted, limit)
+    if not over then
       call:wait { children = path .. "/leases", changed = path .. "/limit", deleted = ticket,
-        at = ends[excess] }
+        at = ends }
     end
-    for _, name in ipairs(names) do znode.delete(path .. "/leases/" .. name) end
     znode.delete(ticket)
-    local permits = take(call, path, call.args.lease)
-    return { permits = permits, fence = call.zxid, remaining = state(call, path, limit).remaining }
+    return grant(call, limit, over)
   end,
   cancel = function(call) znode.delete(call:recall("ticket")) end,
 }

@@ -134,6 +134,10 @@ return {
       run = function(run) acquire(run, { lease = run:one_of { "100ms", "5s", "30s" } }) end,
     },
     {
+      name = "acquire, and barge", weight = 2,
+      run = function(run) acquire(run, { barge = true, lease = run:one_of { 1000, 60000 } }) end,
+    },
+    {
       name = "release all of a grant", weight = 5,
       run = function(run)
         local grant = run:one_of(holding(run))

@@ -305,6 +305,78 @@ describe("a permit with a lease", function()
   end)
 end)
 
+describe("semaphore.acquire that barges", function()
+  before_each(function() new_world(3) end)
+
+  it("takes what is left at once, past one who waits for more", function()
+    acquire(ann, 2)
+    local large = acquire(bob, 2)
+
+    local small = acquire(cid, 1, { barge = true })
+
+    assert.are.equal(0, small:result().remaining)
+    assert.is_true(large:waiting())
+  end)
+
+  it("is not what happens untold", function()
+    acquire(ann, 2)
+    acquire(bob, 2)
+
+    assert.is_true(acquire(cid, 1):waiting())
+    assert.is_true(acquire(cid, 1, { barge = false }):waiting())
+  end)
+
+  it("never takes more than is left, and then waits behind who asked before", function()
+    local held = acquire(ann, 3):result()
+    local second, third = acquire(bob, 1), acquire(cid, 1, { barge = true })
+
+    release(ann, held, 1)
+
+    assert.is_false(second:waiting())
+    assert.is_true(third:waiting())
+    assert.are.same({ limit = 3, held = 3, remaining = 0 }, available())
+  end)
+
+  it("takes the place of leases that are over", function()
+    acquire(ann, 3, { lease = "5s" })
+    world:advance("6s")
+
+    local taken = acquire(bob, 2, { barge = true })
+
+    assert.are.equal(1, taken:result().remaining)
+  end)
+
+  it("leaves no place in the queue behind", function()
+    acquire(ann, 1, { barge = true })
+
+    assert.are.same({}, world:children("/gate/locks") or {})
+  end)
+
+  it("fails with Limit for more permits than there are", function()
+    assert.are.equal("Limit", ann:refused("semaphore.acquire",
+      { path = "/gate", permits = 4, barge = true }))
+  end)
+
+  it("takes one set of permits, at every proposal", function()
+    local cuts = testkit.at_every_proposal(function(proposals)
+      new_world(3)
+      acquire(ann, 2)
+      acquire(bob, 2)
+      local small
+
+      local cut = world:fail_over_during(proposals, function()
+        small = acquire(cid, 1, { barge = true })
+      end)
+
+      assert.are.equal(1, #small:result().permits)
+      assert.are.equal(3, available().held)
+      return cut
+    end)
+
+    assert.is_true(cuts >= 1)
+  end)
+end)
+
 describe("semaphore.release", function()
   before_each(function() new_world(3) end)
 
