@@ -11,6 +11,15 @@
 --            all that can have been given by a second before: above 1,000 for each ms of log time
 --            since the year 2020. Nobody has to know how many were given after the backup was made
 --
+-- idgen.snowflake
+-- Arguments  path     the znode that stands for the sequence, another one than that of blocks
+--            count    how many, 1 to 1000; default: 1
+-- Result     ids      a list of texts of 19 digits, each a number of 63 bits: in the upper 41 the ms
+--                     since the year 2020, by the server's log time, in the lower 22 a count. They
+--                     are in order, and larger than all before: as numbers and as texts
+-- Errors     Overload more than 4,194,304 in one ms; Conflict, NoAuth as above
+-- Restores   ids are never ahead of the log's time, so what was given before is smaller
+--
 -- idgen.worker
 -- Arguments  path     the znode below which workers are listed; created if missing
 --            max      numbers are 0 to max - 1; 1 to 1024, default: 1024
@@ -29,8 +38,9 @@
 -- Retries    the same call asked again gives the first answer, and takes no more numbers
 -- Survives   the leader's death: the numbers of a call that got no answer are given to who asks
 --            again with it, or to nobody
--- Limits     numbers stay below 2^53, which they reach about the year 2300, and a server that a
---            backup is restored on must not have a clock that is behind that of the one before it
+-- Limits     numbers stay below 2^53, which they reach about the year 2300, and snowflakes have time
+--            until 2089. A server that a backup is restored on must not have a clock that is behind
+--            that of the one before it; a znode that is deleted, not be made anew within a second
 local idgen = {}
 local YEAR_2020_MS, PER_MS, AHEAD = 1577836800000, 1000, 1000000
 local EPOCH = 2 ^ 32 -- what is above it in a zxid is new with every leader and every start
@@ -64,6 +74,40 @@ idgen.next_block = operation {
       znode.create(call.args.path, { data = text, parents = true })
     end
     return { first = first, last = behind - 1 }
+  end,
+}
+
+local COUNTS = 2 ^ 22 -- of snowflakes in one ms
+
+-- ms * COUNTS + count, of which a double holds no more than 53 bits: in two halves of decimals.
+local function snowflake_text(ms, count)
+  local low = (ms % 1e9) * COUNTS + count
+  local high = math.floor(ms / 1e9) * COUNTS + math.floor(low / 1e9)
+  return string.format("%010.0f%09.0f", high, low % 1e9)
+end
+
+-- The znode holds "MS COUNT", of the last one that was given.
+idgen.snowflake = operation {
+  doc  = "Give identifiers that nobody was given before, and that sort by time.",
+  args = { path = "path", count = { type = "integer", default = 1, min = 1, max = 1000 } },
+  run  = function(call)
+    local path, data = call.args.path, znode.get(call.args.path)
+    local ms, count = (data or "0 0"):match("^(%d+) (%d+)$")
+    if not ms or tonumber(count) >= COUNTS then fail("Conflict", path .. " holds no snowflakes") end
+    ms, count = tonumber(ms), tonumber(count)
+    local now = call.now - YEAR_2020_MS
+    if now > ms then ms, count = now, -1 end
+    if count + call.args.count >= COUNTS then fail("Overload", "more than a ms has room for") end
+
+    local ids = json.list()
+    for i = 1, call.args.count do ids[i] = snowflake_text(ms, count + i) end
+    local text = string.format("%.0f %.0f", ms, count + call.args.count)
+    if data then
+      znode.set(path, text)
+    else
+      znode.create(path, { data = text, parents = true })
+    end
+    return { ids = ids }
   end,
 }
 

@@ -1,5 +1,5 @@
 --- What holds of recipes/idgen.lua whatever happens.
-local IDS, WORKERS = "/ids", "/workers"
+local IDS, WORKERS, FLAKES = "/ids", "/workers", "/flakes"
 
 -- Blocks do not overlap, and a later one is larger than one that was known before it was asked for.
 local function blocks_disjoint(run)
@@ -9,6 +9,16 @@ local function blocks_disjoint(run)
   for i = 2, #blocks do
     if blocks[i].first <= blocks[i - 1].last then
       error(string.format("%.0f was given twice", blocks[i].first))
+    end
+  end
+end
+
+local function snowflakes_once(run)
+  local given = {}
+  for _, call in ipairs(run:returned("idgen.snowflake")) do
+    for _, id in ipairs(call:result().ids) do
+      if given[id] then error(id .. " was given twice") end
+      given[id] = true
     end
   end
 end
@@ -44,6 +54,12 @@ return {
       end,
     },
     {
+      name = "snowflakes", weight = 4,
+      run = function(run)
+        run:start(run:session(), "idgen.snowflake", { path = FLAKES, count = run:one_of { 1, 2, 9 } })
+      end,
+    },
+    {
       name = "worker", weight = 4,
       run = function(run) run:start(run:session(), "idgen.worker", { path = WORKERS, max = 5 }) end,
     },
@@ -62,10 +78,13 @@ return {
       name = "a backup is restored", weight = 1,
       run = function(run)
         local old, session = run.state.backup, run:session()
-        run.state.backup = (run.world:znode(IDS) or {}).data
-        if not old or not session:exists(IDS) then run:skip() end
+        local function data_of(path) return (run.world:znode(path) or {}).data end
+        run.state.backup = { [IDS] = data_of(IDS), [FLAKES] = data_of(FLAKES) }
+        if not old or not next(old) then run:skip() end
         run:note("a backup is restored")
-        session:set(IDS, old)
+        for _, path in ipairs { IDS, FLAKES } do
+          if old[path] then session:set(path, old[path]) end
+        end
         run.world:advance("1s")
         run.world:fail_over()
       end,
@@ -73,6 +92,7 @@ return {
   },
   check = function(run)
     blocks_disjoint(run)
+    snowflakes_once(run)
     workers_unique(run)
   end,
 }

@@ -123,6 +123,115 @@ describe("idgen.next_block", function()
   end)
 end)
 
+describe("idgen.snowflake", function()
+  before_each(new_world)
+
+  local function snowflakes(session, count)
+    return session:call("idgen.snowflake", { path = "/flakes", count = count }).ids
+  end
+
+  -- The ms since 2020 and the count that an id says, in whole numbers of 64 bits.
+  local function parts(id)
+    local number = 0ULL
+    for digit in id:gmatch("%d") do number = number * 10 + tonumber(digit) end
+    return tonumber(number / 4194304), tonumber(number % 4194304)
+  end
+
+  it("gives ids that say when it was, by the server's time", function()
+    local id = snowflakes(ann)[1]
+
+    local made_ms = ann:call("tree.children", { path = "/" }).children[1].ctime
+    local ms, count = parts(id)
+    assert.are.equal(made_ms, YEAR_2020_MS + ms)
+    assert.are.equal(0, count)
+    assert.are.equal(19, #id)
+  end)
+
+  it("gives up to 1,000 at once, in order, and counts on within one ms", function()
+    local first, second = snowflakes(ann, 1000), snowflakes(bob, 2)
+
+    local ms = parts(first[1])
+    assert.are.same({ ms, 999 }, { parts(first[1000]) })
+    assert.are.same({ ms, 1000 }, { parts(second[1]) })
+    assert.are.same({ ms, 1001 }, { parts(second[2]) })
+    for i = 2, 1000 do assert.is_true(first[i] > first[i - 1]) end
+    assert.are.equal("BadArguments",
+      ann:refused("idgen.snowflake", { path = "/flakes", count = 1001 }))
+  end)
+
+  it("gives larger ones later, as texts too", function()
+    local before = snowflakes(ann, 1000)[1000]
+    world:advance("1ms")
+
+    assert.is_true(snowflakes(bob)[1] > before)
+  end)
+
+  it("goes on above what was given, though the clock is behind that", function()
+    local ms = parts(snowflakes(ann)[1])
+    ann:set("/flakes", ("%d 5"):format(ms + 60000))
+
+    assert.are.same({ ms + 60000, 6 }, { parts(snowflakes(bob)[1]) })
+  end)
+
+  it("fails with Overload when the ms has no more, and goes on in the next", function()
+    local last = snowflakes(ann)[1]
+    ann:set("/flakes", ("%d 4194302"):format((parts(last))))
+    local full = snowflakes(ann)[1]
+
+    local refused = bob:refused("idgen.snowflake", { path = "/flakes" })
+    world:advance("1ms")
+
+    assert.are.equal("Overload", refused)
+    assert.is_true(snowflakes(bob)[1] > full)
+  end)
+
+  it("goes on above what was given since a backup was made, by whichever leader", function()
+    snowflakes(ann)
+    local backup = world:znode("/flakes").data
+    world:advance("1m")
+    local lost = snowflakes(ann, 1000)[1000]
+
+    ann:set("/flakes", backup)
+    world:fail_over()
+
+    assert.is_true(snowflakes(bob)[1] > lost)
+  end)
+
+  it("fails with Conflict where the znode holds something else, and with NoAuth", function()
+    ann:create("/text", "hello")
+    ann:create("/beyond", "5 4194304")
+    ann:create("/fixed", "", { acl = "world:anyone:r" })
+
+    assert.are.equal("Conflict", ann:refused("idgen.snowflake", { path = "/text" }))
+    assert.are.equal("Conflict", ann:refused("idgen.snowflake", { path = "/beyond" }))
+    assert.are.equal("NoAuth", ann:refused("idgen.snowflake", { path = "/fixed/ids" }))
+  end)
+
+  it("gives the same ids to who asks again", function()
+    local first = ann:start("idgen.snowflake", { path = "/flakes", count = 3 })
+
+    assert.are.same(first:result(), ann:retry(first):result())
+    assert.are.equal(3, (select(2, parts(snowflakes(bob)[1]))))
+  end)
+
+  it("gives none twice, wherever the leader dies", function()
+    local cuts = testkit.at_every_proposal(function(proposals)
+      new_world()
+      local before = snowflakes(ann, 10)[10]
+      local call
+      local cut = world:fail_over_during(proposals, function()
+        call = ann:start("idgen.snowflake", { path = "/flakes", count = 10 })
+      end)
+
+      assert.is_true(call:result().ids[1] > before)
+      assert.is_true(snowflakes(bob)[1] > call:result().ids[10])
+      return cut
+    end)
+
+    assert.are.equal(1, cuts)
+  end)
+end)
+
 describe("idgen.worker", function()
   before_each(new_world)
 
