@@ -20,15 +20,23 @@
 #define BACKUP_PATH_BYTES 1024
 #define PREWRITE_DIVISOR 8 /* Looked after each time that part of a segment has been filled. */
 
+/* As many jobs as libuv has threads; more would only queue. */
+#define LOAD_JOBS_MAX 4
+#define LOADS_PER_JOB 16
+/* What a job has read waits in memory until all of it is. */
+#define LOAD_JOB_BYTES_MAX ((size_t)1 << 20)
+
 struct load_job {
     uv_work_t work;
     struct disk *disk;
-    struct server_load load;
+    struct server_load loads[LOADS_PER_JOB];
+    size_t count;
+    size_t done; /* of them; the rest are for another job */
     enum mk_status status;
 };
 struct disk {
     struct edge *edge;
-    size_t loads; /* under way */
+    size_t load_jobs; /* under way */
 
     uv_work_t checkpoint_work;
     struct store_checkpoint *checkpoint; /* under way */
@@ -55,13 +63,20 @@ struct disk {
     uint64_t logged_bytes; /* since prewriting was last wanted */
 };
 
-/* ---- Loads ---- */
+/* ---- Loads: many in one job, or handing them to and fro would cost more than they do ---- */
 
 static void load_work(uv_work_t *work)
 {
     struct load_job *job = MK_CONTAINER(work, struct load_job, work);
+    struct store_base *base = store_base_of(job->disk->edge->core.store);
+    size_t bytes = 0;
 
-    job->status = store_load(store_base_of(job->disk->edge->core.store), &job->load.rows);
+    while (job->done < job->count && job->status == MK_OK && bytes < LOAD_JOB_BYTES_MAX) {
+        struct store_load *rows = &job->loads[job->done].rows;
+        job->status = store_load(base, rows);
+        bytes += rows->value.len;
+        job->done++;
+    }
 }
 
 static void load_done(uv_work_t *work, int cancelled)
@@ -77,8 +92,13 @@ static void load_done(uv_work_t *work, int cancelled)
         edge_die(edge->log, EDGE_EXIT_FAILED, "stored data cannot be read", job->status, NULL);
     }
     turn_begin(edge);
-    job->disk->loads--;
-    server_load_done(edge->core.server, &job->load);
+    job->disk->load_jobs--;
+    for (size_t i = job->done; i < job->count; i++) {
+        server_load_put_back(edge->core.server, &job->loads[i]);
+    }
+    for (size_t i = 0; i < job->done; i++) {
+        server_load_done(edge->core.server, &job->loads[i]);
+    }
     mk_free(job);
 }
 
@@ -86,11 +106,14 @@ static void loads_take(struct disk *disk)
 {
     struct server_load load;
 
-    while (server_load_take(disk->edge->core.server, &load)) {
+    while (disk->load_jobs < LOAD_JOBS_MAX && server_load_take(disk->edge->core.server, &load)) {
         struct load_job *job = mk_alloc_zero(1, sizeof(*job));
         job->disk = disk;
-        job->load = load;
-        disk->loads++;
+        job->status = MK_OK;
+        do {
+            job->loads[job->count++] = load;
+        } while (job->count < LOADS_PER_JOB && server_load_take(disk->edge->core.server, &load));
+        disk->load_jobs++;
         uv_queue_work(&disk->edge->loop, &job->work, load_work, load_done);
     }
 }
@@ -289,7 +312,7 @@ void disk_take(struct disk *disk)
 
 bool disk_idle(const struct disk *disk)
 {
-    return disk->loads == 0 && disk->checkpoint == NULL && !disk->chores_running;
+    return disk->load_jobs == 0 && disk->checkpoint == NULL && !disk->chores_running;
 }
 
 struct disk *disk_new(struct edge *edge)

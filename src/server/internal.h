@@ -138,13 +138,9 @@ struct held {
     int32_t xid;
 };
 
-struct load {    /* asked for, not done yet */
-    uint64_t id; /* 0: none */
-    bool taken;
-    struct store_load rows;
-    struct mk_link waiters; /* struct load_waiter */
-};
-#define LOADS_MAX 64 /* in flight; more would only queue in the disk */
+#define LOADS_MAX 64 /* in flight for who waits; more would only queue in the disk */
+/* Made ahead: for as many reads as are outstanding by default. Beyond it a read asks in its turn. */
+#define LOADS_AHEAD_MAX 1000
 
 struct reaper {
     mk_ms round_at_ms; /* monotonic: when the next round is to begin */
@@ -198,10 +194,13 @@ struct server {
     bool batch_out;            /* one is with the log */
     uint64_t log_bytes;        /* since the last checkpoint */
 
-    struct load loads[LOADS_MAX];
-    size_t loads_count;
-    uint64_t loads_made;
-    struct load *load_wanted; /* by the last step that could not be made, or NULL */
+    struct mk_link loads_asked;     /* struct load: those that nobody has taken yet, */
+    struct mk_link loads_taken;     /* and those that somebody has; */
+    struct mk_link loads_ranges;    /* of both: those of ranges, */
+    struct mk_map_bytes loads_rows; /* and those of one row, by its key */
+    size_t loads_count;             /* made for who waits */
+    size_t loads_ahead_count;       /* made for reads whose turn is yet to come */
+    struct load *load_wanted;       /* by the last step that could not be made, or NULL */
 
     struct store_checkpoint *checkpoint; /* being written */
     bool checkpoint_requested;
@@ -310,6 +309,8 @@ static inline bool server_load_insists(const struct load_waiter *waiter)
 {
     return waiter->in_vain >= LOADS_IN_VAIN_MAX;
 }
+/* A read has to wait for its turn: ask for what it will miss, if that can be known. */
+void server_load_ahead(struct server *server, const struct jute_request *request);
 /* What all of these have waited for has come. */
 void server_waiters_resume(struct server *server, struct mk_link *waiters);
 

@@ -714,6 +714,8 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
         enqueue(server, conn, &decoded, reading_call, frame);
         if (first) {
             server_load_wait(server, &conn->wait);
+        } else if (conn->wait.blocked || server->loads_count > 0) { /* the cache is cold */
+            server_load_ahead(server, &decoded);
         }
     } else if (first) {
         count_latency(server, conn, decoded.op, decoded.xid, server->now.monotonic_ms);

@@ -151,12 +151,14 @@ bool server_batch_take(struct server *server, struct server_batch *batch);
 void server_batch_synced(struct server *server, struct server_batch *batch); /* frees it */
 
 /* Rows to bring into memory with store_load() on any thread; then say done, in any order. */
+struct load;
 struct server_load {
-    uint64_t id;
+    struct load *load; /* the server's */
     struct store_load rows;
 };
 bool server_load_take(struct server *server, struct server_load *load);
-void server_load_done(struct server *server, struct server_load *load); /* frees it */
+void server_load_put_back(struct server *server, struct server_load *load); /* as if not taken */
+void server_load_done(struct server *server, struct server_load *load);     /* frees it */
 
 /* A checkpoint to write on any thread; NULL: none. Then say done. */
 struct store_checkpoint *server_checkpoint_take(struct server *server);

@@ -136,6 +136,11 @@ enum mk_status committed_get(struct committed *rows, struct mk_bytes key, bool m
     return MK_OK;
 }
 
+bool committed_holds(const struct committed *rows, struct mk_bytes key)
+{
+    return index_find(&rows->index, key, index_hash(&rows->index, key)) != NULL;
+}
+
 /* ---- Writing ---- */
 
 /* A row that said "known to be absent" has no room for a value behind its key: better a new one. */

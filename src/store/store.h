@@ -132,6 +132,9 @@ enum mk_status store_load(struct store_base *base, struct store_load *load); /* 
 /* Take in what a load that went well has found, unless it may have been written since; and free it. */
 void store_load_done(struct store *store, struct store_load *load);
 void store_load_free(struct store_load *load); /* of one that is not to be done */
+/* What reading the committed znode at `path` needs, if it is not in memory; it is not looked for on
+ * disk. False: nothing has to be loaded. */
+bool store_znode_load_wanted(struct store *store, struct mk_bytes path, struct store_load *out);
 struct store_base *store_base_of(struct store *store);
 
 /* ---- Znodes. All views into memory are valid until the next call on the same store. ---- */

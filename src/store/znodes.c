@@ -181,6 +181,19 @@ enum mk_status store_znode_read(struct store_view *view, struct mk_bytes path, b
     return status;
 }
 
+bool store_znode_load_wanted(struct store *store, struct mk_bytes path, struct store_load *out)
+{
+    rows_enter(store_committed(store));
+    struct mk_bytes key;
+    if (!key_znode(&store->scraps, canonical(path), &key) ||
+        committed_holds(&store->committed, key)) {
+        return false;
+    }
+    *out = (struct store_load){.settles = store->committed.settles};
+    mk_buf_append_bytes(&out->key, key);
+    return true;
+}
+
 /* ---- Writing rows of a znode ---- */
 
 /* ACL and inline data are read from `value`, as it has been encoded, from here on. */

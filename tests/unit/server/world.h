@@ -28,6 +28,7 @@ struct world {
     mk_zxid log_last;
     struct client *clients[16];
     size_t clients_count;
+    bool cold; /* the whole is not checked: that would bring all of it into memory */
 };
 
 void world_init(struct world *world, const char *recipe_name, const char *recipe_source);
