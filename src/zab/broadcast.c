@@ -166,13 +166,12 @@ bool zab_learner_ack_next(struct zab *zab, struct zab_action *out)
 
 void zab_logged(struct zab *zab, mk_zxid zxid)
 {
-    if (zab->truncating || zab->installing) {
-        return; /* it was under way before, and may be gone */
+    if (zab->truncating || zab->installing || zxid <= zab->durable) {
+        return; /* it was under way before, and may be gone; or the state has it anyway */
     }
-    MK_ASSERT(zxid >= zab->durable && zxid <= zab->logged);
+    MK_ASSERT(zxid <= zab->logged);
     zab->durable = zxid;
     if (zab->phase == LEADER_BROADCAST && EPOCH_OF(zxid) == zab->epoch) {
-        zab->lead.taken |= BIT(zab->self); /* if others were a quorum without it, it is only now */
         zab->lead.acked[zab->self] = zxid;
         zab_leader_commit(zab);
     } else if (zab_leader_role(zab)) {

@@ -95,10 +95,6 @@ static void handle_info(struct zab *zab, struct zab_learner *learner,
     identify(zab, learner, info.id, packet->type == JUTE_PACKET_OBSERVERINFO);
     learner->state = HANDLER_GREETED;
     learner->accepted = EPOCH_OF(packet->zxid);
-    if (zab->phase >= LEADER_COMPARING) {
-        zab_leader_offer(zab, learner);
-        return;
-    }
     if (zab->phase == LEADER_COLLECTING && learner->accepted > zab->lead.accepted_max) {
         zab->lead.accepted_max = learner->accepted;
     }
@@ -126,10 +122,6 @@ static void handle_ackepoch(struct zab *zab, struct zab_learner *learner,
     }
     learner->state = HANDLER_PROMISED;
     learner->zxid = packet->zxid;
-    if (zab->phase == LEADER_SYNCHRONISING || zab->phase == LEADER_BROADCAST) {
-        zab_leader_synchronises(zab, learner);
-        return;
-    }
     if (zab->phase == LEADER_COMPARING && current != -1) {
         if (ahead(zab, current, packet->zxid)) {
             zab_learner_drop(zab, learner, "it has more history than this leader");

@@ -109,13 +109,17 @@ static void announce(struct zab *zab)
     }
 }
 
-/* Whoever looks for a leader is answered, in every state. */
+/* Whoever looks for a leader is answered, in every state. An observer's word counts for nobody: it only
+ * asks. (If it answered a voter, who answers it, the two would never end.) */
 static void answer(struct zab *zab, int64_t from, const struct jute_notification *notification)
 {
     const struct election *election = &zab->election;
     bool looking = zab->role == ZAB_LOOKING;
     const struct vote *vote = looking ? &election->proposal : &election->current;
 
+    if (zab->options.members[zab->self].observer) {
+        return;
+    }
     if (zab_voter_index(&zab->options, from) == MEMBER_NONE) {
         say(zab, from, vote, election->round);
     } else if (notification->state == JUTE_LOOKING && !looking) {

@@ -3,7 +3,7 @@
  *   COLLECTING     a quorum has said which epoch it accepted last: this one's is the next
  *   PROMISING      own accepted epoch durable: LEADERINFO to all who wait
  *   COMPARING      a quorum has acknowledged the epoch, and nobody in it has more history
- *   TAKING         own current epoch durable: every learner gets what it lacks, then NEWLEADER
+ *   TAKING         own history, then own current epoch durable: learners get what they lack, NEWLEADER
  *   SYNCHRONISING  a quorum has acknowledged NEWLEADER: UPTODATE
  *   BROADCAST      proposals, until there is no quorum in touch or the counter is used up
  *
@@ -77,15 +77,20 @@ static void epoch_choose(struct zab *zab)
     phase_enter(zab, LEADER_PROMISING);
 }
 
-/* Those who have come so far go on; who comes later does so at once. */
+/* Every learner goes as far as this leader has come, whenever it came itself. */
 static void learners_go_on(struct zab *zab)
 {
-    for (struct zab_learner *learner = NULL; (learner = zab_learner_next(zab, learner)) != NULL;) {
-        if (zab->phase == LEADER_COMPARING && learner->state == HANDLER_GREETED) {
+    struct zab_learner *learner = zab_learner_next(zab, NULL);
+
+    while (learner != NULL) {
+        struct zab_learner *next = zab_learner_next(zab, learner);
+        if (learner->state == HANDLER_GREETED && zab->phase >= LEADER_COMPARING &&
+            zab->stored.accepted >= zab->epoch) {
             zab_leader_offer(zab, learner);
-        } else if (zab->phase == LEADER_SYNCHRONISING && learner->state == HANDLER_PROMISED) {
+        } else if (learner->state == HANDLER_PROMISED && zab->phase >= LEADER_SYNCHRONISING) {
             zab_leader_synchronises(zab, learner);
         }
+        learner = next;
     }
 }
 
@@ -117,24 +122,21 @@ void zab_leader_advance(struct zab *zab)
     /* Alone, nobody is told before it is stored: both epochs can be stored at once. */
     if (zab->phase == LEADER_PROMISING && (zab->stored.accepted >= zab->epoch || alone(zab))) {
         phase_enter(zab, LEADER_COMPARING);
-        learners_go_on(zab);
     }
-    if (zab->phase == LEADER_COMPARING && zab_quorum(&zab->options, lead->compared)) {
+    /* The current epoch says that the history is there: it must not be durable before it. */
+    if (zab->phase == LEADER_COMPARING && zab_quorum(&zab->options, lead->compared) &&
+        zab->durable == zab->logged) {
         zab->wanted.current = zab->epoch;
         phase_enter(zab, LEADER_TAKING);
     }
     if (zab->phase == LEADER_TAKING && zab->stored.current == zab->epoch) {
         phase_enter(zab, LEADER_SYNCHRONISING);
-        learners_go_on(zab);
+        lead->taken |= BIT(zab->self);
     }
-    if (zab->phase == LEADER_SYNCHRONISING) {
-        if (zab->durable == zab->logged) {
-            lead->taken |= BIT(zab->self);
-        }
-        if (zab_quorum(&zab->options, lead->taken)) {
-            establish(zab);
-        }
+    if (zab->phase == LEADER_SYNCHRONISING && zab_quorum(&zab->options, lead->taken)) {
+        establish(zab);
     }
+    learners_go_on(zab);
 }
 
 /* ---- Learners ---- */
