@@ -71,8 +71,37 @@ return {
       end,
     },
     {
+      name = "stage", weight = 2,
+      run = function(run)
+        run.state.number = (run.state.number or 0) + 1
+        run:start(run:session(), "config.stage", { path = PATH, percent = run:one_of { 20, 80 },
+          set = { a = "s" .. run.state.number % 3, b = "s" .. run.state.number % 2 } })
+      end,
+    },
+    {
+      name = "spread", weight = 4,
+      run = function(run)
+        local staged = run:one_of(run:returned("config.stage")):result().revision
+        run:start(run:session(), "config.spread",
+          { path = PATH, revision = staged, percent = run:one_of { 0, 50, 100, 100 } })
+      end,
+    },
+    {
       name = "fetch", weight = 3,
       run = function(run) run:start(run:session(), "config.fetch", { path = PATH }) end,
+    },
+    {
+      name = "fetch by name", weight = 4,
+      run = function(run)
+        run:start(run:session(), "config.fetch", { path = PATH, as = run:one_of { "x", "y", "z" } })
+      end,
+    },
+    {
+      name = "wait by name", weight = 2,
+      run = function(run)
+        run:start(run:session(), "config.wait",
+          { path = PATH, since = a_revision(run), as = run:one_of { "x", "y", "z" } })
+      end,
     },
     {
       name = "fetch what came since", weight = 4,
@@ -114,13 +143,17 @@ return {
       if call:result().revision > revision then error("a revision is lost") end
     end
     for _, call in ipairs(run:waiting("config.wait")) do
-      if call.session:connected() and call.arguments.since ~= revision then
+      if call.session:connected() and not call.arguments.as and call.arguments.since ~= revision then
         error("a caller waits, though there is another revision")
       end
     end
   end,
   finally = function(run)
-    run.state.number = run.state.number or 0
+    local staged = run.world:znode(PATH .. "/staged")
+    if staged then
+      run:session():call("config.spread",
+        { path = PATH, revision = tonumber(staged.data:match('"revision":(%d+)')), percent = 0 })
+    end
     run:session():call("config.publish", { path = PATH, set = { last = tostring(#run.calls) } })
   end,
 }

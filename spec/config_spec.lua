@@ -326,3 +326,296 @@ describe("config.rollback", function()
     assert.are.equal("NoAuth", ann:refused("config.rollback", { path = "/secret", to = 1 }))
   end)
 end)
+
+describe("config.stage and config.spread", function()
+  local one
+
+  before_each(function()
+    new_world()
+    one = publish(ann, { colour = "red", size = "1" })
+  end)
+
+  local function stage(percent, set)
+    return ann:call("config.stage",
+      { path = "/app/config", set = set or { colour = "blue" }, percent = percent }).revision
+  end
+
+  local function spread(revision, percent)
+    return ann:call("config.spread",
+      { path = "/app/config", revision = revision, percent = percent }).revision
+  end
+
+  local function colour(name, since)
+    local told = bob:call("config.fetch", { path = "/app/config", as = name, since = since })
+    return told.values and told.values.colour, told
+  end
+
+  -- Of 1,000 names: how many are shown the staged revision, and which.
+  local function shown()
+    local names, count = {}, 0
+    for i = 1, 1000 do
+      local name = "host-" .. i
+      if colour(name) == "blue" then names[name], count = true, count + 1 end
+    end
+    return count, names
+  end
+
+  it("show a revision to so many of the names that ask, always to the same", function()
+    stage(20)
+
+    local count, names = shown()
+    local _, again = shown()
+
+    assert.is_true(count > 150 and count < 250, count)
+    assert.are.same(names, again)
+  end)
+
+  it("show it to nobody who does not say who asks", function()
+    local two = stage(99)
+
+    local told = bob:call("config.fetch", { path = "/app/config" })
+
+    assert.are.equal(one, told.revision)
+    assert.are.equal("red", told.values.colour)
+    assert.is_true(two > one)
+  end)
+
+  it("keep those who are shown it when there are to be more of them", function()
+    local two = stage(20)
+    local _, few = shown()
+
+    spread(two, 60)
+
+    local count, many = shown()
+    assert.is_true(count > 540 and count < 660, count)
+    for name in pairs(few) do assert.is_true(many[name]) end
+  end)
+
+  it("show it as a whole, with its number, and say that it is staged", function()
+    local two = stage(99)
+    local name
+    for i = 1, 1000 do
+      if colour("host-" .. i) == "blue" then name = "host-" .. i end
+    end
+
+    local _, first = colour(name)
+    local _, resync = colour(name, one)
+    local _, again = colour(name, two)
+
+    assert.are.same({ revision = two, staged = true, values = { colour = "blue", size = "1" } }, first)
+    assert.is_true(resync.resync)
+    assert.are.same({ revision = two, staged = true, changes = {} }, again)
+  end)
+
+  it("publish it to all under its number at 100 percent, as a change like any other", function()
+    local two = stage(50)
+
+    assert.are.equal(two, spread(two, 100))
+
+    local told = bob:call("config.fetch", { path = "/app/config", since = one })
+    assert.are.same({ revision = two, changes = { { revision = two, set = { colour = "blue" },
+      removed = {} } } }, told)
+    assert.are.same({ two, "blue" }, { select(2, colour("anybody")).revision, (colour "anybody") })
+    ann:call("config.rollback", { path = "/app/config", to = one })
+    assert.are.equal("red", (colour()))
+  end)
+
+  it("take it back at 0 percent: who had it is told to forget it", function()
+    local two = stage(99)
+
+    assert.are.equal(one, spread(two, 0))
+
+    local _, told = colour("host-1", two)
+    assert.are.same({ revision = one, values = { colour = "red", size = "1" }, resync = true }, told)
+    assert.is_nil(world:znode("/app/config/staged"))
+  end)
+
+  it("wake those whose revision it becomes, and nobody else", function()
+    local inside, outside
+    local two = stage(50)
+    for i = 1, 20 do
+      if colour("host-" .. i) == "blue" then inside = "host-" .. i else outside = "host-" .. i end
+    end
+    spread(two, 0)
+    local function wait(name)
+      return bob:start("config.wait", { path = "/app/config", since = one, as = name })
+    end
+    local calls = {}
+    for i = 1, 20 do calls[i] = wait("host-" .. i) end
+    local other = wait(nil)
+
+    local three = stage(50)
+
+    local woken = 0
+    for _, call in ipairs(calls) do
+      if not call:waiting() then
+        woken = woken + 1
+        assert.are.equal(three, call:result().revision)
+      end
+    end
+    assert.is_truthy(inside and outside)
+    assert.is_true(woken > 0 and woken < 20)
+    assert.is_true(other:waiting())
+  end)
+
+  it("let nothing else be published meanwhile, and only one be staged", function()
+    local two = stage(10)
+
+    assert.are.equal("Conflict", ann:refused("config.publish",
+      { path = "/app/config", set = { colour = "green" } }))
+    assert.are.equal("Conflict", ann:refused("config.rollback", { path = "/app/config", to = one }))
+    assert.are.equal("Conflict", ann:refused("config.stage",
+      { path = "/app/config", set = { colour = "green" }, percent = 5 }))
+    spread(two, 0)
+    assert.is_true(publish(ann, { colour = "green" }) > two)
+  end)
+
+  it("fail with NoNode for a revision that is not staged", function()
+    local two = stage(10)
+
+    for _, revision in ipairs { one, two + 1 } do
+      assert.are.equal("NoNode", ann:refused("config.spread",
+        { path = "/app/config", revision = revision, percent = 50 }))
+    end
+    spread(two, 100)
+    assert.are.equal("NoNode", ann:refused("config.spread",
+      { path = "/app/config", revision = two, percent = 100 }))
+  end)
+
+  it("stage nothing that changes nothing, or that is too long", function()
+    assert.are.equal(one, stage(10, { colour = "red" }))
+    assert.are.equal("Limit", ann:refused("config.stage",
+      { path = "/app/config", set = { colour = ("x"):rep(24 * 1024) }, percent = 5 }))
+    assert.is_nil(world:znode("/app/config/staged"))
+  end)
+
+  it("stage the first revision, too", function()
+    local first = ann:call("config.stage", { path = "/new", set = { a = "1" }, percent = 50,
+      expect = 0 }).revision
+
+    assert.are.equal("NoNode", bob:refused("config.fetch", { path = "/new" }))
+    ann:call("config.spread", { path = "/new", revision = first, percent = 100 })
+    assert.are.equal(first, bob:call("config.fetch", { path = "/new" }).revision)
+  end)
+
+  it("tell who waits when the only revision that there was is taken back", function()
+    local first = ann:call("config.stage", { path = "/new", set = { a = "1" }, percent = 99 }).revision
+    local name = 0
+    repeat name = name + 1 until bob:try("config.fetch", { path = "/new", as = "host-" .. name })
+    local waits = bob:start("config.wait", { path = "/new", since = first, as = "host-" .. name })
+    local waited = waits:waiting()
+
+    ann:call("config.spread", { path = "/new", revision = first, percent = 0 })
+
+    assert.is_true(waited)
+    assert.are.same({ revision = 0, values = {}, resync = true }, waits:result())
+  end)
+
+  it("publish once, at every proposal", function()
+    local cuts = testkit.at_every_proposal(function(proposals)
+      new_world()
+      local first = publish(ann, { colour = "red" })
+      local two = stage(50)
+      local call
+
+      local cut = world:fail_over_during(proposals, function()
+        call = ann:start("config.spread", { path = "/app/config", revision = two, percent = 100 })
+      end)
+
+      assert.are.equal(two, call:result().revision)
+      assert.are.same({ { revision = two, set = { colour = "blue" }, removed = {} } },
+        bob:call("config.fetch", { path = "/app/config", since = first }).changes)
+      return cut
+    end)
+
+    assert.are.equal(1, cuts)
+  end)
+end)
+
+describe("config.set_validator", function()
+  local SHOP = [[
+    local shop = {}
+    shop.check = operation {
+      doc = "Whether the configuration of a shop makes sense.",
+      args = { path = "path", values = "map" },
+      reads_only = true,
+      run = function(call)
+        if call.args.values.broken then fail("Overload", "the judge is tired") end
+        if tonumber(call.args.values.price) then return true end
+        return "price is no number at " .. call.args.path
+      end,
+    }
+    return shop]]
+  local CONFIG
+
+  before_each(function()
+    local file = assert(io.open("recipes/config.lua"))
+    CONFIG = file:read("*a")
+    file:close()
+    world = testkit.world { sources = { shop = SHOP, config = CONFIG } }
+    ann, bob = world:session(), world:session()
+    ann:call("config.set_validator", { path = "/app/config", operation = "shop.check" })
+  end)
+
+  it("has an operation judge what is published, and says why it is refused", function()
+    local _, name, message = ann:try("config.publish",
+      { path = "/app/config", set = { price = "cheap" } })
+
+    assert.are.equal("BadArguments", name)
+    assert.matches("price is no number at /app/config", message)
+    assert.are.equal("NoNode", bob:refused("config.fetch", { path = "/app/config" }))
+    assert.is_number(publish(ann, { price = "7" }))
+  end)
+
+  it("judges all values, not only those that change", function()
+    publish(ann, { price = "7" })
+
+    assert.is_number(publish(ann, { colour = "red" }))
+    assert.are.equal("BadArguments", ann:refused("config.publish",
+      { path = "/app/config", remove = { "price" } }))
+  end)
+
+  it("judges what is rolled back to, staged, and spread", function()
+    ann:call("config.set_validator", { path = "/app/config" })
+    local cheap = publish(ann, { price = "cheap" })
+    publish(ann, { price = "7" })
+    local staged = ann:call("config.stage", { path = "/app/config", set = { price = "dear" },
+      percent = 5 }).revision
+    ann:call("config.set_validator", { path = "/app/config", operation = "shop.check" })
+
+    assert.are.equal("BadArguments", ann:refused("config.spread",
+      { path = "/app/config", revision = staged, percent = 100 }))
+    ann:call("config.spread", { path = "/app/config", revision = staged, percent = 0 })
+    assert.are.equal("BadArguments", ann:refused("config.rollback",
+      { path = "/app/config", to = cheap }))
+    assert.are.equal("BadArguments", ann:refused("config.stage",
+      { path = "/app/config", set = { price = "dear" }, percent = 5 }))
+    assert.are.equal("7", bob:call("config.fetch", { path = "/app/config" }).values.price)
+  end)
+
+  it("lets nothing be published when it fails, or is not there", function()
+    assert.are.equal("Overload", ann:refused("config.publish",
+      { path = "/app/config", set = { price = "7", broken = "yes" } }))
+    ann:call("config.set_validator", { path = "/app/config", operation = "shop.gone" })
+    assert.are.equal("Unimplemented", ann:refused("config.publish",
+      { path = "/app/config", set = { price = "7" } }))
+  end)
+
+  it("stays over what is published, and changes no revision", function()
+    local one = publish(ann, { price = "7" })
+    local waiting = bob:start("config.wait", { path = "/app/config", since = one })
+
+    ann:call("config.set_validator", { path = "/app/config", operation = "shop.check" })
+
+    assert.is_true(waiting:waiting())
+    assert.are.equal("BadArguments", ann:refused("config.publish",
+      { path = "/app/config", set = { price = "cheap" } }))
+  end)
+
+  it("fails with NoAuth where the caller may not write", function()
+    ann:create("/secret", "", { acl = "world:anyone:r" })
+
+    assert.are.equal("NoAuth", ann:refused("config.set_validator",
+      { path = "/secret", operation = "shop.check" }))
+  end)
+end)
