@@ -17,11 +17,14 @@
 #include <unistd.h>
 
 #include "store/disk_files.h"
+#include "store/keys.h"
 #include "store/store.h"
 
 #define CHECKPOINT_NAME "checkpoint.tmp"
 #define BLOOM_BITS_PER_KEY 10.0
 #define BLOCK_BYTES 4096 /* a read that misses the cache reads one of them */
+/* Neighbours in an index share most of their bytes: only one of so many is written out. */
+#define INDEX_RESTART_KEYS 8
 /* A merge starts at so many files on level 0; each costs a read that finds nothing a filter probe.
  * */
 #define CACHE_SHARD_BITS 2
@@ -283,10 +286,40 @@ static void rocks_close(struct store_base *base)
     mk_free(rocks);
 }
 
-static void options_tables(struct rocks *rocks, uint64_t cache_bytes)
+/* Filters are for rows that are looked up by their key. Half of all rows never are: those of `order`
+ * and `ephemeral` are scanned only. So a filter has "prefixes", and a looked-up row's is its key. */
+static unsigned char is_looked_up(void *context, const char *key, size_t len)
 {
-    rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
+    (void)context;
+    return len > 0 && key[0] != KEY_ORDER && key[0] != KEY_EPHEMERAL;
+}
 
+static char *whole_key(void *context, const char *key, size_t len, size_t *prefix_len)
+{
+    (void)context;
+    *prefix_len = len;
+    return (char *)(uintptr_t)key;
+}
+
+/* RocksDB does not ask any more whether something is a prefix; the others belong to no context. */
+static unsigned char is_prefix(void *context, const char *prefix, size_t len)
+{
+    return is_looked_up(context, prefix, len);
+}
+
+static const char *looked_up_name(void *context)
+{
+    (void)context;
+    return "moonkeeper.looked-up"; /* in every file: another rule needs another name */
+}
+
+static void nothing_to_free(void *context)
+{
+    (void)context;
+}
+
+static void cache_init(struct rocks *rocks, uint64_t cache_bytes)
+{
     /* Few shards: each must hold several of the largest blocks, or those are read again and again.
      * */
     rocksdb_lru_cache_options_t *cache = rocksdb_lru_cache_options_create();
@@ -294,22 +327,37 @@ static void options_tables(struct rocks *rocks, uint64_t cache_bytes)
     rocksdb_lru_cache_options_set_num_shard_bits(cache, CACHE_SHARD_BITS);
     rocks->cache = rocksdb_cache_create_lru_opts(cache);
     rocksdb_lru_cache_options_destroy(cache);
+}
+
+/* What a merge writes has its index and its filter in partitions: a lookup brings a few KiB of them
+ * in, not a file's whole. A checkpoint is small, is looked into by nearly every lookup, and there are
+ * few: theirs are whole, and stay in memory while the file is on level 0, so that asking one of them
+ * takes no look at the cache. */
+static void options_tables(const struct rocks *rocks, rocksdb_options_t *options, bool partitions)
+{
+    rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
+
     rocksdb_block_based_options_set_block_cache(tables, rocks->cache);
     rocksdb_block_based_options_set_block_size(tables, BLOCK_BYTES);
     rocksdb_block_based_options_set_filter_policy(
         tables, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS_PER_KEY)); /* taken */
+    rocksdb_block_based_options_set_whole_key_filtering(tables, 0);
+    rocksdb_options_set_prefix_extractor(
+        options, rocksdb_slicetransform_create(NULL, nothing_to_free, whole_key, is_looked_up,
+                                               is_prefix, looked_up_name)); /* taken */
     rocksdb_block_based_options_set_format_version(tables, 5);
-    /* Indexes and filters in partitions: a lookup brings a few KiB of them in, not a file's whole.
-     * */
-    rocksdb_block_based_options_set_index_type(
-        tables, rocksdb_block_based_table_index_type_two_level_index_search);
-    rocksdb_block_based_options_set_partition_filters(tables, 1);
-    rocksdb_block_based_options_set_metadata_block_size(tables, BLOCK_BYTES);
-    rocksdb_block_based_options_set_pin_top_level_index_and_filter(tables, 1);
+    rocksdb_block_based_options_set_index_block_restart_interval(tables, INDEX_RESTART_KEYS);
+    if (partitions) {
+        rocksdb_block_based_options_set_index_type(
+            tables, rocksdb_block_based_table_index_type_two_level_index_search);
+        rocksdb_block_based_options_set_partition_filters(tables, 1);
+        rocksdb_block_based_options_set_metadata_block_size(tables, BLOCK_BYTES);
+        rocksdb_block_based_options_set_pin_top_level_index_and_filter(tables, 1);
+    }
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(tables, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(tables, 1);
-    rocksdb_options_set_block_based_table_factory(rocks->options, tables);
+    rocksdb_options_set_block_based_table_factory(options, tables);
     rocksdb_block_based_options_destroy(tables);
 }
 
@@ -342,14 +390,18 @@ static void rocks_options_init(struct rocks *rocks, const struct store_disk_opti
     rocksdb_options_set_stats_dump_period_sec(rocks->options, 0);
     rocksdb_options_set_stats_persist_period_sec(rocks->options, 0);
     options_merging(rocks->options);
-    options_tables(rocks, disk->cache_bytes);
+    cache_init(rocks, disk->cache_bytes);
+    options_tables(rocks, rocks->options, true);
     /* A third of what a checkpoint costs would be compressing rows that a merge writes again soon. */
     rocks->checkpoint_options = rocksdb_options_create_copy(rocks->options);
     rocksdb_options_set_compression(rocks->checkpoint_options, rocksdb_no_compression);
+    options_tables(rocks, rocks->checkpoint_options, false);
 
     rocks->read = rocksdb_readoptions_create();
     rocks->read_cached = rocksdb_readoptions_create();
     rocksdb_readoptions_set_read_tier(rocks->read_cached, READ_TIER_CACHE_ONLY);
+    rocksdb_readoptions_set_total_order_seek(rocks->read, 1); /* scans do not stop at a "prefix" */
+    rocksdb_readoptions_set_total_order_seek(rocks->read_cached, 1);
     rocks->env_options = rocksdb_envoptions_create();
     rocks->ingest_options = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(rocks->ingest_options, 1);
