@@ -243,98 +243,94 @@ enum mk_status prepare_create_session(struct prepare *prepare, const struct prep
     return MK_OK;
 }
 
-struct gathered { /* the ephemerals that a closeSession lists */
-    struct mk_arena *scraps;
-    struct mk_bytes paths[CLOSE_PATHS_MAX + 1];
-    size_t count;
+struct gathered { /* a session's ephemerals, as closeSession lists them: fields */
+    struct mk_buf paths;
+    int32_t count;
 };
 
 static bool gather(void *context, struct mk_bytes path)
 {
     struct gathered *gathered = context;
 
-    gathered->paths[gathered->count++] = mk_arena_copy(gathered->scraps, path);
-    return gathered->count <= CLOSE_PATHS_MAX;
+    mk_buf_put_field(&gathered->paths, path);
+    gathered->count++;
+    return gathered->count < INT32_MAX;
 }
 
-/* Each round goes on behind the last: what has been deleted is still passed over, row by row. */
-static enum mk_status delete_own_ephemerals(struct prepare *prepare, mk_session session)
+/* The record of its results, which the session owns otherwise than as an ephemeral. */
+static enum mk_status close_results(struct prepare *prepare, mk_session session,
+                                    struct gathered *listed)
 {
-    struct gathered *gathered = mk_arena_alloc(&prepare->scraps, sizeof(*gathered));
-    struct mk_bytes from = MK_BYTES_NULL;
+    uint8_t results[RESULTS_PATH_BYTES];
+    struct mk_bytes path = mk_bytes_of(results, sizeof(results));
+    struct store_znode znode;
+
+    prepare_results_path(results, session);
+    enum mk_status status = store_znode_read(prepare->view, path, false, &znode);
+    if (status == MK_OK) {
+        (void)gather(listed, path);
+        status = store_znode_delete(prepare->view, path);
+    }
+    return status == MK_NO_NODE ? MK_OK : status;
+}
+
+/* All were gathered before the first is deleted: a cursor would have to sort what has been written
+ * since the last one was opened, and pass over it. */
+static enum mk_status delete_gathered(struct prepare *prepare, struct mk_bytes paths)
+{
+    struct mk_reader reader = mk_reader_of(paths);
     enum mk_status status = MK_OK;
 
-    gathered->scraps = &prepare->scraps;
-    do {
-        gathered->count = 0;
-        status = store_ephemerals_each(prepare->view, session, from, gather, gathered);
-        for (size_t i = 0; status == MK_OK && i < gathered->count; i++) {
-            from = gathered->paths[i];
-            status = store_znode_delete(prepare->view, from);
-        }
-    } while (status == MK_OK && gathered->count > CLOSE_PATHS_MAX);
+    while (status == MK_OK && mk_reader_left(&reader) > 0) {
+        status = store_znode_delete(prepare->view, mk_read_field(&reader));
+    }
     return status;
 }
 
-/* The listed paths: the session's ephemerals if they are few, and the record of its results. */
-static enum mk_status close_paths(struct prepare *prepare, mk_session session, struct mk_buf *paths,
-                                  int32_t *count)
+/* `gathered` is empty; it becomes the session's ephemerals, `listed` what the transaction lists. */
+static enum mk_status close_in_view(struct prepare *prepare, mk_session session,
+                                    struct gathered *gathered, struct gathered *listed)
 {
-    struct gathered *gathered = mk_arena_alloc(&prepare->scraps, sizeof(*gathered));
-    uint8_t results[RESULTS_PATH_BYTES];
-    struct mk_bytes results_bytes = mk_bytes_of(results, sizeof(results));
-    struct store_znode znode;
-
-    gathered->scraps = &prepare->scraps;
-    gathered->count = 0;
     enum mk_status status =
         store_ephemerals_each(prepare->view, session, MK_BYTES_NULL, gather, gathered);
-    if (status != MK_OK) {
-        return status;
+
+    if (status == MK_OK && gathered->count <= CLOSE_PATHS_MAX) {
+        mk_buf_append_bytes(&listed->paths, mk_buf_view(&gathered->paths));
+        listed->count = gathered->count;
     }
-    if (gathered->count > CLOSE_PATHS_MAX) {
-        gathered->count = 0;
-    }
-    for (size_t i = 0; i < gathered->count; i++) {
-        mk_buf_put_field(paths, gathered->paths[i]);
-    }
-    *count = (int32_t)gathered->count;
-    prepare_results_path(results, session);
-    status = store_znode_read(prepare->view, results_bytes, false, &znode);
     if (status == MK_OK) {
-        mk_buf_put_field(paths, results_bytes);
-        *count += 1;
-        status = store_znode_delete(prepare->view, results_bytes);
+        status = close_results(prepare, session, listed);
     }
-    return status == MK_NO_NODE ? MK_OK : status;
+    if (status == MK_OK) { /* before its ephemerals, the end of which is nothing to its calls */
+        status = store_session_remove(prepare->view, session);
+    }
+    if (status == MK_OK) {
+        status = delete_gathered(prepare, mk_buf_view(&gathered->paths));
+    }
+    return status;
 }
 
 enum mk_status prepare_close_session(struct prepare *prepare, const struct prepare_at *at,
                                      mk_session session, int32_t cxid, struct mk_buf *out)
 {
     struct jute_txn txn = header_of(at, session, cxid, JUTE_CLOSE_SESSION);
-    struct mk_buf paths = {0};
-    int32_t count = 0;
+    struct gathered gathered = {0};
+    struct gathered listed = {0};
 
     mk_arena_reset(&prepare->scraps);
     store_begin(prepare->view, at->zxid, at->time_ms);
-    enum mk_status status = close_paths(prepare, session, &paths, &count);
-    if (status == MK_OK) { /* before its ephemerals, the end of which is nothing to its calls */
-        status = store_session_remove(prepare->view, session);
-    }
-    if (status == MK_OK) {
-        status = delete_own_ephemerals(prepare, session);
-    }
+    enum mk_status status = close_in_view(prepare, session, &gathered, &listed);
     if (status == MK_OK) {
         store_end(prepare->view);
         txn.paths = (struct jute_strings){
-            .count = count,
-            .bytes = paths.len > 0 ? mk_buf_view(&paths) : MK_BYTES(""),
+            .count = listed.count,
+            .bytes = listed.paths.len > 0 ? mk_buf_view(&listed.paths) : MK_BYTES(""),
         };
         jute_txn_encode(out, &txn);
     } else {
         store_abort(prepare->view);
     }
-    mk_buf_free(&paths);
+    mk_buf_free(&gathered.paths);
+    mk_buf_free(&listed.paths);
     return status;
 }
