@@ -2,12 +2,13 @@
  *
  *   fresh -- ConnectRequest, new session --> connecting -- createSession applied --> attached
  *   fresh -- ConnectRequest, known session, right password ------------------------> attached
+ *   ... of a server that follows: ------------- connecting -- the leader says so --> attached
  *   any -- refused, protocol error, session gone, moved elsewhere --> closing -- edge --> freed
  *
  * Protocol reference, sections 2.2 to 2.6. */
 #include <string.h>
 
-#include "server/internal.h"
+#include "server/ensemble.h"
 
 /* ---- Identities ---- */
 
@@ -127,9 +128,11 @@ static void drop_queue(struct server *server, struct server_conn *conn)
         mk_list_remove(&request->in_conn);
         conn->queued--;
         request->conn = NULL;
-        if (request->state != REQUEST_PROPOSED) {
+        bool awaited = request->state == REQUEST_PROPOSED ||
+                       (request->state == REQUEST_FORWARDED && request->op == JUTE_SYNC);
+        if (!awaited) {
             server_request_free(server, request);
-        } /* else its commit still points at it */
+        } /* else its commit, or its place among the syncs, still points at it */
     }
     MK_ASSERT(conn->queued == 0);
 }
@@ -143,6 +146,7 @@ void server_conn_closed(struct server *server, struct server_conn *conn)
     if (conn->connect_pending) {
         server_commit_forget_conn(server, conn);
     }
+    server_forward_conn_closed(server, conn);
     mk_timers_cancel(&server->timers, &conn->timer);
     mk_list_remove(&conn->dirties);
     mk_list_remove(&conn->wait.link);
@@ -172,6 +176,7 @@ void server_conn_end(struct server *server, struct server_conn *conn)
     tree_watches_drop(server->watches, &conn->watcher);
     server_conn_detach(conn);
     drop_held(server, conn);
+    server_forward_conn_closed(server, conn);
     conn->state = CONN_CLOSING;
     server_conn_mark_dirty(server, conn);
 }
@@ -179,6 +184,7 @@ void server_conn_end(struct server *server, struct server_conn *conn)
 void server_conn_touch(struct server *server, struct server_conn *conn)
 {
     if (conn->session != NULL) {
+        conn->heard = true;
         session_touch(server->sessions, conn->session, server->now.monotonic_ms);
     }
 }
@@ -197,7 +203,7 @@ static void connect_reply(struct server *server, struct server_conn *conn, mk_se
     server_conn_mark_dirty(server, conn);
 }
 
-static void connect_refuse(struct server *server, struct server_conn *conn)
+void server_conn_refuse(struct server *server, struct server_conn *conn)
 {
     jute_connect_reply(&conn->out, 0, 0, NULL, conn->read_only_present);
     server->stats.packets_sent++;
@@ -220,6 +226,27 @@ void server_conn_established(struct server *server, struct server_conn *conn, mk
     server_requests_drain(server, conn);
 }
 
+/* The first of a client's: a session is to be made. */
+static void attach(struct server *server, struct server_conn *conn, int32_t timeout_ms)
+{
+    mk_zxid zxid;
+
+    if (server_learns(server)) {
+        server_forward_session(server, conn, timeout_ms);
+        return;
+    }
+    conn->state = CONN_CONNECTING;
+    if (server_propose_session(server, server->session_next, timeout_ms, &zxid) != MK_OK) {
+        server_conn_end(server, conn);
+        return;
+    }
+    server->session_next++;
+    struct commit *commit = server_commit_push(server, COMMIT_CONNECT, zxid);
+    commit->conn = conn;
+    commit->timeout_ms = timeout_ms;
+    conn->connect_pending = true;
+}
+
 static void reattach(struct server *server, struct server_conn *conn, mk_session id,
                      struct mk_bytes password, int32_t timeout_ms)
 {
@@ -227,7 +254,7 @@ static void reattach(struct server *server, struct server_conn *conn, mk_session
 
     /* Checked before the rightful owner is touched: a guess must not disconnect anybody. */
     if (session == NULL || session->closing || !session_password_check(id, password)) {
-        connect_refuse(server, conn);
+        server_conn_refuse(server, conn);
         return;
     }
     if (session->owner != NULL) {
@@ -235,6 +262,7 @@ static void reattach(struct server *server, struct server_conn *conn, mk_session
     }
     server->stats.revalidated++;
     session->timeout_ms = timeout_ms;
+    session->server = server->options.server_id;
     session_touch(server->sessions, session, server->now.monotonic_ms);
     server_conn_established(server, conn, id, timeout_ms);
 }
@@ -266,11 +294,14 @@ void server_conn_connect(struct server *server, struct server_conn *conn, struct
         return;
     }
     int32_t timeout_ms = session_timeout_negotiate(&server->limits, connect.timeout_ms);
-    if (connect.session_id != 0) {
+    if (connect.session_id == 0) {
+        attach(server, conn, timeout_ms);
+    } else if (!server_learns(server)) {
         reattach(server, conn, connect.session_id, connect.password, timeout_ms);
+    } else if (session_password_check(connect.session_id, connect.password)) {
+        server_forward_revalidate(server, conn, connect.session_id, timeout_ms);
     } else {
-        conn->state = CONN_CONNECTING;
-        server_propose_session(server, conn, timeout_ms);
+        server_conn_refuse(server, conn);
     }
 }
 

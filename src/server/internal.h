@@ -6,10 +6,13 @@
 #include "jute/jute.h"
 #include "prepare/prepare.h"
 #include "recipe/recipe.h"
+#include "server/history.h"
 #include "server/server.h"
 #include "sasl/sasl.h"
 #include "session/session.h"
 #include "zab/zab.h"
+
+struct ensemble; /* ensemble.h */
 
 /* Replies are not written for a connection that has this much waiting to be sent. */
 #define OUTPUT_STALL_BYTES (1024 * 1024)
@@ -40,7 +43,8 @@ struct conn_history {
  * its own. */
 struct load_waiter {
     struct mk_link link;      /* of a load, or server.unserved, or server.full */
-    struct server_conn *conn; /* NULL: the server's own */
+    struct server_conn *conn; /* NULL: the server's own, or */
+    struct server_peer *peer; /* a learner's, with the requests of its clients */
     bool blocked;             /* it is in one of these */
     uint32_t in_vain;         /* loads since it last went on */
 };
@@ -59,7 +63,10 @@ struct server_conn {
     bool read_only_present;
     bool admitted; /* has an identity of a scheme that is demanded, or none is */
     bool refused;  /* the reply that ends it is on its way: what still arrives is not executed */
-    bool connect_pending;    /* its createSession is among the commits */
+    bool connect_pending; /* its createSession is among the commits */
+    bool heard;           /* a learner's: since the leader was last told of its session */
+    mk_session awaits;    /* a learner's: the leader is asked for this session; or 0 */
+    int32_t awaits_timeout_ms;
     struct mk_link all;      /* server.conns */
     struct mk_link dirties;  /* server.dirty */
     struct load_waiter wait; /* of the request whose turn it is, for the disk or a checkpoint */
@@ -93,7 +100,8 @@ struct connect_throttle {
 enum request_state {
     REQUEST_QUEUED,   /* a frame to be executed when its turn comes */
     REQUEST_PROPOSED, /* waits for its zxid to be applied (a sync: for what was proposed before it) */
-    REQUEST_DONE,     /* its reply is written, and waits for those before it */
+    REQUEST_FORWARDED, /* waits for the leader's answer: its transaction, or SYNC */
+    REQUEST_DONE,      /* its reply is written, and waits for those before it */
 };
 
 struct request {
@@ -106,9 +114,11 @@ struct request {
     mk_ms received_ms;
     uint32_t large_bytes; /* 0: it is none */
     bool own_body;
-    bool reads;       /* a call that only reads: it goes the way of reads */
-    bool close_after; /* closeSession */
-    mk_zxid parked;   /* a call that waits: the reply is held */
+    bool reads;              /* a call that only reads: it goes the way of reads */
+    bool close_after;        /* closeSession */
+    mk_zxid parked;          /* a call that waits: the reply is held */
+    mk_zxid after;           /* FORWARDED: its transaction is later than this one */
+    struct mk_link in_syncs; /* FORWARDED, a sync: ensemble.syncs */
     struct mk_buf
         bytes; /* QUEUED: the frame; PROPOSED: the body, if own_body; DONE: the reply frame */
 };
@@ -164,8 +174,11 @@ struct server {
     struct apply apply;
     struct tree_watches *watches;
     struct session_table *sessions;
-    struct zab *zab; /* NULL before server_lead() */
+    struct zab *zab;
+    struct ensemble *ensemble;
+    enum zab_role role;
     bool serving;
+    mk_zxid committed; /* all through here is; what of it is durable is applied, too */
     struct mk_error failure;
     struct server_time now;
     mk_ms log_time_ms;
@@ -192,6 +205,7 @@ struct server {
     struct server_batch batch; /* being filled */
     struct mk_buf batch_spare; /* empty; for the batch after it */
     bool batch_out;            /* one is with the log */
+    struct history history;    /* what has been taken for the log, as long as it is needed */
     uint64_t log_bytes;        /* since the last checkpoint */
 
     struct mk_link loads_asked;     /* struct load: those that nobody has taken yet, */
@@ -221,6 +235,7 @@ struct server {
 };
 
 /* conn.c */
+void server_conn_refuse(struct server *server, struct server_conn *conn); /* its session */
 void server_conn_mark_dirty(struct server *server, struct server_conn *conn);
 void server_conn_end(struct server *server,
                      struct server_conn *conn); /* after what is written is sent */
@@ -251,6 +266,9 @@ bool server_throttle_admits(struct server *server, bool renews); /* a ConnectReq
 bool server_large_admits(struct server *server, size_t bytes);
 
 /* requests.c */
+bool server_request_is_write(int32_t op);
+/* Nobody answers it any more; its connection is closed, or about to be. */
+void server_request_forsake(struct server *server, struct request *request);
 void server_request_receive(struct server *server, struct server_conn *conn, struct mk_bytes frame);
 void server_request_free(struct server *server, struct request *request);
 void server_requests_spare_free(struct server *server);
@@ -316,6 +334,15 @@ void server_waiters_resume(struct server *server, struct mk_link *waiters);
 
 /* server.c */
 void server_expire_sessions(struct server *server);
+/* Leading or following has begun, all history is applied: clients may come. MK_OK, or a failure. */
+enum mk_status server_serve_begin(struct server *server);
+
+/* role.c */
+bool server_alone(const struct server *server);
+/* It serves, and makes proposals. */
+bool server_leads(const struct server *server);
+/* It serves, and what its clients write goes to the leader. */
+bool server_learns(const struct server *server);
 
 /* reaper.c */
 void server_reaper_tick(struct server *server); /* begins a round when it is time */
@@ -323,12 +350,21 @@ void server_reaper_run(struct server *server);  /* deletes, as fast as it may */
 mk_ms server_reaper_due(const struct server *server);
 
 /* pipeline.c */
-enum mk_status server_propose_request(struct server *server, struct server_conn *conn,
-                                      const struct jute_request *request,
-                                      struct mk_bytes identities, mk_zxid *zxid);
+enum mk_status server_propose_request(struct server *server, const struct prepare_who *who,
+                                      const struct jute_request *request, mk_zxid *zxid);
+/* A transaction that is an answer only, and uses up a zxid. */
+enum mk_status server_propose_error(struct server *server, mk_session id, int32_t cxid,
+                                    enum mk_status error);
+/* What is proposed by now has been applied when this zxid has. */
+mk_zxid server_proposed_last(const struct server *server);
+/* Everything committed and durable becomes fact. */
+void server_commit_all(struct server *server);
+/* What is proposed and not committed will not be, as far as this server knows. */
+void server_proposals_forget(struct server *server);
 /* One transaction of installing the catalogue. MK_END: it is in the tree. */
 enum mk_status server_propose_catalogue(struct server *server);
-void server_propose_session(struct server *server, struct server_conn *conn, int32_t timeout_ms);
+enum mk_status server_propose_session(struct server *server, mk_session id, int32_t timeout_ms,
+                                      mk_zxid *zxid);
 /* Ends the session; its calls are ended behind it, a bounded number a turn. MK_WOULD_BLOCK: ask again. */
 enum mk_status server_propose_close(struct server *server, mk_session id, int32_t cxid,
                                     mk_zxid *zxid);

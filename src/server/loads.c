@@ -12,7 +12,7 @@
  * client that pipelines does not pay for the disk once a request, one after the other, the znodes that
  * its queued reads will want are asked for ahead (load_ahead). Nobody waits for such a load, unless the
  * read's turn comes before it is done. */
-#include "server/internal.h"
+#include "server/ensemble.h"
 
 #define LOAD_AHEAD_PATH_BYTES_MAX 1024 /* what is longer is copied only for somebody who waits */
 
@@ -177,6 +177,8 @@ static void resume(struct server *server, struct load_waiter *waiter)
     waiter->blocked = false;
     if (waiter->conn != NULL) {
         server_requests_drain(server, waiter->conn);
+    } else if (waiter->peer != NULL) {
+        server_relay_resume(server, waiter->peer);
     } else if (waiter == &server->expired_wait) {
         server_expire_sessions(server);
     } /* else: its turn comes before the next batch is taken */

@@ -1,6 +1,6 @@
 /* What an operator asks: counters, and who is connected, watches, owns. Nothing here changes what a
  * client sees. Walks are O(what is visited); whoever asks stops them with `visit` returning false. */
-#include "server/internal.h"
+#include "server/ensemble.h"
 
 void server_stats_read(const struct server *server, struct server_stats *out)
 {
@@ -8,7 +8,7 @@ void server_stats_read(const struct server *server, struct server_stats *out)
 
     *out = server->stats;
     out->zxid = store_applied(server->store);
-    out->mode = "standalone";
+    server_roles_read(server, out);
     out->connections = server->conns_count;
     out->outstanding = server->outstanding;
     out->totals = *store_totals(server->store);

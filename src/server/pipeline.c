@@ -1,11 +1,13 @@
 /* The line that every change walks, in order:
  *
- *   prepare -> zab_propose -> batch -> (log thread) -> zab_logged -> apply -> watches, replies
+ *   prepare -> zab_propose -> batch -> (log thread) -> zab_logged -> committed -> apply -> watches, replies
+ *                               |                                      ^
+ *                               +------> (learners' logs) -> ACK ------+
  *
  * Whatever arrived while the log was syncing one batch goes into the next (group commit). A request is
  * prepared on top of all that is proposed, long before that commits. Ways to fail: the log or the store
  * breaks, and the server stops at once; everything that was not applied was not acknowledged. */
-#include "server/internal.h"
+#include "server/ensemble.h"
 
 void server_fail(struct server *server, enum mk_status status, const char *what)
 {
@@ -60,22 +62,25 @@ void server_commit_forget_conn(struct server *server, const struct server_conn *
 
 /* ---- Propose ---- */
 
-/* Whatever waits for this has seen everything proposed by now. An epoch begins with a zxid that no
- * proposal has: then there is nothing to wait for. */
-static mk_zxid proposed_last(const struct server *server)
+/* An epoch begins with a zxid that no proposal has: then there is nothing to wait for. */
+mk_zxid server_proposed_last(const struct server *server)
 {
-    bool none = (uint32_t)zab_proposed(server->zab) == 0;
+    mk_zxid proposed = zab_proposed(server->zab);
 
-    return none ? store_applied(server->store) : zab_proposed(server->zab);
+    return (uint32_t)proposed == 0 ? store_applied(server->store) : proposed;
 }
 
 static bool propose_begin(struct server *server, struct prepare_at *at, size_t *entry)
 {
-    MK_ASSERT(server->serving);
+    MK_ASSERT(server_leads(server));
 
     if (!zab_next(server->zab, &at->zxid)) {
-        mk_error_set(&server->failure,
-                     "the epoch's zxids are used up: restart the server to begin a new epoch");
+        /* An ensemble elects a leader for the next epoch as soon as nothing is outstanding. */
+        server->load_wanted = NULL;
+        if (server_alone(server)) {
+            mk_error_set(&server->failure,
+                         "the epoch's zxids are used up: restart the server to begin a new epoch");
+        }
         return false;
     }
     at->time_ms = server->log_time_ms;
@@ -120,12 +125,9 @@ static void propose_call_end(struct server *server, mk_zxid zxid)
     mk_buf_append_bytes(&commit->body, mk_buf_view(&server->prepared.ended_body));
 }
 
-enum mk_status server_propose_request(struct server *server, struct server_conn *conn,
-                                      const struct jute_request *request,
-                                      struct mk_bytes identities, mk_zxid *zxid)
+enum mk_status server_propose_request(struct server *server, const struct prepare_who *who,
+                                      const struct jute_request *request, mk_zxid *zxid)
 {
-    struct prepare_who who = {
-        .session = conn->session_id, .cxid = request->xid, .identities = identities};
     struct prepare_at at;
     size_t entry;
 
@@ -133,14 +135,14 @@ enum mk_status server_propose_request(struct server *server, struct server_conn 
     if (!propose_begin(server, &at, &entry)) {
         return MK_WOULD_BLOCK;
     }
-    enum mk_status status = prepare_request(server->prepare, &at, &who, request,
+    enum mk_status status = prepare_request(server->prepare, &at, who, request,
                                             &server->batch.bytes, &server->prepared);
     if (status != MK_OK) {
         return propose_cancel(server, entry, status);
     }
     if (!server->prepared.transaction) {
         server->batch.bytes.len = entry;
-        *zxid = proposed_last(server);
+        *zxid = server_proposed_last(server);
         return MK_OK;
     }
     propose_end(server, &at, entry);
@@ -154,28 +156,46 @@ enum mk_status server_propose_request(struct server *server, struct server_conn 
     return MK_OK;
 }
 
-void server_propose_session(struct server *server, struct server_conn *conn, int32_t timeout_ms)
+enum mk_status server_propose_session(struct server *server, mk_session id, int32_t timeout_ms,
+                                      mk_zxid *zxid)
 {
     struct prepare_at at;
     size_t entry;
 
     if (!propose_begin(server, &at, &entry)) {
-        server_conn_end(server, conn);
-        return;
+        return MK_WOULD_BLOCK;
     }
-    enum mk_status status = prepare_create_session(server->prepare, &at, server->session_next,
-                                                   timeout_ms, &server->batch.bytes);
+    enum mk_status status =
+        prepare_create_session(server->prepare, &at, id, timeout_ms, &server->batch.bytes);
     if (status != MK_OK) {
-        (void)propose_cancel(server, entry, status);
-        server_conn_end(server, conn);
-        return;
+        return propose_cancel(server, entry, status);
     }
-    server->session_next++;
     propose_end(server, &at, entry);
-    struct commit *commit = server_commit_push(server, COMMIT_CONNECT, at.zxid);
-    commit->conn = conn;
-    commit->timeout_ms = timeout_ms;
-    conn->connect_pending = true;
+    *zxid = at.zxid;
+    return MK_OK;
+}
+
+enum mk_status server_propose_error(struct server *server, mk_session id, int32_t cxid,
+                                    enum mk_status error)
+{
+    struct prepare_at at;
+    size_t entry;
+
+    MK_ASSERT(id != 0);
+    if (!propose_begin(server, &at, &entry)) {
+        return MK_WOULD_BLOCK;
+    }
+    struct jute_txn txn = {
+        .client_id = id,
+        .cxid = cxid,
+        .zxid = at.zxid,
+        .time_ms = at.time_ms,
+        .type = JUTE_ERROR,
+        .error = jute_error_code(error),
+    };
+    jute_txn_encode(&server->batch.bytes, &txn);
+    propose_end(server, &at, entry);
+    return MK_OK;
 }
 
 enum mk_status server_propose_catalogue(struct server *server)
@@ -262,7 +282,7 @@ void server_propose_count(struct server *server)
     size_t entry;
 
     if (store_totals(server->store)->counting == 0 || server->count_wait.blocked ||
-        !server->serving || store_full(server->store) || !propose_begin(server, &at, &entry)) {
+        !server_leads(server) || store_full(server->store) || !propose_begin(server, &at, &entry)) {
         return;
     }
     store_view_blocking(store_speculative(server->store), server_load_insists(&server->count_wait));
@@ -283,7 +303,7 @@ void server_pipeline_sync(struct server *server, struct request *request)
 {
     request->state = REQUEST_PROPOSED;
     request->own_body = true;
-    mk_zxid zxid = proposed_last(server);
+    mk_zxid zxid = server_proposed_last(server);
     if (zxid > store_applied(server->store)) {
         server_commit_push(server, COMMIT_REQUEST, zxid)->request = request;
     } else {
@@ -308,7 +328,7 @@ static void calls_run(struct server *server)
 {
     uint32_t steps = 0;
 
-    if (!server->calls_alive || server->calls_wait.blocked || !server->serving ||
+    if (!server->calls_alive || server->calls_wait.blocked || !server_leads(server) ||
         server->now.monotonic_ms < server->calls_due_ms || store_full(server->store)) {
         return;
     }
@@ -368,7 +388,7 @@ static void batch_buffer_keep(struct server *server, struct mk_buf *bytes)
 
 bool server_batch_take(struct server *server, struct server_batch *batch)
 {
-    if (server->batch_out || server->failure.text[0] != '\0') {
+    if (server->batch_out || server->ensemble->truncate_out || server->failure.text[0] != '\0') {
         return false;
     }
     calls_run(server); /* behind the transactions that woke them, and with them in one sync */
@@ -378,10 +398,14 @@ bool server_batch_take(struct server *server, struct server_batch *batch)
         return false;
     }
     *batch = server->batch;
+    history_lend(&server->history, batch);
     server->batch = (struct server_batch){.bytes = server->batch_spare};
     server->batch_spare = (struct mk_buf){0};
     server->batch_out = true;
     server->stats.batches++;
+    if (!server_alone(server)) {
+        server_batch_taken(server, batch);
+    }
     return true;
 }
 
@@ -504,9 +528,10 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
     struct jute_txn txn;
     enum mk_status status = jute_txn_decode(entry, &txn);
 
-    MK_ASSERT(status == MK_OK); /* we have encoded it */
-    MK_ASSERT(txn.zxid <= zab_committed(server->zab));
-    struct request *request = request_of(server, txn.zxid);
+    MK_ASSERT(status == MK_OK); /* we have encoded it, or seen that it can be decoded */
+    MK_ASSERT(txn.zxid <= server->committed);
+    struct request *forwarded = server_learns(server) ? server_forward_match(server, &txn) : NULL;
+    struct request *request = forwarded != NULL ? forwarded : request_of(server, txn.zxid);
     if (request != NULL) {
         server_requests_before(server, request);
     }
@@ -528,8 +553,13 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
         calls_lost(server, result.session_closed, txn.zxid);
     }
     if (result.session_created != 0) {
-        (void)session_add(server->sessions, result.session_created, result.session_timeout_ms,
-                          server->now.monotonic_ms);
+        struct session *session = session_add(server->sessions, result.session_created,
+                                              result.session_timeout_ms, server->now.monotonic_ms);
+        session->server = (int64_t)((uint64_t)session->id >> 56); /* who has made the id */
+    }
+    if (forwarded != NULL) {
+        server_forward_complete(server, forwarded, txn.zxid, result.error,
+                                mk_buf_view(&server->body));
     }
     while (server->commits_count > 0 && commit_at(server, 0)->zxid <= txn.zxid) {
         struct commit commit = *commit_at(server, 0);
@@ -537,30 +567,59 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
         server->commits_count--;
         commit_done(server, &commit, txn.zxid, &result, mk_buf_view(&server->body));
     }
+    server_forward_applied(server, &txn);
     if (result.session_closed != 0) {
         session_ended(server, result.session_closed);
     }
     return true;
 }
 
+/* What has a quorum and is in the own log (R2). */
+void server_commit_all(struct server *server)
+{
+    struct mk_bytes entry;
+    struct mk_buf spare = {0};
+
+    while (history_apply_next(&server->history, server->committed, &entry)) {
+        /* What is above the last checkpoint only is in the log as well as in the state. */
+        if (history_entry_zxid(entry) > store_applied(server->store) &&
+            !commit_entry(server, entry)) {
+            return;
+        }
+    }
+    while (history_trim(&server->history, server_history_pinned(server), &spare)) {
+        batch_buffer_keep(server, &spare);
+    }
+}
+
+static void commit_forsake(struct server *server, struct commit *commit)
+{
+    if (commit->kind == COMMIT_REQUEST) {
+        server_request_forsake(server, commit->request);
+    } else if (commit->kind == COMMIT_CONNECT && commit->conn != NULL) {
+        commit->conn->connect_pending = false;
+    }
+    mk_buf_free(&commit->body);
+}
+
+void server_proposals_forget(struct server *server)
+{
+    for (size_t i = 0; i < server->commits_count; i++) {
+        commit_forsake(server, commit_at(server, i));
+    }
+    server->commits_count = 0;
+    store_speculative_reset(server->store);
+}
+
 void server_batch_synced(struct server *server, struct server_batch *batch)
 {
-    struct mk_bytes bytes = mk_buf_view(&batch->bytes);
-    struct zab_action action;
-    struct mk_bytes entry;
-    size_t offset = 0;
+    mk_zxid last = batch->last;
 
     MK_ASSERT(server->batch_out);
     server->batch_out = false;
-    server->log_bytes += bytes.len;
-    zab_logged(server->zab, batch->last);
-    while (zab_action(server->zab, &action)) { /* alone: to commit it, which comes next */
-    }
-    while (store_log_entry_next(bytes, &offset, &entry)) {
-        if (!commit_entry(server, entry)) {
-            break;
-        }
-    }
+    server->log_bytes += batch->bytes.len;
+    history_give_back(&server->history, batch);
     batch_buffer_keep(server, &batch->bytes);
     *batch = (struct server_batch){0};
+    server_logged(server, last);
 }

@@ -48,7 +48,7 @@ void server_reaper_run(struct server *server)
     mk_ms pause_ms = MINUTE_MS / server->options.reaps_per_minute_max;
     uint32_t count = pause_ms > 0 ? 1 : REAPS_PER_TURN_MAX;
 
-    if (!reaper->running || reaper->wait.blocked || !server->serving ||
+    if (!reaper->running || reaper->wait.blocked || !server_leads(server) ||
         server->now.monotonic_ms < reaper->next_ms || store_full(server->store)) {
         return;
     }
@@ -71,7 +71,7 @@ mk_ms server_reaper_due(const struct server *server)
 {
     const struct reaper *reaper = &server->reaper;
 
-    if (!server->serving || !anything_reapable(server)) {
+    if (!server_leads(server) || !anything_reapable(server)) {
         return INT64_MAX;
     }
     /* While a batch is with the log nothing is deleted; when it is back, the turn looks again. */

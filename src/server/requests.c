@@ -11,7 +11,7 @@
  * directly). */
 #include <string.h>
 
-#include "server/internal.h"
+#include "server/ensemble.h"
 
 /* ---- Replies ---- */
 
@@ -236,6 +236,22 @@ static void hold_reply(struct server *server, struct server_conn *conn, mk_zxid 
     }
 }
 
+bool server_request_is_write(int32_t op)
+{
+    return is_write(op);
+}
+
+void server_request_forsake(struct server *server, struct request *request)
+{
+    if (request->conn == NULL) {
+        server_request_free(server, request);
+        return;
+    }
+    MK_ASSERT(request->conn->state == CONN_CLOSING);
+    request->bytes.len = 0;
+    request->state = REQUEST_DONE; /* it goes with its connection */
+}
+
 /* ---- Executing ---- */
 
 static void answer_at_once(struct server *server, struct server_conn *conn,
@@ -280,6 +296,10 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
     if (conn->session == NULL || conn->session->closing) {
         return MK_SESSION_EXPIRED;
     }
+    if (server_learns(server)) {
+        server_forward(server, conn, decoded, queued);
+        return MK_OK;
+    }
     if (decoded->op == JUTE_SYNC) {
         sync_execute(server, conn, decoded, queued);
         return MK_OK;
@@ -294,7 +314,8 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
         prepare_result_reset(&server->prepared);
         server->prepared.transaction = true;
     } else {
-        status = server_propose_request(server, conn, decoded, mk_buf_view(&who->set.bytes), &zxid);
+        struct prepare_who asking = {conn->session_id, decoded->xid, mk_buf_view(&who->set.bytes)};
+        status = server_propose_request(server, &asking, decoded, &zxid);
     }
     if (status != MK_OK) {
         return status;
@@ -443,7 +464,7 @@ static void end_of_session(struct server *server, struct server_conn *conn)
         } else if (request->state == REQUEST_DONE) {
             put_done_reply(server, conn, request);
         }
-        if (request->state == REQUEST_PROPOSED) {
+        if (request->state == REQUEST_PROPOSED || request->state == REQUEST_FORWARDED) {
             break;
         }
         request_pop(server, request);
@@ -547,7 +568,7 @@ void server_request_complete(struct server *server, struct request *request, mk_
 {
     struct server_conn *conn = request->conn;
 
-    MK_ASSERT(request->state == REQUEST_PROPOSED);
+    MK_ASSERT(request->state == REQUEST_PROPOSED || request->state == REQUEST_FORWARDED);
     if (conn == NULL) {
         server_request_free(server, request);
         return;
@@ -705,6 +726,11 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
     bool early = is_write(decoded.op) && !reading_call && conn->unprepared == 0 &&
                  !conn->wait.blocked && conn->state == CONN_ATTACHED && conn->session != NULL &&
                  !conn->session->closing;
+    if (is_write(decoded.op) && !reading_call && server_learns(server)) {
+        enqueue(server, conn, &decoded, reading_call, frame);
+        server_requests_drain(server, conn);
+        return;
+    }
     if (first) {
         status = execute(server, conn, &decoded, NULL, reading_call);
     } else {

@@ -1,5 +1,5 @@
 /* A server's life: made, recovered entry by entry, leading; then ticks and checkpoints. The line that requests walk is in pipeline.c. */
-#include "server/internal.h"
+#include "server/ensemble.h"
 
 void server_options_default(struct server_options *options)
 {
@@ -30,6 +30,12 @@ void server_options_default(struct server_options *options)
         .wakes_per_step = 64,
         .call_result_ms = 600000,
         .slow_run_ms = 100,
+        .ensemble = {.init_limit = 10,
+                     .sync_limit = 5,
+                     .finalize_ms = 200,
+                     .notify_min_ms = 200,
+                     .notify_max_ms = 60000,
+                     .history_count = 500},
     };
 }
 
@@ -93,7 +99,9 @@ struct server *server_new(const struct server_options *options, struct store *st
 {
     struct server *server = mk_alloc_zero(1, sizeof(*server));
 
+    bool alone = options->ensemble.members_count <= 1;
     server->options = *options;
+    server->options.recipes = options->recipes && alone;
     server->store = store;
     server->log = log;
     fill_in_limits(server);
@@ -102,6 +110,7 @@ struct server *server_new(const struct server_options *options, struct store *st
     mk_list_init(&server->full);
     server_loads_init(server);
     mk_list_init(&server->requests_spare);
+    history_init(&server->history, alone ? 0 : options->ensemble.history_count);
     server->sessions = session_table_new(&server->limits);
     server->watches = tree_watches_new(options->hash_secret);
     server->apply = (struct apply){
@@ -112,6 +121,7 @@ struct server *server_new(const struct server_options *options, struct store *st
         .context = server,
     };
     make_recipes(server);
+    server_ensemble_init(server);
     return server;
 }
 
@@ -129,6 +139,7 @@ void server_free(struct server *server)
         mk_buf_free(&commit->body);
     }
     server_loads_deinit(server);
+    server_ensemble_deinit(server);
     server_requests_spare_free(server);
     prepare_free(server->prepare);
     mk_free(server->recipes);
@@ -137,7 +148,6 @@ void server_free(struct server *server)
     }
     prepare_result_deinit(&server->prepared);
     session_table_free(server->sessions);
-    zab_free(server->zab);
     tree_watches_free(server->watches);
     mk_timers_free(&server->timers);
     mk_map_u64_free(&server->held);
@@ -146,6 +156,7 @@ void server_free(struct server *server)
     mk_buf_free(&server->expired);
     mk_buf_free(&server->batch.bytes);
     mk_buf_free(&server->batch_spare);
+    history_free(&server->history);
     mk_free(server);
 }
 
@@ -166,6 +177,10 @@ enum mk_status server_recover(struct server *server, mk_zxid zxid, struct mk_byt
         return MK_CORRUPT;
     }
     server->stats.recovered++;
+    if (!server_alone(server)) {
+        history_recover(&server->history, entry);
+        return MK_OK;
+    }
     enum mk_status status = apply_txn(&server->apply, &txn, NULL, &result);
     if (status != MK_OK) {
         mk_error_set(error, "applying the log's entry 0x%llx failed: %s", (unsigned long long)zxid,
@@ -199,68 +214,81 @@ static enum mk_status time_of_last(struct server *server, mk_ms *time_ms)
     return status == MK_NO_NODE ? MK_OK : status;
 }
 
-/* An ensemble of one elects itself at once. Its epoch is the next after the one it has accepted; that it
- * is durable, the caller has seen to. */
-static void lead_alone(struct server *server, uint32_t epoch, mk_zxid log_last)
+/* Whoever was connected to anybody may come here, and has the full timeout for it. */
+static enum mk_status sessions_begin(struct server *server)
 {
-    struct zab_options options = {.id = server->options.server_id,
-                                  .members = {{.id = server->options.server_id, .weight = 1}},
-                                  .members_count = 1,
-                                  .tick_ms = server->options.tick_ms,
-                                  .init_limit = 10,
-                                  .sync_limit = 5,
-                                  .finalize_ms = 200,
-                                  .notify_min_ms = 200,
-                                  .notify_max_ms = 60000};
-    struct zab_action action;
+    session_table_free(server->sessions);
+    server->sessions = session_table_new(&server->limits);
+    store_view_blocking(store_committed(server->store), true);
+    return store_sessions_each(store_committed(server->store), session_known, server);
+}
 
-    server->zab = zab_new(&options, server->log);
-    zab_start(server->zab, (int64_t)epoch - 1, (int64_t)epoch - 1, log_last,
-              server->now.monotonic_ms);
-    while (zab_action(server->zab, &action)) {
-        if (action.kind == ZAB_STORE_EPOCHS) {
-            MK_ASSERT(action.accepted == (int64_t)epoch && action.current == (int64_t)epoch);
-            zab_epochs_stored(server->zab);
-        }
+static enum mk_status catalogue_install(struct server *server)
+{
+    enum mk_status status;
+
+    store_view_blocking(store_speculative(server->store), true);
+    while ((status = server_propose_catalogue(server)) == MK_OK) {
     }
-    MK_ASSERT(zab_established(server->zab));
+    store_view_blocking(store_speculative(server->store), false);
+    return status == MK_END ? MK_OK : status;
+}
+
+enum mk_status server_serve_begin(struct server *server)
+{
+    mk_ms time_seen_ms;
+    enum mk_status status = time_of_last(server, &time_seen_ms);
+
+    /* Later than any transaction, so that session ids, which are made of it, are new. */
+    zab_time_seen(server->zab, time_seen_ms + 1);
+    server->log_time_ms = zab_time(server->zab, server->now.monotonic_ms, server->now.wall_ms);
+    /* Not from wall time, which steps back: who holds an old session's id must not get another's. */
+    mk_session first = session_id_first(server->options.server_id, server->log_time_ms);
+    server->session_next = first > server->session_next ? first : server->session_next;
+    store_speculative_reset(server->store);
+    if (status == MK_OK) {
+        status = sessions_begin(server);
+    }
+    server->serving = status == MK_OK;
+    if (status == MK_OK && server->options.recipes) {
+        status = catalogue_install(server);
+    }
+    server->calls_alive = true; /* until it is seen that there are none */
+    server->calls_due_ms = server->now.monotonic_ms;
+    server->reaper.running = false;
+    server->reaper.round_at_ms = server->now.monotonic_ms + server->options.reap_interval_ms;
+    server->serving = status == MK_OK;
+    return status;
+}
+
+static void start(struct server *server, struct server_epochs epochs, mk_zxid log_last,
+                  struct server_time now)
+{
+    MK_ASSERT(server->role == ZAB_LOOKING && !server->serving);
+    MK_ASSERT(log_last >= store_applied(server->store));
+
+    server->now = now;
+    server->checkpoint_at_ms = now.monotonic_ms;
+    server->committed = store_applied(server->store);
+    zab_start(server->zab, epochs.accepted, epochs.current, log_last, now.monotonic_ms);
+    server_actions_run(server);
 }
 
 enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_last,
                            struct server_time now)
 {
-    mk_ms time_seen_ms;
+    MK_ASSERT(server_alone(server));
+    /* Its one vote is a quorum: it is elected, in the epoch that the caller has made durable. */
+    start(server, (struct server_epochs){(int64_t)epoch - 1, (int64_t)epoch - 1}, log_last, now);
+    MK_ASSERT(server->ensemble->serve_status != MK_OK || zab_epoch(server->zab) == epoch);
+    return server->ensemble->serve_status;
+}
 
-    MK_ASSERT(!server->serving);
-    MK_ASSERT(log_last >= store_applied(server->store));
-    server->now = now;
-    enum mk_status status = time_of_last(server, &time_seen_ms);
-    lead_alone(server, epoch, log_last);
-    /* Later than any transaction, so that session ids, which are made of it, are new. */
-    zab_time_seen(server->zab, time_seen_ms + 1);
-    server->log_time_ms = zab_time(server->zab, now.monotonic_ms, now.wall_ms);
-    /* Not from wall time, which steps back: who holds an old session's id must not get another's. */
-    server->session_next = session_id_first(server->options.server_id, server->log_time_ms);
-    server->checkpoint_at_ms = now.monotonic_ms;
-    store_speculative_reset(server->store);
-    store_view_blocking(store_committed(server->store), true);
-    if (status == MK_OK) {
-        status = store_sessions_each(store_committed(server->store), session_known, server);
-    }
-    server->serving = status == MK_OK;
-    if (status == MK_OK && server->options.recipes) {
-        store_view_blocking(store_speculative(server->store), true);
-        while ((status = server_propose_catalogue(server)) == MK_OK) {
-        }
-        status = status == MK_END ? MK_OK : status;
-    }
-    server->calls_alive = true; /* until it is seen that there are none */
-    server->calls_due_ms = now.monotonic_ms;
-    server->reaper =
-        (struct reaper){.round_at_ms = now.monotonic_ms + server->options.reap_interval_ms};
-    store_view_blocking(store_speculative(server->store), false);
-    server->serving = status == MK_OK;
-    return status;
+void server_join(struct server *server, struct server_epochs epochs, mk_zxid log_last,
+                 struct server_time now)
+{
+    MK_ASSERT(!server_alone(server));
+    start(server, epochs, log_last, now);
 }
 
 bool server_serving(const struct server *server)
@@ -329,31 +357,36 @@ void server_tick(struct server *server, struct server_time now)
     MK_ASSERT(now.monotonic_ms >= server->now.monotonic_ms);
     server->now = now;
     close_silent(server);
-    if (!server->serving) {
+    zab_tick(server->zab, now.monotonic_ms);
+    server_actions_run(server);
+    server->log_time_ms = zab_time(server->zab, now.monotonic_ms, now.wall_ms);
+    if (!server_leads(server)) {
         return;
     }
-    server->log_time_ms = zab_time(server->zab, now.monotonic_ms, now.wall_ms);
     server_expire_sessions(server);
     server_reaper_tick(server);
     if (server->calls_alive && server->calls_due_ms <= now.monotonic_ms &&
         server->outstanding == 0 && !prepare_removing(server->prepare) &&
         store_totals(server->store)->calls == 0 &&
-        zab_proposed(server->zab) == store_applied(server->store)) {
+        server_proposed_last(server) == store_applied(server->store)) {
         server->calls_alive = false; /* until the next one is made */
     }
 }
 
 mk_ms server_next_tick(const struct server *server)
 {
-    mk_ms due_ms = session_next_due(server->sessions);
+    mk_ms due_ms = zab_next_tick(server->zab);
     const struct mk_timer *timer = mk_timers_first(&server->timers);
 
     if (timer != NULL && timer->due < due_ms) {
         due_ms = timer->due;
     }
+    if (server_leads(server) && session_next_due(server->sessions) < due_ms) {
+        due_ms = session_next_due(server->sessions);
+    }
     /* While a batch is with the log no call can run; when it is back, the turn looks again. */
-    if (server->calls_alive && !server->calls_wait.blocked && !server->batch_out &&
-        server->calls_due_ms < due_ms) {
+    if (server->calls_alive && server_leads(server) && !server->calls_wait.blocked &&
+        !server->batch_out && server->calls_due_ms < due_ms) {
         due_ms = server->calls_due_ms;
     }
     mk_ms reap_ms = server_reaper_due(server);
@@ -423,10 +456,9 @@ void server_check(struct server *server)
     struct server_conn *conn = NULL;
     uint64_t queued = 0;
 
-    if (server->zab != NULL) {
-        zab_check(server->zab);
-    }
+    zab_check(server->zab);
     server_loads_check(server);
+    history_check(&server->history);
     while ((conn = server_conn_next(server, conn)) != NULL) {
         queued += conn->queued;
         MK_ASSERT(conn->session == NULL || conn->session->owner == conn);
@@ -434,6 +466,8 @@ void server_check(struct server *server)
         MK_ASSERT(conn->unprepared <= conn->queued);
     }
     MK_ASSERT(queued <= server->outstanding);
-    MK_ASSERT(session_count(server->sessions) == (size_t)store_totals(server->store)->sessions);
+    /* A leader's learners' sessions are known before they are applied. */
+    MK_ASSERT(!server->serving || !server_alone(server) ||
+              session_count(server->sessions) == (size_t)store_totals(server->store)->sessions);
     store_check(server->store);
 }

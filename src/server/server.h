@@ -29,8 +29,27 @@ struct server_throttle {
     uint32_t global_weight, renew_weight;
 };
 
+#define SERVER_MEMBERS_MAX 64
+struct server_member {
+    int64_t id; /* 0 .. 254 */
+    bool observer;
+    uint32_t weight; /* this and the group count only in hierarchical quorums */
+    int64_t group;
+};
+/* Which ensemble a server is a member of; every member must have the same. */
+struct server_ensemble {
+    struct server_member members[SERVER_MEMBERS_MAX];
+    size_t members_count; /* this server included; 0: it is alone */
+    bool hierarchical;
+    struct mk_bytes text;            /* the configuration, as servers tell it to each other */
+    uint32_t init_limit, sync_limit; /* ticks: initLimit, syncLimit */
+    mk_ms finalize_ms;               /* fastleader: how long a quorum of votes waits for a better */
+    mk_ms notify_min_ms, notify_max_ms;
+    uint32_t history_count; /* commitLogCount: transactions kept for learners that come back */
+};
+
 struct server_options {
-    uint8_t server_id;            /* 1 .. 254 */
+    uint8_t server_id;            /* 0 .. 254; in an ensemble the id of a member */
     mk_ms tick_ms;                /* tickTime */
     mk_ms session_timeout_min_ms; /* 0: 2 ticks */
     mk_ms session_timeout_max_ms; /* 0: 20 ticks */
@@ -82,6 +101,7 @@ struct server_options {
     mk_ms slow_run_ms;                  /* slowRunMs; 0: none is told */
     mk_ms (*elapsed_ms)(void *context); /* clock for the budget of a run, from the edge; or NULL */
     void *elapsed_context;
+    struct server_ensemble ensemble; /* of more than one server there are no recipes yet */
 };
 void server_options_default(struct server_options *options);
 
@@ -93,10 +113,10 @@ struct server *server_new(const struct server_options *options, struct store *st
                           const struct mk_log *log);
 void server_free(struct server *server);
 
-/* ---- Start: recover, then lead ---- */
+/* ---- Start: recover, then lead; as a member of an ensemble, recover, then join ---- */
 
-/* An entry of the log above store_applied(), in order. Alone, what is logged is committed (R1).
- * MK_CORRUPT: it cannot be decoded. */
+/* An entry of the log above store_applied(), in order. Alone, what is logged is committed, and applied
+ * now. A member applies it when it is known to be committed (R1). MK_CORRUPT: it cannot be decoded. */
 enum mk_status server_recover(struct server *server, mk_zxid zxid, struct mk_bytes entry,
                               struct mk_error *error);
 struct server_time {
@@ -108,6 +128,14 @@ struct server_time {
  * a failure of the store. */
 enum mk_status server_lead(struct server *server, uint32_t epoch, mk_zxid log_last,
                            struct server_time now);
+struct server_epochs {
+    int64_t accepted; /* the epoch that this server has promised to follow, */
+    int64_t current;  /* and the one whose leader's history it has */
+};
+/* Take part in the ensemble's election. Both epochs are what is durable. */
+void server_join(struct server *server, struct server_epochs epochs, mk_zxid log_last,
+                 struct server_time now);
+/* Clients are served: a connection that is opened while this is false is closed. */
 bool server_serving(const struct server *server);
 /* Why the server must stop at once, acknowledging nothing further (the store failed); NULL: it runs. */
 const char *server_failure(const struct server *server);
@@ -150,6 +178,42 @@ struct server_batch {
 bool server_batch_take(struct server *server, struct server_batch *batch);
 void server_batch_synced(struct server *server, struct server_batch *batch); /* frees it */
 
+/* ---- A member's: all of it stands still in a server that is alone ---- */
+
+/* The election: a message's body, from the member with that id, and to it. Only the newest to each
+ * counts. */
+void server_notified(struct server *server, int64_t from, struct mk_bytes message);
+bool server_notification_take(struct server *server, int64_t *to, struct mk_buf *message);
+
+/* Connect to the quorum port of that member: then open it as a peer, or say that it failed. One at a
+ * time; a later one takes an earlier one's place. */
+bool server_dial_take(struct server *server, int64_t *id);
+void server_dial_failed(struct server *server, int64_t id);
+
+/* A connection between this server's quorum port and another's. `dialled` is the member that was
+ * dialled, or -1: it was accepted. NULL: it is not wanted now, close it. */
+struct server_peer;
+struct server_peer *server_peer_open(struct server *server, int64_t dialled,
+                                     struct mk_bytes address, void *owner);
+void server_peer_bytes(struct server *server, struct server_peer *peer, struct mk_bytes bytes);
+/* The socket is gone, or was closed because server_peer_closing(): forget the peer. */
+void server_peer_closed(struct server *server, struct server_peer *peer);
+/* As of connections. Take it before the batch, so that what learners get goes out while the log syncs,
+ * and once more behind it. */
+struct server_peer *server_next_dirty_peer(struct server *server);
+void *server_peer_owner(const struct server_peer *peer);
+struct mk_buf *server_peer_output(struct server_peer *peer);
+void server_peer_drained(struct server *server, struct server_peer *peer);
+bool server_peer_closing(const struct server_peer *peer);
+bool server_peer_paused(const struct server_peer *peer);
+
+/* Epochs to make durable, the accepted one first; then say so. */
+bool server_epochs_take(struct server *server, struct server_epochs *epochs);
+void server_epochs_stored(struct server *server);
+/* Everything above that zxid to be removed from the log, which is idle; then say so, when it is durable. */
+bool server_truncate_take(struct server *server, mk_zxid *zxid);
+void server_truncated(struct server *server);
+
 /* Rows to bring into memory with store_load() on any thread; then say done, in any order. */
 struct load;
 struct server_load {
@@ -174,8 +238,11 @@ uint64_t server_outstanding(const struct server *server);
 /* ---- What an operator asks ---- */
 
 struct server_stats {
-    mk_zxid zxid;     /* last applied */
-    const char *mode; /* "standalone" */
+    mk_zxid zxid;          /* last applied */
+    const char *mode;      /* "standalone", "leader", "follower", "observer", "looking" */
+    int64_t epoch, leader; /* of an ensemble; -1 while there is none */
+    uint64_t followers, observers, synced_followers, synced_observers; /* of this leader */
+    uint64_t syncs_pending;                                            /* ... not answered yet */
     uint64_t packets_received, packets_sent;
     uint64_t connections, outstanding;
     struct mk_spread read_latency, update_latency; /* ms, from the frame to the reply */
@@ -229,6 +296,17 @@ struct server_conn_stats {
 void server_conn_stats_read(const struct server_conn *conn, struct server_conn_stats *out);
 void server_conn_stats_reset(struct server_conn *conn); /* crst */
 struct server_conn *server_conn_next(const struct server *server, const struct server_conn *after);
+
+/* The servers that follow or observe this leader. */
+struct server_learner_stats {
+    int64_t id; /* -1: it has not said */
+    bool observer, serving;
+    mk_zxid acked; /* the last that it has in its log; 0: none of this epoch */
+    struct mk_bytes address;
+    uint64_t queued_bytes; /* to be sent to it */
+};
+typedef void server_learner_visit(void *context, const struct server_learner_stats *learner);
+void server_learners_each(const struct server *server, server_learner_visit *visit, void *context);
 
 /* Walks: `visit` returns false to stop, and may change nothing. O(what is visited). */
 typedef bool server_session_visit(void *context, mk_session id, mk_ms expires_in_ms);

@@ -77,6 +77,7 @@ struct session *session_add(struct session_table *table, mk_session id, int32_t 
     session = mk_alloc_zero(1, sizeof(*session));
     session->id = id;
     session->timeout_ms = timeout_ms;
+    session->server = -1;
     void *old = mk_map_u64_put(&table->sessions, (uint64_t)id, session);
     MK_ASSERT(old == NULL);
     session_touch(table, session, now_ms);

@@ -32,7 +32,8 @@ struct session {
     bool closing;          /* closeSession has been proposed: new requests get MK_SESSION_EXPIRED */
     struct mk_timer timer; /* private to the queue */
     mk_ms touched_ms;
-    void *owner; /* the connection that holds it, or NULL; the caller's */
+    void *owner;    /* the connection that holds it, or NULL; the caller's */
+    int64_t server; /* id of the server that its client is connected to; -1: not known */
 };
 
 struct session_table;

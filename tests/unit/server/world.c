@@ -57,7 +57,7 @@ void world_deinit(struct world *world)
     mk_buf_free(&world->log);
 }
 
-static bool deliver(struct world *world)
+bool world_deliver(struct world *world)
 {
     struct server_conn *conn;
     bool any = false;
@@ -84,8 +84,12 @@ void world_settle(struct world *world)
     struct server_load load;
     bool more = true;
 
+    if (world->settle != NULL) {
+        world->settle(world);
+        return;
+    }
     while (more) {
-        more = deliver(world);
+        more = world_deliver(world);
         while (server_load_take(world->server, &load)) {
             assert_int_equal(store_load(store_base_of(world->store), &load.rows), MK_OK);
             server_load_done(world->server, &load);

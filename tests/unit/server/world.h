@@ -29,6 +29,7 @@ struct world {
     struct client *clients[16];
     size_t clients_count;
     bool cold; /* the whole is not checked: that would bring all of it into memory */
+    void (*settle)(struct world *world); /* of a member of a cluster; NULL: it is alone */
 };
 
 void world_init(struct world *world, const char *recipe_name, const char *recipe_source);
@@ -36,6 +37,7 @@ void world_deinit(struct world *world);
 /* Let everything happen that can without time passing. */
 void world_settle(struct world *world);
 /* Settle, but leave what is proposed unsynced. */
+bool world_deliver(struct world *world); /* what is for clients; false: nothing was */
 void world_advance(struct world *world, mk_ms ms);
 /* The server dies; the next one recovers from what is durable. Connections are gone. */
 void world_restart(struct world *world);

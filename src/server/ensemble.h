@@ -1,0 +1,136 @@
+/* Private to server: what makes it a member of an ensemble. zab says what is to be done (role.c carries
+ * it out), peers carry packets, and the two sides of forwarding have what is between a client's server
+ * and the leader. A server that is alone has none of this but zab's actions. */
+#ifndef MK_SERVER_ENSEMBLE_H
+#define MK_SERVER_ENSEMBLE_H
+
+#include "server/internal.h"
+
+/* What may wait to be sent to a learner. Beyond it the learner is further behind than a snapshot is
+ * away: it is dropped, and comes again. More than all the history that a learner may be sent at once. */
+#define PEER_OUTPUT_BYTES_MAX (2 * HISTORY_KEPT_BYTES_MAX)
+/* Requests of a learner's clients that wait for the disk. Beyond it nothing is read from the learner. */
+#define PEER_REQUESTS_BYTES_MAX ((size_t)16 << 20)
+/* A transaction grows beyond its request by what prepare allows; packets add little to it. */
+#define PEER_DATA_BYTES_FRAMES 4
+#define PEER_DATA_BYTES_MORE 65536
+#define PEER_ADDRESS_BYTES 64
+/* What waits for the log to be idle. Beyond it nothing is read from the leader. */
+#define LEARNER_BATCH_BYTES_MAX ((size_t)32 << 20)
+
+/* A learner that is being brought up to date with a snapshot. The diagram is in sync.c. */
+enum sync_step { SYNC_NONE, SYNC_CHECKPOINT, SYNC_STREAM };
+
+struct server_peer {
+    void *owner;
+    struct mk_link all;     /* server.peers */
+    struct mk_link dirties; /* server.peers_dirty */
+    bool dirty, closing, paused;
+    const char *refused;         /* why it is to be left, once zab is done with what it says now */
+    bool synchronised;           /* ... what zab is to be told then */
+    int64_t dialled;             /* the leader, by its id; -1: it came to us */
+    struct zab_learner *learner; /* of one that came to us, while zab has it */
+    char address[PEER_ADDRESS_BYTES];
+    struct mk_buf in; /* received and not handled: less than a packet, unless paused */
+    struct mk_buf out;
+    /* Of a learner: */
+    struct mk_link requests; /* struct relayed: its clients' requests, in order, not prepared yet */
+    size_t requests_bytes;
+    struct load_waiter wait; /* of the first of them */
+    struct mk_buf syncs;     /* zxids, 8 bytes each: answer a SYNC when they have committed */
+    size_t syncs_done;
+    enum sync_step sync_step;
+    mk_zxid sync_pinned; /* history above it is kept until the learner has it */
+    struct server_snapshot *snapshot;
+};
+
+/* A message of the election that waits to be taken; a newer one takes its place. */
+struct note {
+    bool pending;
+    struct mk_buf message;
+};
+
+struct ensemble {
+    struct mk_link peers, dirty;
+    struct server_peer *leader; /* the connection to it, or NULL */
+    struct note notes[SERVER_MEMBERS_MAX];
+    bool dial_wanted;
+    bool dialling; /* the edge tries, or has opened a peer that zab has been told of */
+    int64_t dial_id;
+    struct server_epochs epochs;
+    bool epochs_wanted, epochs_out;
+    mk_zxid truncate_zxid;
+    bool truncate_wanted, truncate_out;
+    bool serve_wanted; /* established: clients come when this is applied */
+    mk_zxid serve_zxid;
+    uint32_t answers; /* to zab, that wait until it has said all */
+    enum mk_status serve_status;
+    const struct jute_packet *packet;  /* being handled */
+    mk_zxid appended;                  /* the last of the own log, durable or not */
+    mk_zxid told;                      /* leader: what learners have been told to be committed */
+    struct mk_buf wire, wire_inform;   /* scratch: packets that several learners get */
+    struct tree_identities identities; /* scratch: of whoever a request is forwarded for */
+    struct mk_link syncs;              /* struct request: forwarded syncs, in order */
+    struct mk_map_u64 connecting;      /* session -> the connection that is to have it */
+};
+
+/* ---- role.c ---- */
+
+void server_ensemble_init(struct server *server);
+void server_ensemble_deinit(struct server *server);
+void server_actions_run(struct server *server);
+void server_roles_read(const struct server *server, struct server_stats *out);
+/* The log is to be cut, or is being: nothing may be appended meanwhile. */
+bool server_log_changes(const struct server *server);
+void server_logged(struct server *server, mk_zxid zxid);
+void server_batch_taken(struct server *server, const struct server_batch *batch);
+
+/* ---- peers.c ---- */
+
+void server_peer_mark_dirty(struct server *server, struct server_peer *peer);
+void server_peer_send(struct server *server, struct server_peer *peer,
+                      const struct jute_packet *packet);
+void server_peer_write(struct server *server, struct server_peer *peer, struct mk_bytes packets);
+/* Nothing more is to be said to it, nor heard from it; zab knows. `why` NULL: nothing to be told. */
+void server_peer_end(struct server *server, struct server_peer *peer, const char *why);
+/* It has said or done what may not be: it is left, and zab told, before the next action is asked for. */
+void server_peer_refuse(struct server *server, struct server_peer *peer, const char *why);
+void server_peers_pause(struct server *server); /* those that have to wait, or no longer have to */
+void server_leader_resume(struct server *server); /* what it sent can be appended again */
+void server_peers_free(struct server *server);
+
+/* ---- sync.c: what learners lack ---- */
+
+void server_sync_begin(struct server *server, struct server_peer *peer, mk_zxid peer_last);
+void server_sync_end(struct server_peer *peer);
+/* History above this one is waited for. INT64_MAX: by nobody. */
+mk_zxid server_history_pinned(const struct server *server);
+
+/* ---- forward.c: a learner's side ---- */
+
+void server_forward(struct server *server, struct server_conn *conn,
+                    const struct jute_request *decoded, struct request *request);
+void server_forward_session(struct server *server, struct server_conn *conn, int32_t timeout_ms);
+void server_forward_revalidate(struct server *server, struct server_conn *conn, mk_session id,
+                               int32_t timeout_ms);
+void server_forward_conn_closed(struct server *server, struct server_conn *conn);
+/* The request that `txn`, which is about to be applied, is the answer to, or NULL. */
+struct request *server_forward_match(struct server *server, const struct jute_txn *txn);
+void server_forward_complete(struct server *server, struct request *request, mk_zxid zxid,
+                             int32_t error, struct mk_bytes body);
+void server_forward_applied(struct server *server, const struct jute_txn *txn);
+void server_forward_reply(struct server *server, const struct jute_packet *packet);
+/* The sessions that have been heard of since the last time. */
+void server_forward_touches(struct server *server, struct mk_buf *out);
+void server_forward_reset(struct server *server);
+
+/* ---- relay.c: the leader's side ---- */
+
+void server_relay(struct server *server, struct server_peer *peer,
+                  const struct jute_packet *packet);
+void server_relay_resume(struct server *server, struct server_peer *peer);
+void server_relay_resume_all(struct server *server); /* this server begins to serve */
+void server_relay_committed(struct server *server);
+void server_relay_drop(struct server_peer *peer);
+
+#endif

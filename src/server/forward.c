@@ -1,0 +1,272 @@
+/* A learner's clients: what they write goes to the leader, and comes back as a transaction.
+ *
+ *   queued -- REQUEST to the leader --> forwarded -- its transaction is applied --> answered
+ *
+ * A transaction answers the oldest forwarded request of its session's connection, if the cxid says so: all
+ * that a session forwards through one server comes back in order. What was proposed before a request was
+ * forwarded cannot be its answer; it may be that of an earlier connection's, elsewhere, with the same cxid.
+ *
+ * New sessions: this server chooses the id, and the client is answered when createSession is applied.
+ * Old ones: the password is checked here, and the leader is asked whether the session is alive.
+ * Syncs: the n-th SYNC from the leader answers the n-th sync that was sent to it.
+ * Whatever is not answered when the role ends has an unknown outcome: the connection is closed. */
+#include "server/ensemble.h"
+
+/* ---- Requests ---- */
+
+static void send_request(struct server *server, mk_session session, struct mk_bytes payload,
+                         struct mk_bytes identities)
+{
+    struct mk_buf *wire = &server->ensemble->wire;
+    struct jute_forwarded forwarded = {.session = session, .payload = payload};
+    struct jute_packet packet = JUTE_PACKET(JUTE_PACKET_REQUEST, -1);
+    struct mk_reader reader = mk_reader_of(identities);
+
+    MK_ASSERT(server->ensemble->leader != NULL);
+    wire->len = 0;
+    jute_put_forwarded(wire, &forwarded);
+    packet.data = mk_buf_view(wire);
+    packet.authinfo_count = mk_read_i32(&reader);
+    packet.authinfo = mk_read_bytes(&reader, mk_reader_left(&reader));
+    server_peer_send(server, server->ensemble->leader, &packet);
+}
+
+/* Recipes are off in an ensemble: the answer is known, and is no transaction. */
+static void refuse_call(struct server *server, struct server_conn *conn,
+                        const struct jute_request *decoded, struct request *request)
+{
+    struct prepare_who who = {.session = conn->session_id,
+                              .cxid = decoded->xid,
+                              .identities = mk_buf_view(&request->identities->set.bytes)};
+    struct prepare_at at = {store_view_zxid(store_speculative(server->store)) + 1,
+                            server->log_time_ms};
+    size_t before = server->batch.bytes.len;
+
+    prepare_result_reset(&server->prepared);
+    enum mk_status status = prepare_request(server->prepare, &at, &who, decoded,
+                                            &server->batch.bytes, &server->prepared);
+    MK_ASSERT(status == MK_OK && !server->prepared.transaction);
+    MK_ASSERT(server->batch.bytes.len == before);
+    request->bytes.len = 0;
+    mk_buf_append_bytes(&request->bytes, mk_buf_view(&server->prepared.body));
+    request->own_body = true;
+    request->state = REQUEST_PROPOSED;
+    server_request_complete(server, request, store_applied(server->store), 0, MK_BYTES_NULL);
+}
+
+void server_forward(struct server *server, struct server_conn *conn,
+                    const struct jute_request *decoded, struct request *request)
+{
+    MK_ASSERT(request->state == REQUEST_QUEUED && conn->unprepared > 0);
+
+    conn->unprepared--;
+    conn->wait.in_vain = 0;
+    if (decoded->op == JUTE_CALL) {
+        refuse_call(server, conn, decoded, request);
+        return;
+    }
+    send_request(server, conn->session_id, mk_buf_view(&request->bytes),
+                 mk_buf_view(&request->identities->set.bytes));
+    request->state = REQUEST_FORWARDED;
+    request->after = server->ensemble->appended;
+    request->close_after = decoded->op == JUTE_CLOSE_SESSION;
+    struct mk_buf body = {0};
+    if (decoded->op == JUTE_SYNC) {
+        mk_buf_put_field(&body, decoded->path); /* which lies in the request's own bytes */
+        request->own_body = true;
+        mk_list_append(&server->ensemble->syncs, &request->in_syncs);
+    }
+    mk_buf_free(&request->bytes);
+    request->bytes = body;
+}
+
+void server_forward_complete(struct server *server, struct request *request, mk_zxid zxid,
+                             int32_t error, struct mk_bytes body)
+{
+    if (error == jute_error_code(MK_SESSION_MOVED) && request->conn != NULL) {
+        server_conn_end(server, request->conn); /* as ZooKeeper does: it has another connection */
+    }
+    server_request_complete(server, request, zxid, error, body);
+}
+
+struct request *server_forward_match(struct server *server, const struct jute_txn *txn)
+{
+    struct session *session = session_find(server->sessions, txn->client_id);
+    struct server_conn *conn = session == NULL ? NULL : session->owner;
+
+    if (conn == NULL) {
+        return NULL;
+    }
+    for (struct mk_link *link = conn->queue.next; link != &conn->queue; link = link->next) {
+        struct request *request = MK_CONTAINER(link, struct request, in_conn);
+        if (request->state == REQUEST_FORWARDED && request->op != JUTE_SYNC) {
+            bool answers = request->xid == txn->cxid && txn->zxid > request->after;
+            return answers ? request : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* ---- Sessions ---- */
+
+static void await(struct server *server, struct server_conn *conn, mk_session id,
+                  int32_t timeout_ms)
+{
+    conn->state = CONN_CONNECTING;
+    conn->awaits = id;
+    conn->awaits_timeout_ms = timeout_ms;
+    struct server_conn *before = mk_map_u64_put(&server->ensemble->connecting, (uint64_t)id, conn);
+    if (before != NULL) { /* the client has given up on that one, and comes again */
+        before->awaits = 0;
+        server_conn_end(server, before);
+    }
+}
+
+void server_forward_session(struct server *server, struct server_conn *conn, int32_t timeout_ms)
+{
+    mk_session id = server->session_next++;
+    struct mk_buf payload = {0};
+
+    mk_buf_put_i32(&payload, 0); /* cxid */
+    mk_buf_put_i32(&payload, JUTE_CREATE_SESSION);
+    mk_buf_put_i32(&payload, timeout_ms);
+    send_request(server, id, mk_buf_view(&payload), mk_buf_view(&conn->identities->set.bytes));
+    mk_buf_free(&payload);
+    await(server, conn, id, timeout_ms);
+}
+
+void server_forward_revalidate(struct server *server, struct server_conn *conn, mk_session id,
+                               int32_t timeout_ms)
+{
+    struct mk_buf *wire = &server->ensemble->wire;
+    struct jute_packet packet = JUTE_PACKET(JUTE_PACKET_REVALIDATE, -1);
+
+    wire->len = 0;
+    jute_put_touch(wire, (struct jute_touch){id, timeout_ms});
+    packet.data = mk_buf_view(wire);
+    server_peer_send(server, server->ensemble->leader, &packet);
+    await(server, conn, id, timeout_ms);
+}
+
+void server_forward_conn_closed(struct server *server, struct server_conn *conn)
+{
+    if (conn->awaits != 0) {
+        (void)mk_map_u64_remove(&server->ensemble->connecting, (uint64_t)conn->awaits);
+        conn->awaits = 0;
+    }
+}
+
+static void establish(struct server *server, struct server_conn *conn, struct session *session)
+{
+    server_forward_conn_closed(server, conn);
+    if (session->owner != NULL) {
+        server_conn_end(server, session->owner); /* the session has moved, from here to here */
+    }
+    session->timeout_ms = conn->awaits_timeout_ms;
+    conn->heard = true;
+    server_conn_established(server, conn, session->id, conn->awaits_timeout_ms);
+}
+
+void server_forward_applied(struct server *server, const struct jute_txn *txn)
+{
+    if (server->ensemble->connecting.count == 0) {
+        return;
+    }
+    struct server_conn *conn =
+        mk_map_u64_get(&server->ensemble->connecting, (uint64_t)txn->client_id);
+    if (conn == NULL || txn->client_id == 0) {
+        return;
+    }
+    if (txn->type == JUTE_CREATE_SESSION) {
+        establish(server, conn, session_find(server->sessions, txn->client_id));
+    } else if (txn->type == JUTE_ERROR && txn->cxid == 0) {
+        server_forward_conn_closed(server, conn);
+        server_conn_refuse(server, conn);
+    }
+}
+
+static void revalidated(struct server *server, const struct jute_packet *packet)
+{
+    struct jute_validity validity;
+
+    if (jute_validity_read(packet->data, &validity) != MK_OK) {
+        server_peer_refuse(server, server->ensemble->leader, "its answer about a session is none");
+        return;
+    }
+    struct server_conn *conn =
+        mk_map_u64_get(&server->ensemble->connecting, (uint64_t)validity.session);
+    struct session *session = session_find(server->sessions, validity.session);
+    if (conn == NULL || validity.session == 0) {
+        return; /* it has gone meanwhile */
+    }
+    if (!validity.valid) {
+        server_forward_conn_closed(server, conn);
+        server_conn_refuse(server, conn);
+    } else if (session != NULL) {
+        server->stats.revalidated++;
+        establish(server, conn, session);
+    } /* else: this server is behind; the client is answered when createSession is applied */
+}
+
+/* ---- Answers of the leader's that are no transactions ---- */
+
+/* What was committed when the leader answered may not be applied here yet: it may not be durable. */
+static void synced(struct server *server)
+{
+    struct mk_link *syncs = &server->ensemble->syncs;
+
+    if (mk_list_empty(syncs)) {
+        server_peer_refuse(server, server->ensemble->leader, "it answers a sync that nobody sent");
+        return;
+    }
+    struct request *request = MK_CONTAINER(syncs->next, struct request, in_syncs);
+    mk_list_remove(&request->in_syncs);
+    request->state = REQUEST_PROPOSED;
+    if (server->committed > store_applied(server->store)) {
+        server_commit_push(server, COMMIT_REQUEST, server->committed)->request = request;
+    } else {
+        server_request_complete(server, request, store_applied(server->store), 0, MK_BYTES_NULL);
+    }
+}
+
+void server_forward_reply(struct server *server, const struct jute_packet *packet)
+{
+    if (!server_learns(server) || server->ensemble->leader == NULL) {
+        return;
+    }
+    if (packet->type == JUTE_PACKET_SYNC) {
+        synced(server);
+    } else {
+        revalidated(server, packet);
+    }
+}
+
+/* As many as a packet may hold; who is left out comes with the next. */
+#define TOUCHES_MAX (65536 / JUTE_TOUCH_BYTES * 8)
+
+void server_forward_touches(struct server *server, struct mk_buf *out)
+{
+    struct server_conn *conn = NULL;
+    uint32_t count = 0;
+
+    while ((conn = server_conn_next(server, conn)) != NULL && count < TOUCHES_MAX) {
+        if (conn->heard && conn->session != NULL) {
+            conn->heard = false;
+            jute_put_touch(out, (struct jute_touch){conn->session_id, conn->session->timeout_ms});
+            count++;
+        }
+    }
+}
+
+/* The connections are closed: what has been forwarded may or may not happen. */
+void server_forward_reset(struct server *server)
+{
+    struct mk_link *syncs = &server->ensemble->syncs;
+
+    while (!mk_list_empty(syncs)) {
+        struct request *request = MK_CONTAINER(syncs->next, struct request, in_syncs);
+        mk_list_remove(&request->in_syncs);
+        request->state = REQUEST_PROPOSED;
+        server_request_forsake(server, request);
+    }
+}

@@ -1,0 +1,314 @@
+/* Connections to other servers' quorum ports: bytes become packets, packets go to zab and to whoever has
+ * to do with what they carry.
+ *
+ *   dialled (ZAB_DIAL) -- it is the leader, until ZAB_HANG_UP or an end --> closing -- edge --> freed
+ *   accepted, while zab takes learners -- until ZAB_DROP or an end -------> closing -- edge --> freed
+ *
+ * Nothing that a peer sends is trusted: what cannot be read ends the connection, with a reason. What it
+ * has not read is bounded, and so is what has been read from it and waits. */
+#include <string.h>
+
+#include "server/ensemble.h"
+
+/* ---- Open and close ---- */
+
+static struct server_peer *peer_new(struct server *server, int64_t dialled, struct mk_bytes address,
+                                    void *owner)
+{
+    struct server_peer *peer = mk_alloc_zero(1, sizeof(*peer));
+    size_t len = address.len < PEER_ADDRESS_BYTES ? address.len : PEER_ADDRESS_BYTES - 1;
+
+    memcpy(peer->address, address.data, len);
+    peer->owner = owner;
+    peer->dialled = dialled;
+    peer->wait.peer = peer;
+    mk_list_init(&peer->dirties);
+    mk_list_init(&peer->requests);
+    mk_list_init(&peer->wait.link);
+    mk_list_append(&server->ensemble->peers, &peer->all);
+    return peer;
+}
+
+static void peer_free(struct server_peer *peer)
+{
+    server_sync_end(peer);
+    server_relay_drop(peer);
+    mk_list_remove(&peer->dirties);
+    mk_list_remove(&peer->all);
+    mk_buf_free(&peer->in);
+    mk_buf_free(&peer->out);
+    mk_free(peer);
+}
+
+static struct server_peer *open_leader(struct server *server, int64_t dialled,
+                                       struct mk_bytes address, void *owner)
+{
+    struct ensemble *ensemble = server->ensemble;
+
+    if (!ensemble->dialling || ensemble->dial_id != dialled) {
+        return NULL;
+    }
+    MK_ASSERT(ensemble->leader == NULL);
+    ensemble->dialling = false;
+    ensemble->leader = peer_new(server, dialled, address, owner);
+    zab_dialled(server->zab, true);
+    return ensemble->leader;
+}
+
+static struct server_peer *open_learner(struct server *server, struct mk_bytes address, void *owner)
+{
+    if (!zab_accepts_learners(server->zab)) {
+        return NULL;
+    }
+    struct server_peer *peer = peer_new(server, -1, address, owner);
+    peer->learner = zab_learner_new(server->zab, peer);
+    if (peer->learner == NULL) {
+        peer_free(peer);
+        return NULL;
+    }
+    return peer;
+}
+
+struct server_peer *server_peer_open(struct server *server, int64_t dialled,
+                                     struct mk_bytes address, void *owner)
+{
+    struct server_peer *peer = dialled >= 0 ? open_leader(server, dialled, address, owner)
+                                            : open_learner(server, address, owner);
+    server_actions_run(server);
+    return peer;
+}
+
+void server_dial_failed(struct server *server, int64_t id)
+{
+    struct ensemble *ensemble = server->ensemble;
+
+    if (ensemble->dialling && ensemble->dial_id == id) {
+        ensemble->dialling = false;
+        zab_dialled(server->zab, false);
+        server_actions_run(server);
+    }
+}
+
+void server_peer_closed(struct server *server, struct server_peer *peer)
+{
+    if (peer == server->ensemble->leader) {
+        server->ensemble->leader = NULL;
+        zab_leader_lost(server->zab, "the connection to the leader broke");
+    } else if (peer->learner != NULL) {
+        zab_learner_lost(server->zab, peer->learner);
+    }
+    peer_free(peer);
+    server_actions_run(server);
+}
+
+void server_peer_end(struct server *server, struct server_peer *peer, const char *why)
+{
+    if (peer->closing) {
+        return;
+    }
+    if (why != NULL) {
+        mk_log(server->log, MK_LOG_INFO, "a connection to a server ends: %s  address=%s", why,
+               peer->address);
+    }
+    peer->closing = true;
+    peer->learner = NULL;
+    if (peer == server->ensemble->leader) {
+        server->ensemble->leader = NULL;
+    }
+    server_sync_end(peer);
+    server_relay_drop(peer);
+    server_peer_mark_dirty(server, peer);
+}
+
+void server_peer_refuse(struct server *server, struct server_peer *peer, const char *why)
+{
+    if (!peer->closing && peer->refused == NULL) {
+        peer->refused = why;
+        server->ensemble->answers++;
+    }
+}
+
+/* ---- Out ---- */
+
+void server_peer_mark_dirty(struct server *server, struct server_peer *peer)
+{
+    if (!peer->dirty) {
+        peer->dirty = true;
+        mk_list_append(&server->ensemble->dirty, &peer->dirties);
+    }
+}
+
+static void written(struct server *server, struct server_peer *peer)
+{
+    if (peer->out.len > PEER_OUTPUT_BYTES_MAX) {
+        server_peer_refuse(server, peer, "it does not read what it is sent");
+    }
+    server_peer_mark_dirty(server, peer);
+}
+
+void server_peer_send(struct server *server, struct server_peer *peer,
+                      const struct jute_packet *packet)
+{
+    jute_put_packet(&peer->out, packet);
+    written(server, peer);
+}
+
+void server_peer_write(struct server *server, struct server_peer *peer, struct mk_bytes packets)
+{
+    if (packets.len > 0) {
+        mk_buf_append_bytes(&peer->out, packets);
+        written(server, peer);
+    }
+}
+
+/* ---- In ---- */
+
+static size_t data_max(const struct server *server)
+{
+    return (size_t)server->options.frame_bytes_max * PEER_DATA_BYTES_FRAMES + PEER_DATA_BYTES_MORE;
+}
+
+static void leader_packet(struct server *server, const struct jute_packet *packet)
+{
+    server->ensemble->packet = packet;
+    zab_leader_packet(server->zab, packet);
+    server_actions_run(server);
+    server->ensemble->packet = NULL;
+    if (packet->type == JUTE_PACKET_SYNC || packet->type == JUTE_PACKET_REVALIDATE) {
+        server_forward_reply(server, packet);
+    }
+}
+
+static void learner_packet(struct server *server, struct server_peer *peer,
+                           const struct jute_packet *packet)
+{
+    zab_learner_packet(server->zab, peer->learner, packet);
+    server_actions_run(server);
+    if (!peer->closing) {
+        server_relay(server, peer, packet);
+    }
+}
+
+/* The leader's, while the own log is being cut: what comes behind is to be appended to it. */
+static bool held(const struct server *server, const struct server_peer *peer)
+{
+    return peer == server->ensemble->leader && server_log_changes(server);
+}
+
+/* The packets that have arrived whole. */
+static void consume(struct server *server, struct server_peer *peer)
+{
+    size_t done = 0;
+
+    while (!peer->closing && server->failure.text[0] == '\0' && !held(server, peer)) {
+        struct mk_bytes rest = mk_bytes_of(peer->in.data + done, peer->in.len - done);
+        struct jute_packet packet;
+        size_t used;
+        enum mk_status status = jute_packet_read(rest, data_max(server), &packet, &used);
+        if (status == MK_WOULD_BLOCK) {
+            break;
+        }
+        if (status != MK_OK) {
+            server_peer_refuse(server, peer, "it sends what is no packet");
+            server_actions_run(server);
+            break;
+        }
+        done += used;
+        if (peer == server->ensemble->leader) {
+            leader_packet(server, &packet);
+        } else {
+            learner_packet(server, peer, &packet);
+        }
+        server_actions_run(server);
+    }
+    memmove(peer->in.data, peer->in.data + done, peer->in.len - done);
+    peer->in.len -= done;
+}
+
+static void update_pause(struct server *server, struct server_peer *peer)
+{
+    bool pause =
+        held(server, peer) || peer->requests_bytes > PEER_REQUESTS_BYTES_MAX ||
+        (peer == server->ensemble->leader && server->batch.bytes.len > LEARNER_BATCH_BYTES_MAX);
+
+    if (pause != peer->paused) {
+        peer->paused = pause;
+        server_peer_mark_dirty(server, peer);
+    }
+}
+
+void server_peers_pause(struct server *server)
+{
+    struct mk_link *link = server->ensemble->peers.next;
+
+    for (; link != &server->ensemble->peers; link = link->next) {
+        update_pause(server, MK_CONTAINER(link, struct server_peer, all));
+    }
+}
+
+void server_leader_resume(struct server *server)
+{
+    struct server_peer *leader = server->ensemble->leader;
+
+    if (leader != NULL) {
+        consume(server, leader);
+        server_peers_pause(server);
+    }
+}
+
+void server_peer_bytes(struct server *server, struct server_peer *peer, struct mk_bytes bytes)
+{
+    if (peer->closing || bytes.len == 0) {
+        return;
+    }
+    mk_buf_append_bytes(&peer->in, bytes);
+    consume(server, peer);
+    update_pause(server, peer);
+}
+
+/* ---- What the edge asks ---- */
+
+struct server_peer *server_next_dirty_peer(struct server *server)
+{
+    if (mk_list_empty(&server->ensemble->dirty)) {
+        return NULL;
+    }
+    struct server_peer *peer =
+        MK_CONTAINER(server->ensemble->dirty.next, struct server_peer, dirties);
+    mk_list_remove(&peer->dirties);
+    peer->dirty = false;
+    return peer;
+}
+
+void *server_peer_owner(const struct server_peer *peer)
+{
+    return peer->owner;
+}
+
+struct mk_buf *server_peer_output(struct server_peer *peer)
+{
+    return &peer->out;
+}
+
+bool server_peer_closing(const struct server_peer *peer)
+{
+    return peer->closing;
+}
+
+bool server_peer_paused(const struct server_peer *peer)
+{
+    return peer->paused;
+}
+
+void server_peers_free(struct server *server)
+{
+    while (!mk_list_empty(&server->ensemble->peers)) {
+        peer_free(MK_CONTAINER(server->ensemble->peers.next, struct server_peer, all));
+    }
+}
+
+void server_peer_drained(struct server *server, struct server_peer *peer)
+{
+    (void)server; /* what it is sent waits for nothing */
+    (void)peer;
+}

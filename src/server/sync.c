@@ -1,0 +1,133 @@
+/* What a learner lacks, written to it before it takes part.
+ *
+ *   DIFF or TRUNC -- history that is told to be committed, then what is outstanding --> registered
+ *   SNAP -- checkpoint --> stream of it, a piece whenever the last one has been sent
+ *        -- history behind it, then what is outstanding ----------------------------> registered
+ *
+ * While a snapshot is on its way the history behind it is kept, whatever its size: up to a bound, at which
+ * the learner is left. */
+#include "server/ensemble.h"
+
+/* ---- History, as zab asks for it ---- */
+
+static mk_zxid at_or_after(void *context, mk_zxid zxid)
+{
+    const struct server *server = context;
+    struct history_cursor cursor = history_after(&server->history, zxid - 1);
+    struct mk_bytes entry;
+
+    return history_next(&server->history, &cursor, &entry) &&
+                   history_entry_zxid(entry) <= server->ensemble->told
+               ? history_entry_zxid(entry)
+               : 0;
+}
+
+static mk_zxid before(void *context, mk_zxid zxid)
+{
+    const struct server *server = context;
+
+    return history_before(&server->history, zxid);
+}
+
+static struct zab_history history_of(struct server *server)
+{
+    mk_zxid min = at_or_after(server, 1);
+    mk_zxid max = min == 0 ? 0 : history_before(&server->history, server->ensemble->told + 1);
+
+    return (struct zab_history){min, max, at_or_after, before, server};
+}
+
+/* ---- Written ---- */
+
+static void put_entry(struct mk_buf *out, int32_t type, struct mk_bytes entry)
+{
+    size_t packet = jute_packet_begin(out, type, history_entry_zxid(entry));
+
+    mk_buf_append_bytes(out, entry);
+    jute_packet_end(out, packet);
+}
+
+static void entry_write(struct server *server, struct server_peer *peer, struct mk_bytes entry)
+{
+    mk_zxid zxid = history_entry_zxid(entry);
+    bool committed = zxid <= server->ensemble->told;
+
+    if (committed || !zab_learner_observer(peer->learner)) {
+        put_entry(&peer->out, JUTE_PACKET_PROPOSAL, entry);
+    }
+    if (committed) {
+        jute_put_packet(&peer->out, &JUTE_PACKET(JUTE_PACKET_COMMIT, zxid));
+    }
+}
+
+/* All that the learner has not got. Of what is still in the batch, that is what this leader has begun
+ * with; its own proposals go to all learners when the batch is taken. */
+static void history_write(struct server *server, struct server_peer *peer, mk_zxid after)
+{
+    struct history_cursor cursor = history_after(&server->history, after);
+    struct mk_bytes entry;
+    size_t offset = 0;
+
+    while (history_next(&server->history, &cursor, &entry)) {
+        entry_write(server, peer, entry);
+    }
+    while (store_log_entry_next(mk_buf_view(&server->batch.bytes), &offset, &entry) &&
+           history_entry_zxid(entry) <= server->ensemble->told) {
+        if (history_entry_zxid(entry) > after) {
+            entry_write(server, peer, entry);
+        }
+    }
+    peer->sync_step = SYNC_NONE;
+    peer->synchronised = true;
+    server->ensemble->answers++;
+    server_peer_mark_dirty(server, peer);
+}
+
+/* The zxid of the state that the learner is to come to: of an epoch without transactions its own, which
+ * learners of this epoch have shown before; but who is just behind the last one lacks nothing. */
+static mk_zxid last_told(const struct server *server, mk_zxid peer_last)
+{
+    mk_zxid epoch = zab_epoch(server->zab) << 32;
+    mk_zxid told = server->ensemble->told;
+
+    return server_leads(server) && told < epoch && peer_last != told ? epoch : told;
+}
+
+void server_sync_begin(struct server *server, struct server_peer *peer, mk_zxid peer_last)
+{
+    struct zab_history history = history_of(server);
+    struct zab_sync plan = zab_sync_plan(&history, last_told(server, peer_last), peer_last);
+
+    mk_log(server->log, MK_LOG_INFO,
+           "synchronising a server  id=%lld by=%s zxid=0x%llx its_zxid=0x%llx",
+           (long long)zab_learner_id(peer->learner),
+           plan.type == JUTE_PACKET_DIFF    ? "history"
+           : plan.type == JUTE_PACKET_TRUNC ? "truncation"
+                                            : "snapshot",
+           (unsigned long long)plan.header, (unsigned long long)peer_last);
+    if (plan.type == JUTE_PACKET_SNAP) {
+        server_peer_refuse(server, peer, "it needs a snapshot");
+        return;
+    }
+    server_peer_send(server, peer, &JUTE_PACKET(plan.type, plan.header));
+    history_write(server, peer, plan.send_after);
+}
+
+void server_sync_end(struct server_peer *peer)
+{
+    peer->sync_step = SYNC_NONE;
+}
+
+mk_zxid server_history_pinned(const struct server *server)
+{
+    struct mk_link *link = server->ensemble->peers.next;
+    mk_zxid pinned = INT64_MAX;
+
+    for (; link != &server->ensemble->peers; link = link->next) {
+        struct server_peer *peer = MK_CONTAINER(link, struct server_peer, all);
+        if (peer->sync_step != SYNC_NONE && peer->sync_pinned < pinned) {
+            pinned = peer->sync_pinned;
+        }
+    }
+    return pinned;
+}
