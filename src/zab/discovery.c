@@ -8,7 +8,9 @@
  *   epoch durable, ACKEPOCH(last, current)  ->       of a quorum, none ahead of it: synchronization
  *
  * A learner acknowledges an epoch once: the second time it says -1, which is not counted. Otherwise two
- * leaders could be elected to one epoch. */
+ * leaders could be elected to one epoch. A voter that has promised itself to an epoch which came to nothing
+ * could not follow the older one's leader, ever: for it, that leader steps down, once. An observer's
+ * promise counts for nobody: it follows any leader whose history it has not left behind. */
 #include "zab/internal.h"
 
 #define BIT(index) ((uint64_t)1 << (index))
@@ -20,7 +22,7 @@ void zab_leader_offer(struct zab *zab, struct zab_learner *learner)
     struct mk_buf data = {0};
 
     MK_ASSERT(learner->state == HANDLER_GREETED && zab->phase >= LEADER_COMPARING);
-    if (learner->accepted > zab->epoch) {
+    if (learner->accepted > zab->epoch && !learner->observer) {
         zab_learner_drop(zab, learner, "it has promised itself to a later epoch");
         return;
     }
@@ -95,6 +97,10 @@ static void handle_info(struct zab *zab, struct zab_learner *learner,
     identify(zab, learner, info.id, packet->type == JUTE_PACKET_OBSERVERINFO);
     learner->state = HANDLER_GREETED;
     learner->accepted = EPOCH_OF(packet->zxid);
+    if (zab->phase == LEADER_BROADCAST && learner->accepted > zab->epoch && !learner->observer) {
+        zab_leave(zab, "a voter has promised itself to a later epoch: a new one lets it in");
+        return;
+    }
     if (zab->phase == LEADER_COLLECTING && learner->accepted > zab->lead.accepted_max) {
         zab->lead.accepted_max = learner->accepted;
     }
@@ -172,13 +178,13 @@ void zab_learner_discovers(struct zab *zab, const struct jute_packet *packet)
         zab_leave(zab, "the leader does not say its epoch");
         return;
     }
-    if (epoch < zab->wanted.accepted) {
+    if (epoch < (zab->role == ZAB_OBSERVING ? zab->wanted.current : zab->wanted.accepted)) {
         zab_leave(zab, "the leader's epoch is older than one that was promised to another");
         return;
     }
     zab->epoch = epoch;
-    zab->learn.promised_before = epoch == zab->wanted.accepted;
-    zab->wanted.accepted = epoch;
+    zab->learn.promised_before = epoch <= zab->wanted.accepted;
+    zab->wanted.accepted = epoch > zab->wanted.accepted ? epoch : zab->wanted.accepted;
     zab->phase = LEARNER_PROMISING;
     zab_learner_advance(zab);
 }

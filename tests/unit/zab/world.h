@@ -104,6 +104,7 @@ struct world {
     uint64_t value;
     /* What has happened anywhere: see world_check.c. */
     struct txn committed[WORLD_TXNS_MAX];
+    int64_t committed_in[WORLD_TXNS_MAX]; /* the epoch whose leader did */
     size_t committed_count;
     int64_t established[WORLD_EPOCHS_MAX]; /* id + 1 of the one leader */
     bool promised[WORLD_EPOCHS_MAX][WORLD_MACHINES_MAX];

