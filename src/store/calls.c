@@ -458,6 +458,20 @@ void calls_parent_moved(struct store_view *view, const struct calls_change *chan
     znode_changed(view, key_path_parent(change->path), kinds_children, parent);
 }
 
+enum mk_status calls_restore(struct store_view *view, mk_zxid number)
+{
+    rows_enter(view);
+    struct mk_bytes record;
+    struct tree_call call;
+    enum mk_status status = record_find(view, number, &record);
+    if (status != MK_OK || !record_decode(record, &call)) {
+        return status == MK_NO_NODE ? MK_OK : status;
+    }
+    rows_write_begin(view);
+    record_index(view, number, &call);
+    return rows_write_end(view);
+}
+
 /* ---- Reading ahead, for views that may not wait for the disk ---- */
 
 enum mk_status calls_record_keep(struct store_view *view, struct calls_change *change,

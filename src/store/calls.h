@@ -31,6 +31,10 @@ void calls_data_changed(struct store_view *view, const struct calls_change *chan
 void calls_parent_moved(struct store_view *view, const struct calls_change *change,
                         const struct store_znode *parent);
 
+/* A record that znode_restore() has put there: its part of the indexes, now that all is there that it may
+ * wait for. */
+enum mk_status calls_restore(struct store_view *view, mk_zxid call);
+
 /* A session ends: what that will read, and then its part. */
 enum mk_status calls_session_foresee(struct store_view *view, mk_session id);
 void calls_session_gone(struct store_view *view, mk_session id);

@@ -513,6 +513,7 @@ static void check_one(struct check *check, struct mk_bytes key, struct mk_bytes 
     case KEY_DEADLINE: check_deadline(check, key); return;
     case KEY_WOKEN: check_woken(check, key, value); return;
     case KEY_AWAITED_COUNT: check_awaited_count(check, key, value); return;
+    case KEY_INSTALL: break;
     case KEY_FACT:
     case KEY_META: return;
     }
@@ -543,16 +544,34 @@ void store_check(struct store *store)
     check_listings(&check, &store->listings);
 }
 
+static uint64_t hash_add(uint64_t hash, struct mk_bytes bytes)
+{
+    return (hash ^ mk_bytes_hash(bytes)) * 0x9e3779b97f4a7c15u + bytes.len;
+}
+
+/* Numbers of a position's own do not count, only where it puts the znode among its siblings: a snapshot
+ * gives new ones. In an order row's key it is the end, so the rows' order has what counts. */
+static void hash_row(uint64_t *hash, struct mk_bytes key, struct mk_bytes value)
+{
+    struct store_znode znode;
+    if (key.data[0] == KEY_ORDER && key.len > sizeof(uint32_t)) {
+        key.len -= sizeof(uint32_t);
+    } else if (key.data[0] == KEY_CHILD && znode_decode(value, &znode)) {
+        struct mk_buf same = {0};
+        znode.position = 0;
+        znode_encode(&same, &znode);
+        *hash = hash_add(hash_add(*hash, key), mk_buf_view(&same));
+        mk_buf_free(&same);
+        return;
+    }
+    *hash = hash_add(hash_add(*hash, key), value);
+}
+
 /* Not in the hash: facts, which are each server's own, and the meta row, which only checkpoints
  * write. */
 static bool hash_counts(struct mk_bytes key)
 {
     return key.data[0] != KEY_FACT && key.data[0] != KEY_META;
-}
-
-static uint64_t hash_add(uint64_t hash, struct mk_bytes bytes)
-{
-    return (hash ^ mk_bytes_hash(bytes)) * 0x9e3779b97f4a7c15u + bytes.len;
 }
 
 uint64_t store_hash(struct store *store)
@@ -565,7 +584,7 @@ uint64_t store_hash(struct store *store)
     enum mk_status status = rows_cursor_open(&cursor, &view, everything);
     for (; status == MK_OK; status = rows_cursor_step(&cursor)) {
         if (hash_counts(cursor.key)) {
-            hash = hash_add(hash_add(hash, cursor.key), cursor.value);
+            hash_row(&hash, cursor.key, cursor.value);
         }
     }
     rows_cursor_close(&cursor);

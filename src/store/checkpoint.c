@@ -44,15 +44,18 @@ static void meta_put(struct store *store)
                   mk_bytes_of(value, sizeof(value)), false);
 }
 
-static void meta_read(struct store *store, const uint8_t *value)
+bool checkpoint_meta_decode(struct mk_bytes value, mk_zxid *applied, struct store_totals *out)
 {
-    store->applied = (mk_zxid)mk_load_u64(value + 1);
-    store->durable = store->applied;
-    int64_t *totals[META_TOTALS];
-    totals_list(&store->totals, totals);
-    for (size_t i = 0; i < MK_COUNT(totals); i++) {
-        *totals[i] = (int64_t)mk_load_u64(value + 9 + i * 8);
+    if (value.len != META_BYTES || value.data[0] != META_VERSION) {
+        return false;
     }
+    *applied = (mk_zxid)mk_load_u64(value.data + 1);
+    int64_t *totals[META_TOTALS];
+    totals_list(out, totals);
+    for (size_t i = 0; i < MK_COUNT(totals); i++) {
+        *totals[i] = (int64_t)mk_load_u64(value.data + 9 + i * 8);
+    }
+    return true;
 }
 
 enum mk_status checkpoint_load(struct store *store, struct mk_error *error)
@@ -62,8 +65,9 @@ enum mk_status checkpoint_load(struct store *store, struct mk_error *error)
     struct mk_bytes key = key_path(&store->scraps, KEY_META, MK_BYTES(""));
     enum mk_status status = base->ops->get(base, key, true, &value);
     bool other = status == MK_OK && value.len > 0 && value.data[0] != META_VERSION;
-    if (status == MK_OK && value.len == META_BYTES && !other) {
-        meta_read(store, value.data);
+    if (status == MK_OK &&
+        checkpoint_meta_decode(mk_buf_view(&value), &store->applied, &store->totals)) {
+        store->durable = store->applied;
     } else if (other) {
         status = MK_CORRUPT;
         mk_error_set(error,

@@ -13,6 +13,9 @@ struct store_rows {
     } * place;
 };
 
+/* What the meta row says. False: it is damaged, or another version's. */
+bool checkpoint_meta_decode(struct mk_bytes value, mk_zxid *applied, struct store_totals *out);
+
 /* Read the meta row of a base: applied zxid, totals. MK_NO_NODE: the base is new. Otherwise `error` says
  * what is wrong with it. */
 enum mk_status checkpoint_load(struct store *store, struct mk_error *error);

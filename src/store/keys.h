@@ -20,6 +20,7 @@
  *   reapable   why, zxid or time in ms, path       -
  *   quota      path                                which znodes it has, usage: quotas.c
  *   counting   path                                child key: what is before it is counted
+ *   install    what, number                        install.c: an ACL; -. Only while there is one
  *   fact       name                                whatever it is
  *   meta       -                                   applied zxid, totals
  *
@@ -40,6 +41,7 @@ enum key_kind {
     KEY_FACT = 'f',
     KEY_GONE = 'g',
     KEY_HELD = 'h',
+    KEY_INSTALL = 'i',
     KEY_COUNTING = 'k',
     KEY_SLOWED = 'l',
     KEY_META = 'm',

@@ -42,11 +42,20 @@ struct store {
     struct store_totals totals;
     mk_zxid applied;
     mk_zxid durable;
+    bool again;             /* store_again() */
     enum mk_status failure; /* the first read in the midst of writing that failed, or MK_OK */
     struct store_checkpoint checkpoint; /* of the frozen table, while there is one */
     struct mk_buf value;                /* a row being put together */
     struct mk_arena scraps;             /* of one operation */
 };
+
+/* Positions of znodes that are created by what is applied again: their siblings of the same transaction
+ * may be there already, with the small positions that a snapshot gave them. */
+#define STORE_POSITIONS_AGAIN ((uint32_t)1 << 31)
+
+/* As store_open(), but if the base is empty, the tree is, too: not even the root is there. */
+struct store *store_open_bare(struct store_base *base, const struct store_options *options,
+                              bool *fresh, struct mk_error *error);
 
 /* Where each function of the door that reads or writes rows begins. */
 void rows_enter(struct store_view *view);

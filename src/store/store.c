@@ -40,8 +40,8 @@ static void store_free(struct store *store)
     mk_free(store);
 }
 
-struct store *store_open(struct store_base *base, const struct store_options *options,
-                         struct mk_error *error)
+struct store *store_open_bare(struct store_base *base, const struct store_options *options,
+                              bool *fresh, struct mk_error *error)
 {
     MK_ASSERT(base != NULL);
     struct store *store = store_new(base, options);
@@ -54,10 +54,20 @@ struct store *store_open(struct store_base *base, const struct store_options *op
     view_init(store, VIEW_COMMITTED);
     view_init(store, VIEW_SPECULATIVE);
     store->checkpoint = (struct store_checkpoint){.store = store, .applied = store->applied};
-    if (status == MK_NO_NODE) {
+    *fresh = status == MK_NO_NODE;
+    return store;
+}
+
+struct store *store_open(struct store_base *base, const struct store_options *options,
+                         struct mk_error *error)
+{
+    bool fresh;
+    struct store *store = store_open_bare(base, options, &fresh, error);
+    if (store != NULL && fresh) {
         struct store_view *view = &store->views[VIEW_COMMITTED];
         view->begun = true;
-        znodes_plant(view);
+        enum mk_status status = znodes_plant(view, 0);
+        MK_ASSERT(status == MK_OK); /* nothing is read from a base that is empty */
         view->begun = false;
     }
     return store;
@@ -122,15 +132,24 @@ mk_zxid store_view_zxid(const struct store_view *view)
 
 void store_begin(struct store_view *view, mk_zxid zxid, mk_ms time_ms)
 {
+    bool again = view->store->again;
     MK_ASSERT(!view->begun);
-    MK_ASSERT(zxid > view->zxid);
-    MK_ASSERT(zxid > view->store->applied);
+    MK_ASSERT(!again || !view->speculative);
+    MK_ASSERT(again || zxid > view->zxid);
+    MK_ASSERT(again || zxid > view->store->applied);
     view->begun = true;
     view->zxid_before = view->zxid;
     view->zxid = zxid;
     view->time_ms = time_ms;
-    view->creations = 0;
+    view->creations = again ? STORE_POSITIONS_AGAIN : 0;
     view->wakes = 0;
+}
+
+void store_again(struct store *store, bool again)
+{
+    MK_ASSERT(!store->views[VIEW_COMMITTED].begun);
+    store->again = again;
+    store->views[VIEW_COMMITTED].zxid = store->applied;
 }
 
 void store_end(struct store_view *view)
@@ -139,7 +158,7 @@ void store_end(struct store_view *view)
     view->begun = false;
     if (view->speculative) {
         speculative_end(&view->store->speculative);
-    } else {
+    } else if (view->zxid > view->store->applied) { /* else it was applied again */
         view->store->applied = view->zxid;
     }
 }

@@ -297,9 +297,56 @@ enum mk_status store_checkpoint_write(struct store_checkpoint *checkpoint,
                                       struct mk_error *error); /* any thread */
 void store_checkpoint_done(struct store *store, struct store_checkpoint *checkpoint); /* frees it */
 
+/* ---- Snapshots: a checkpoint on its way to another server, in ZooKeeper's format (jute.h) ---- */
+
+/* A stream of what the newest checkpoint in `base` holds: sessions, ACLs, znodes; of siblings that one
+ * transaction created, the order, too. Not in it: facts, and in which order calls became ready. From
+ * begin to end it is of that one checkpoint, whatever is ingested meanwhile. Any one thread. MK_NO_NODE:
+ * there is no checkpoint yet. */
+struct store_snapshot;
+enum mk_status store_snapshot_open(struct store_base *base, struct store_snapshot **out,
+                                   mk_zxid *zxid, struct mk_error *error);
+/* Append the next piece, of about `bytes_about` bytes (more by one record; fewer, even none, where a lot
+ * is read for few). `trailer`: the form of the wire. MK_OK; MK_END: that was the last; failures. */
+enum mk_status store_snapshot_read(struct store_snapshot *snapshot, size_t bytes_about,
+                                   bool trailer, struct mk_buf *out, struct mk_error *error);
+void store_snapshot_close(struct store_snapshot *snapshot);
+
+/* The other way: a store that is filled from a stream, beside whatever else there is. Any one thread. */
+struct store_install;
+struct store_install_options {
+    mk_zxid zxid;     /* of the snapshot: what the store will have applied */
+    size_t bytes_max; /* of a path, a znode's data, an ACL */
+    bool trailer;     /* the form of the wire */
+};
+/* Takes `base`, which must be empty. NULL: failed. Memory is bounded by store_options. */
+struct store_install *store_install_begin(struct store_base *base,
+                                          const struct store_options *store,
+                                          const struct store_install_options *options,
+                                          struct mk_error *error);
+/* Take what is whole of `bytes`: *used of them. MK_OK: more is to come, and what was not used comes once
+ * more with it; MK_END: the stream is complete, *used says where it ends; MK_MALFORMED: it is no
+ * snapshot; failures. */
+enum mk_status store_install_bytes(struct store_install *install, struct mk_bytes bytes,
+                                   size_t *used, struct mk_error *error);
+/* When complete: the store, for applying what a snapshot that was taken in the midst of changes may
+ * hold in part (store_again()). It belongs to the install. */
+struct store *store_install_store(struct store_install *install);
+/* The newest time in it: log time is not behind this. */
+mk_ms store_install_time(const struct store_install *install);
+/* Make all of it durable, and close it; or let go of it (its base is of no use then). Both free it. */
+enum mk_status store_install_finish(struct store_install *install, struct mk_error *error);
+void store_install_abort(struct store_install *install);
+
+/* Transactions up to the applied zxid are applied again: while this is on, they may begin in the committed
+ * view at any zxid, and their effects may be there, in part or whole, with those of later ones. Once
+ * the last that a snapshot may know of has been applied, the state is the one without the repetition. */
+void store_again(struct store *store, bool again);
+
 /* Debug and simulator: every index agrees with the znodes. Asserts. O(everything). */
 void store_check(struct store *store);
-/* A hash over all committed rows but those that differ by history (position in tables etc.). */
+/* A hash over all committed rows but those that differ by history: of positions of znodes in their
+ * transactions, only the order among siblings counts. */
 uint64_t store_hash(struct store *store);
 
 /* ==== The log: segment files in ZooKeeper's format (zookeeper-quorum.md section 12.2) ==== */

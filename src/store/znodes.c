@@ -290,6 +290,17 @@ static void listing_change(struct store_view *view, struct mk_bytes path)
     }
 }
 
+/* Its children have changed. What is known of them may be newer, if it came with another server's
+ * snapshot. */
+static bool spot_touch(const struct store_view *view, struct spot *spot)
+{
+    bool newer = view->zxid > spot->znode.stat.pzxid;
+    if (newer) {
+        spot->znode.stat.pzxid = view->zxid;
+    }
+    return newer;
+}
+
 /* ---- Create ---- */
 
 /* The parent's cversion after a create; it wraps. */
@@ -315,7 +326,7 @@ static enum mk_status create_existing(struct store_view *view, const struct stor
     int32_t cversion = parent_cversion(create, parent);
     if (!create->keep_parent && cversion > parent->znode.stat.cversion) {
         parent->znode.stat.cversion = cversion;
-        parent->znode.stat.pzxid = view->zxid;
+        spot_touch(view, parent);
         spot_write(view, parent, false);
         calls_parent_moved(view, &change, &parent->znode);
     }
@@ -329,7 +340,7 @@ static void create_in_parent(struct store_view *view, const struct store_create 
     int32_t cversion = parent_cversion(create, parent);
     if (cversion > parent->znode.stat.cversion) {
         parent->znode.stat.cversion = cversion;
-        parent->znode.stat.pzxid = view->zxid;
+        spot_touch(view, parent);
     }
     parent->znode.children_count++;
     spot_write(view, parent, false);
@@ -414,16 +425,6 @@ enum mk_status store_znode_create(struct store_view *view, const struct store_cr
 
 /* ---- Delete ---- */
 
-/* The parent's side of a delete, which happens even if the znode is gone already. */
-static bool delete_in_parent(struct store_view *view, struct spot *parent)
-{
-    bool newer = view->zxid > parent->znode.stat.pzxid;
-    if (newer) {
-        parent->znode.stat.pzxid = view->zxid;
-    }
-    return newer;
-}
-
 static void spot_uproot(struct store_view *view, const struct spot *spot)
 {
     rows_delete(view, spot->key);
@@ -441,6 +442,8 @@ static void spot_uproot(struct store_view *view, const struct spot *spot)
     listing_change(view, spot->path);
 }
 
+/* The znode is gone already; or, when applied again, there once more, with the children that it has got
+ * since: whatever made it is still to come. The parent has its part of the delete all the same. */
 static enum mk_status delete_missing(struct store_view *view, struct mk_bytes path,
                                      struct spot *parent)
 {
@@ -450,7 +453,7 @@ static enum mk_status delete_missing(struct store_view *view, struct mk_bytes pa
         return status;
     }
     rows_write_begin(view);
-    if (delete_in_parent(view, parent)) {
+    if (spot_touch(view, parent)) {
         spot_write(view, parent, false);
         calls_parent_moved(view, &change, &parent->znode);
     }
@@ -476,7 +479,7 @@ static enum mk_status delete_found(struct store_view *view, struct spot *spot, s
 
     rows_write_begin(view);
     quotas_changed(view, &quota);
-    delete_in_parent(view, parent);
+    spot_touch(view, parent);
     MK_ASSERT(parent->znode.children_count > 0);
     parent->znode.children_count--;
     spot_write(view, parent, false);
@@ -505,7 +508,7 @@ enum mk_status store_znode_delete(struct store_view *view, struct mk_bytes path)
         return delete_missing(view, spot.path, &parent);
     }
     if (spot.znode.children_count != 0) {
-        return MK_NOT_EMPTY;
+        return view->store->again ? delete_missing(view, spot.path, &parent) : MK_NOT_EMPTY;
     }
     return delete_found(view, &spot, &parent);
 }
@@ -585,35 +588,71 @@ void znode_replace_data(struct store_view *view, struct mk_bytes path, struct mk
     }
 }
 
-/* ---- The znodes of a new ensemble ---- */
+/* ---- Znodes as they are, and those of a new ensemble ---- */
 
-static void plant(struct store_view *view, struct mk_bytes path, const struct store_znode *znode)
+/* The parent of a znode that is put there as it is: its own fields have seen the child already. */
+static enum mk_status restore_parent(struct store_view *view, struct mk_bytes path,
+                                     struct spot *parent)
 {
-    struct spot spot = {.path = path, .znode = *znode};
-    bool possible = key_znode(&view->store->scraps, path, &spot.key);
-    MK_ASSERT(possible);
-    spot_plant(view, &spot);
+    if (key_path_is_root(path)) {
+        return MK_OK;
+    }
+    enum mk_status status = spot_find(view, key_path_parent(path), parent);
+    return status == MK_NO_NODE ? MK_MALFORMED : status;
 }
 
-/* Positions start at 1: (0, 0) means "from the first" to who lists children in order of
- * creation. */
-void znodes_plant(struct store_view *view)
+enum mk_status znode_restore(struct store_view *view, struct mk_bytes path,
+                             const struct store_znode *znode)
+{
+    rows_enter(view);
+    struct spot spot = {0};
+    struct spot parent = {0};
+    enum mk_status status = spot_find(view, path, &spot);
+    if (status == MK_OK || spot.key.data == NULL) {
+        return MK_MALFORMED;
+    }
+    status = status == MK_NO_NODE ? restore_parent(view, spot.path, &parent) : status;
+    struct quotas_change quota = {.path = spot.path, .count = 1, .bytes = (int64_t)znode->data.len};
+    if (status == MK_OK) {
+        status = quotas_foresee_create(view, &quota);
+    }
+    if (status != MK_OK) {
+        return status;
+    }
+    rows_write_begin(view);
+    quotas_changed(view, &quota);
+    if (parent.key.data != NULL) {
+        parent.znode.children_count++;
+        spot_write(view, &parent, false);
+    }
+    spot.znode = *znode;
+    spot_set_data(&spot, quota.stats.data != NULL ? quota.stats : znode->data);
+    spot_plant(view, &spot);
+    return rows_write_end(view);
+}
+
+/* Those of children start at 1: (0, 0) means "from the first" to who lists them in order of creation. */
+enum mk_status znodes_plant(struct store_view *view, uint32_t position)
 {
     /* world:anyone may read */
     static const uint8_t read_only[] = {0, 0, 0, 1,   0,   0,   0,   TREE_READ, 0,
                                         0, 0, 5, 'w', 'o', 'r', 'l', 'd',       0,
                                         0, 0, 6, 'a', 'n', 'y', 'o', 'n',       'e'};
-    struct mk_bytes empty = MK_BYTES("");
-    rows_write_begin(view);
-    plant(view, MK_BYTES("/"), &(struct store_znode){.children_count = 1, .data = empty});
-    plant(view, MK_BYTES("/zookeeper"),
-          &(struct store_znode){.children_count = 2, .data = empty, .position = 1});
-    plant(view, MK_BYTES("/zookeeper/config"),
-          &(struct store_znode){.stat = {.aversion = -1},
-                                .data = empty,
-                                .position = 2,
-                                .acl = mk_bytes_of(read_only, sizeof(read_only))});
-    plant(view, MK_BYTES("/zookeeper/quota"), &(struct store_znode){.data = empty, .position = 3});
-    enum mk_status status = rows_write_end(view);
-    MK_ASSERT(status == MK_OK);
+    static const char *const paths[] = {"/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"};
+    for (uint32_t i = 0; i < MK_COUNT(paths); i++) {
+        struct store_znode there, znode = {.data = MK_BYTES(""), .position = position + i};
+        if (strcmp(paths[i], "/zookeeper/config") == 0) {
+            znode.stat.aversion = -1;
+            znode.acl = mk_bytes_of(read_only, sizeof(read_only));
+        }
+        rows_enter(view);
+        enum mk_status status = znode_find(view, mk_bytes_text(paths[i]), &there);
+        if (status == MK_NO_NODE) {
+            status = znode_restore(view, mk_bytes_text(paths[i]), &znode);
+        }
+        if (status != MK_OK) {
+            return status;
+        }
+    }
+    return MK_OK;
 }

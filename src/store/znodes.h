@@ -22,7 +22,15 @@ enum mk_status znode_load_data(struct store_view *view, struct mk_bytes path,
  * waits for a change is woken. */
 void znode_replace_data(struct store_view *view, struct mk_bytes path, struct mk_bytes data);
 
-/* The znodes of a new ensemble, at zxid 0. */
-void znodes_plant(struct store_view *view);
+/* Put a znode there as it is, data included, but for how many children it has: none yet. Its parent has one
+ * more, and is otherwise left as it is. Calls hear nothing of it: calls_restore(). `position` is unlike
+ * those of its siblings of the same zxid. MK_MALFORMED: it is there already, its parent is not, or no
+ * znode has such a path. */
+enum mk_status znode_restore(struct store_view *view, struct mk_bytes path,
+                             const struct store_znode *znode);
+
+/* The znodes of a new ensemble, at zxid 0: those of them that are not there; their positions from
+ * `position` on. */
+enum mk_status znodes_plant(struct store_view *view, uint32_t position);
 
 #endif

@@ -171,9 +171,10 @@ void model_txn_free(struct txn *txn)
 
 /* ---- Applying ---- */
 
+/* Anybody may read and write: not the open ACL, which is kept as null. */
 static struct mk_bytes op_acl(const struct op *op)
 {
-    static const uint8_t acl[] = {0,   0,   0,   1, 0, 0, 0, 31,  0,   0,   0,   5,   'w', 'o',
+    static const uint8_t acl[] = {0,   0,   0,   1, 0, 0, 0, 3,   0,   0,   0,   5,   'w', 'o',
                                   'r', 'l', 'd', 0, 0, 0, 6, 'a', 'n', 'y', 'o', 'n', 'e'};
     return op->acl ? mk_bytes_of(acl, sizeof(acl)) : MK_BYTES_NULL;
 }
