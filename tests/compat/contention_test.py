@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 
@@ -18,18 +17,11 @@ import curator_test
 import harness
 import raw_client as raw
 from harness import case, equal, true
+from kazoo_clients import KazooClient, moonkeeper
 from relay import Relay
 
-SOURCE = os.environ.get("SOURCE_DIR") or os.path.join(os.path.dirname(__file__), "../..")
-sys.path.insert(0, os.path.join(SOURCE, "src/client/python"))
-try:
-    import moonkeeper
-    from kazoo.client import KazooClient
-    from kazoo.exceptions import BadVersionError, NoNodeError, NodeExistsError
-    from kazoo.recipe.lock import Lock, WriteLock
-except ImportError:
-    print("1..0 # SKIP there is no kazoo")
-    sys.exit(harness.SKIPPED)
+from kazoo.exceptions import BadVersionError, NoNodeError, NodeExistsError
+from kazoo.recipe.lock import Lock, WriteLock
 
 SLOW = os.environ.get("MK_PRESET") in ("asan", "tsan")
 HAND_OVERS = 1000 if SLOW else 10000

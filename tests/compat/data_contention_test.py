@@ -5,17 +5,14 @@ case of curator_test.py."""
 
 import collections
 import functools
-import json
 import threading
 
 import harness
-from harness import case, equal, true, until
+import kazoo_clients
+from harness import case, equal, in_threads, true, until
+from kazoo_clients import finish
 
-try:
-    from kazoo.client import KazooClient
-except ImportError:
-    print("1..0 # SKIP there is no kazoo")
-    harness.sys.exit(harness.SKIPPED)
+from moonkeeper import call, start
 
 WAIT_SECONDS_MAX = 90  # For anything at all: the server may run under AddressSanitizer, beside others.
 ADDITIONS = 40         # Of each of the counters' threads.
@@ -29,58 +26,7 @@ def shared():
 
 
 def connect(timeout=30):
-    client = KazooClient(hosts=shared().address, timeout=timeout)
-    client.start(timeout=WAIT_SECONDS_MAX)
-    return client
-
-
-def finish(*clients):
-    for client in clients:
-        client.stop()
-        client.close()
-
-
-def in_threads(*functions):
-    """Run them at once; raise what one of them raised."""
-    failures = []
-
-    def guarded(function):
-        try:
-            function()
-        except BaseException as error:  # pylint: disable=broad-except
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(function,), daemon=True)
-               for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WAIT_SECONDS_MAX)
-        true(not thread.is_alive() or failures, "a thread did not end")
-    if failures:
-        raise failures[0]
-
-
-def start_call(client, operation, **arguments):
-    return client.create(f"/zookeeper/calls/{operation}-", json.dumps(arguments).encode(),
-                         ephemeral=True, sequence=True)
-
-
-def end_call(client, znode):
-    """The result of a call that has been made, when there is one."""
-    ended = threading.Event()
-    data, stat = client.get(znode, watch=lambda event: ended.set())
-    if stat.version == 0:
-        true(ended.wait(WAIT_SECONDS_MAX), "a call did not end")
-        data, stat = client.get(znode)
-    client.delete(znode)
-    answer = json.loads(data)
-    equal(answer["state"], "done", answer)
-    return answer["result"]
-
-
-def call(client, operation, **arguments):
-    return end_call(client, start_call(client, operation, **arguments))
+    return kazoo_clients.connect(shared(), timeout)
 
 
 # --- One number.
@@ -171,9 +117,9 @@ def _():
 def _():
     path = "/data/waiting"
     one, two = connect(), connect()
-    znode = start_call(one, "queue.take", path=path)
+    pending = start(one, "queue.take", path=path)
     two.LockingQueue(path).put(b"from kazoo")
-    message, = end_call(one, znode)
+    message, = pending.result(WAIT_SECONDS_MAX)
     equal(message["data"], "from kazoo")
     call(one, "queue.ack", path=path, id=message["id"], fence=message["fence"])
 
@@ -202,10 +148,10 @@ def _():
 
     queue = kazoo.LockingQueue(path)
     equal(queue.get(timeout=WAIT_SECONDS_MAX), b"one")
-    znode = start_call(keeper, "queue.take", path=path)
-    equal(json.loads(keeper.get(znode)[0]), {"state": "waiting"})
+    pending = start(keeper, "queue.take", path=path)
+    equal(keeper.get(pending.path)[0], b'{"state":"waiting"}')
     kazoo.stop()
-    message, = end_call(keeper, znode)
+    message, = pending.result(WAIT_SECONDS_MAX)
     equal(message["data"], "one")
     finish(keeper)
 

@@ -13,16 +13,9 @@ import threading
 
 import curator_test
 import harness
-import tally
+import kazoo_clients
 from harness import case, equal, true, until
-
-sys.path.insert(0, os.path.join(tally.SOURCE, "src/client/python"))
-try:
-    import moonkeeper
-    from kazoo.client import KazooClient
-except ImportError:
-    print("1..0 # SKIP there is no kazoo")
-    sys.exit(harness.SKIPPED)
+from kazoo_clients import moonkeeper
 
 # The servers end before the clients, which would say so on standard error.
 logging.getLogger("kazoo").addHandler(logging.NullHandler())
@@ -71,12 +64,6 @@ def curator():
     return Curator()
 
 
-def connect():
-    client = KazooClient(hosts=shared().address, timeout=10)
-    client.start(timeout=30)
-    return client
-
-
 class CuratorMember:
     """One who meets others at a barrier. All three kinds have the same methods."""
 
@@ -102,7 +89,7 @@ class CuratorMember:
 class KazooMember:
     def __init__(self, name):
         self.name = name
-        self.client = connect()
+        self.client = kazoo_clients.connect(shared())
         self.double = None
 
     def set(self, path):
@@ -126,7 +113,7 @@ class KazooMember:
 class Caller:
     def __init__(self, name):
         self.name = name
-        self.client = connect()
+        self.client = kazoo_clients.connect(shared())
         self.entered = None
 
     def call(self, operation, **arguments):
@@ -189,7 +176,7 @@ def calls_waiting(client):
 
 @case("Curator, kazoo and callers are held by one barrier, whoever sets and whoever removes it")
 def _():
-    client = connect()
+    client = kazoo_clients.connect(shared())
     everybody = members()
     for i in range(9):
         setter, remover = everybody[i % 3], everybody[i // 3]
@@ -212,7 +199,7 @@ def children(client, path):
 
 @case("Curator, kazoo and callers enter and leave one double barrier together, round after round")
 def _():
-    client, path = connect(), "/shared/double"
+    client, path = kazoo_clients.connect(shared()), "/shared/double"
     everybody, last_round = members(), 0
     for i in range(ROUNDS):
         # The last to come, and to go, is of another kind each time.
@@ -259,7 +246,7 @@ def _():
 
 @case("kazoo's Party and the recipe's are one party")
 def _():
-    path, client, other = "/shared/party", connect(), connect()
+    path, client, other = "/shared/party", kazoo_clients.connect(shared()), kazoo_clients.connect(shared())
     party = client.Party(path, "of kazoo's")
     party.join()
     known = moonkeeper.call(other, "party.changes", path=path)

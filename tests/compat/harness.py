@@ -24,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -247,6 +248,27 @@ def until(condition, what, seconds=20):
         if time.monotonic() > deadline:
             raise AssertionError("not within %d s: %s" % (seconds, what))
         time.sleep(0.02)
+
+
+def in_threads(*functions, seconds=90):
+    """Run them at once; raise what one of them raised."""
+    failures = []
+
+    def guarded(function):
+        try:
+            function()
+        except BaseException as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(function,), daemon=True)
+               for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(seconds)
+        true(not thread.is_alive() or failures, "a thread did not end")
+    if failures:
+        raise failures[0]
 
 
 def run_case(name, function):

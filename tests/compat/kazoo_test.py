@@ -8,17 +8,14 @@ import threading
 import time
 
 import harness
-from harness import case, equal, true, until
+import kazoo_clients
+from harness import case, equal, in_threads, true, until
+from kazoo_clients import KazooClient, finish
 
-try:
-    from kazoo.client import KazooClient
-    from kazoo.exceptions import (BadVersionError, NoAuthError, NoNodeError, NodeExistsError,
-                                  NotEmptyError, RolledBackError)
-    from kazoo.recipe.watchers import ChildrenWatch, DataWatch
-    from kazoo.security import make_digest_acl
-except ImportError:
-    print("1..0 # SKIP there is no kazoo")
-    harness.sys.exit(harness.SKIPPED)
+from kazoo.exceptions import (BadVersionError, NoAuthError, NoNodeError, NodeExistsError,
+                              NotEmptyError, RolledBackError)
+from kazoo.recipe.watchers import ChildrenWatch, DataWatch
+from kazoo.security import make_digest_acl
 
 
 @functools.lru_cache(maxsize=None)
@@ -27,36 +24,7 @@ def shared():
 
 
 def connect(**options):
-    client = KazooClient(hosts=shared().address, timeout=10, **options)
-    client.start(timeout=20)
-    return client
-
-
-def finish(*clients):
-    for client in clients:
-        client.stop()
-        client.close()
-
-
-def in_threads(*functions):
-    """Run them at once; raise what one of them raised."""
-    failures = []
-
-    def guarded(function):
-        try:
-            function()
-        except Exception as error:  # pylint: disable=broad-except
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(function,), daemon=True)
-               for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        true(not thread.is_alive(), "a thread did not end")
-    if failures:
-        raise failures[0]
+    return kazoo_clients.connect(shared(), **options)
 
 
 # --- The client.
