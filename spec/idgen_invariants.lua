@@ -82,10 +82,10 @@ return {
         run.state.backup = { [IDS] = data_of(IDS), [FLAKES] = data_of(FLAKES) }
         if not old or not next(old) then run:skip() end
         run:note("a backup is restored")
+        run.world:advance("1s")
         for _, path in ipairs { IDS, FLAKES } do
           if old[path] then session:set(path, old[path]) end
         end
-        run.world:advance("1s")
         run.world:fail_over()
       end,
     },

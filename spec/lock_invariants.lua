@@ -113,21 +113,25 @@ local function first_is_told(run, path, holder, first)
   end
 end
 
--- What is granted after another grant has the larger fence. Whoever is told late, since it was not
--- connected, still holds: nobody else can have been granted the lock meanwhile.
+-- What is granted after another grant has the larger fence. Whoever was not connected is told late,
+-- and its lock may have been taken away, and granted again, meanwhile.
 local function fences_grow(run)
-  local seen, new = run.state, {}
+  local seen, new, away = run.state, {}, run.state.away or {}
   for _, call in ipairs(run:returned("lock.acquire")) do
     if not seen[call] and (call:result().count or 1) == 1 then table.insert(new, call) end
   end
   for _, call in ipairs(new) do
     local path, fence = call.arguments.path, call:result().fence
-    if fence <= (seen[path] or 0) then error("a later grant of " .. path .. " has no larger fence") end
+    if fence <= (seen[path] or 0) and not away[call.session] then
+      error("a later grant of " .. path .. " has no larger fence")
+    end
   end
   for _, call in ipairs(new) do
     local path = call.arguments.path
     seen[call], seen[path] = true, math.max(seen[path] or 0, call:result().fence)
   end
+  run.state.away = {}
+  for _, session in ipairs(run.sessions) do run.state.away[session] = not session:connected() end
 end
 
 return {
