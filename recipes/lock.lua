@@ -56,12 +56,29 @@
 local lock = {}
 local contender = { by = "creation", like = { "lock-", "__lock__" } }
 
--- What a ticket says besides being there: nothing, unless it was asked for.
+-- The invariant: the contender below `path` that was created first holds the lock. Nothing else
+-- says so, and a ticket that goes, in whatever way, makes the next one the holder at once; only a
+-- delay lets it wait some more.
+--
+-- A ticket of ours is empty, or JSON if more was asked for than the lock: owner, lease, delay, as
+-- asked; since the grant fence, count and, with a lease, ends; and revoke, since somebody wants it.
+-- (multilock's name their locks.) `path`/delay is there from a grant with a delay to the release:
+-- if nobody holds the lock and it is there, the lock was lost. It says delay and, once somebody has
+-- seen the loss, over.
+
+-- ---- What a ticket says ----
+
 local function said_by(data)
   if not data or data:sub(1, 1) ~= "{" then return {} end
   local ok, said = pcall(json.decode, data)
   return ok and type(said) == "table" and said or {}
 end
+
+local function is_granted(said) return said.count ~= nil end
+
+local function is_over(said, now) return said.ends ~= nil and said.ends <= now end
+
+-- ---- Acquiring ----
 
 local function ask(call)
   local args, data = call.args, nil
@@ -81,8 +98,8 @@ local function hold_again(call)
   local ticket = znode.first_child(call.args.path, contender)
   local data, stat = znode.get(ticket or call.args.path)
   local said = said_by(data)
-  if not ticket or stat.owner ~= call.session or said.owner ~= call.args.owner or not said.count
-    or (said.ends or math.huge) <= call.now then
+  if not ticket or stat.owner ~= call.session or said.owner ~= call.args.owner
+    or not is_granted(said) or is_over(said, call.now) then
     return nil
   end
   if said.count >= call.args.limit then fail("Limit", "held " .. said.count .. " times") end
@@ -95,14 +112,14 @@ end
 local function wait_behind(call, ahead, ticket)
   local data, stat = znode.get(ahead)
   local said = said_by(data)
-  if said.count and (said.ends or math.huge) <= call.now then
+  if is_granted(said) and is_over(said, call.now) then
     return call:once("ended", function() return znode.delete(ahead) end)
   end
   call:wait { deleted = { ahead, ticket }, at = said.ends,
-    changed = said.lease and not said.count and ahead or nil }
+    changed = said.lease and not is_granted(said) and ahead or nil }
 end
 
--- Nobody has released the lock if this is there, and nobody holds it.
+-- Until it is nobody's no longer; returns the znode `delay`, if there is one.
 local function wait_for_delay(call, ticket)
   local mark = call.args.path .. "/delay"
   local data = znode.get(mark)
@@ -133,9 +150,6 @@ local function grant(call, ticket, mark)
   return result(ticket, said, call.zxid)
 end
 
--- The invariant: the contender below `path` that was created first holds the lock. Nothing else
--- says so, and a ticket that goes, in whatever way, makes the next one the holder at once; only a
--- delay lets it wait some more.
 lock.acquire = operation {
   doc  = "Wait for the lock at `path`.",
   args = { path = "path", timeout = "duration?", owner = { type = "string", optional = true,
@@ -159,6 +173,8 @@ lock.acquire = operation {
   cancel = function(call) znode.delete(call:recall("ticket")) end,
 }
 
+-- ---- Giving it up, by the holder or by force ----
+
 lock.release = operation {
   doc  = "Give the lock at `path` to whoever asked next.",
   args = { path = "path", ticket = "path", fence = "integer?" },
@@ -169,7 +185,7 @@ lock.release = operation {
     if name and parent == path then data, stat = znode.get(ticket) end
     local said = said_by(data)
     if not stat or stat.owner ~= call.session or stat.czxid > (call.args.fence or math.huge)
-      or said.locks or (said.ends or math.huge) <= call.now then
+      or said.locks or is_over(said, call.now) then
       fail("NotOwner")
     end
     if (said.count or 1) > 1 then
@@ -177,7 +193,7 @@ lock.release = operation {
       znode.set(ticket, json.encode(said))
       return false
     end
-    if said.count and (said.delay or 0) > 0 then znode.delete(path .. "/delay") end
+    if is_granted(said) and (said.delay or 0) > 0 then znode.delete(path .. "/delay") end
     return znode.delete(ticket)
   end,
 }
@@ -209,6 +225,8 @@ lock.revoke = operation {
   end,
 }
 
+-- ---- Looking ----
+
 local function described(ticket)
   local data, stat = znode.get(ticket)
   local said = said_by(data)
@@ -224,7 +242,7 @@ lock.holder = operation {
     local ticket = znode.first_child(call.args.path, contender)
     local delayed = said_by(znode.get(call.args.path .. "/delay")).over or 0
     local holder = ticket and delayed <= call.now and described(ticket) or {}
-    return (holder.ends or math.huge) > call.now and holder or {}
+    return is_over(holder, call.now) and {} or holder
   end,
 }
 
