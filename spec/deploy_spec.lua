@@ -209,6 +209,16 @@ describe("recipe.deploy", function()
     assert.are.equal("two", ann:call("gate.answer"))
   end)
 
+  it("takes no fewer than eight digits for what `expect` says, and no version for none", function()
+    local first = admin:deploy("gate", gate "one")
+
+    assert.are.equal("Conflict", (refused(admin, "recipe.deploy",
+      { name = "gate", source = gate "two", expect = first.version:sub(1, 7) })))
+    assert.are.equal("Conflict", (refused(admin, "recipe.deploy",
+      { name = "other", source = gate "two", expect = first.version })))
+    assert.are.equal("one", ann:call("gate.answer"))
+  end)
+
   it("replaces one of the catalogue only if the source says override = true", function()
     local name, message = refused(admin, "recipe.deploy", { name = "lock", source = gate "one" })
     admin:deploy("lock", gate("two", { override = true }))
@@ -230,6 +240,17 @@ describe("recipe.deploy", function()
     assert.is_nil(world:znode(ROOT .. "/gate/" .. second.version))
     ann:create("/open")
     assert.are.equal("v1", waiting:result())
+  end)
+
+  it("keeps the active version, however old it is", function()
+    local first = admin:deploy("gate", gate "v1")
+    for i = 2, 16 do admin:deploy("gate", gate("v" .. i)) end
+    admin:call("recipe.rollback", { name = "gate", version = first.version })
+
+    admin:deploy("gate", gate "v17")
+
+    assert.is_not_nil(world:znode(ROOT .. "/gate/" .. first.version))
+    assert.are.equal(16, listed("gate").versions)
   end)
 
   it("is refused with Limit when calls wait on all sixteen", function()
@@ -368,6 +389,59 @@ describe("recipe.rollback", function()
 
     assert.are.equal("Conflict",
       (refused(admin, "recipe.rollback", { name = "gate", expect = first.version })))
+  end)
+
+  it("looks past removals for what the last change replaced", function()
+    local first = admin:deploy("gate", gate "one")
+    admin:deploy("gate", gate "two")
+    admin:deploy("gate", gate "three")
+    admin:call("recipe.remove", { name = "gate", version = first.version })
+
+    admin:call("recipe.rollback", { name = "gate" })
+
+    assert.are.equal("two", ann:call("gate.answer"))
+  end)
+
+  it("to the active version changes nothing", function()
+    admin:deploy("gate", gate "one")
+    local second = admin:deploy("gate", gate "two")
+
+    local back = admin:call("recipe.rollback", { name = "gate", version = second.version })
+
+    assert.is_false(back.changed)
+    assert.are.equal(2, #history("gate").entries)
+  end)
+
+  it("takes no fewer than eight digits for a version", function()
+    local first = admin:deploy("gate", gate "one")
+    admin:deploy("gate", gate "two")
+
+    assert.are.equal("NoNode",
+      (refused(admin, "recipe.rollback", { name = "gate", version = first.version:sub(1, 7) })))
+  end)
+
+  it("is refused for digits that two versions begin with", function()
+    -- Their SHA-256 begin with e2b2f3d5, both of them.
+    local function twin(number)
+      return ('return { answer = operation { doc = "", run = function() return %d end } }'):format(number)
+    end
+    admin:deploy("gate", twin(118742))
+    admin:deploy("gate", twin(120709))
+    admin:deploy("gate", gate "one")
+
+    assert.are.equal("BadArguments",
+      (refused(admin, "recipe.rollback", { name = "gate", version = "e2b2f3d5" })))
+    assert.are.equal("one", ann:call("gate.answer"))
+  end)
+
+  it("does not take what the server keeps beside the recipes for one", function()
+    admin:deploy("gate", gate "one")
+    ann:start("gate.pass", { path = "/open" })
+    admin:call("recipe.remove", { name = "gate", fail_waiting = true }) -- leaves .ending
+
+    for _, operation in ipairs { "recipe.rollback", "recipe.remove" } do
+      assert.are.equal("NoNode", (refused(admin, operation, { name = ".ending" })))
+    end
   end)
 end)
 
@@ -580,6 +654,16 @@ describe("the catalogue", function()
     assert.is_false(made.changed)
     assert.are.equal("overridden", listed("lock").catalogue)
     assert.are.equal("two", ann:call("lock.answer"))
+  end)
+
+  it("is taken back by whoever deploys its very source, which need not say override", function()
+    local source = world:znode(ROOT .. "/lock/" .. world:znode(ROOT .. "/lock").data).data
+    admin:deploy("lock", gate("two", { override = true }))
+
+    admin:deploy("lock", source)
+
+    assert.are.equal("same", listed("lock").catalogue)
+    assert.is_truthy(ann:call("lock.acquire", { path = "/lock" }).fence)
   end)
 
   it("can be gone back to", function()

@@ -145,9 +145,7 @@ end
 
 -- Make `version` the active one, and say so.
 local function activate(call, name, history, entry)
-  if entry.was ~= entry.version then
-    znode.set(path_of(name), entry.version)
-  end
+  znode.set(path_of(name), entry.version)
   history_add(call, name, history, entry)
   audit(call, name, entry)
   return { name = name, version = entry.version, was = entry.was, changed = true, zxid = call.zxid }

@@ -41,6 +41,7 @@ void world_init(struct world *world, const char *recipe_name, const char *recipe
     server_options_default(&world->options);
     world->options.tick_ms = 2000;
     world->options.extended_types = true;
+    world->options.super_digest = MK_BYTES("super:lK75jTNcA+U9vtVEw5vB51mj/w4="); /* :secret */
     if (recipe_name != NULL) {
         world->recipe.name = mk_bytes_text(recipe_name);
         world->recipe.source = mk_bytes_text(recipe_source);
