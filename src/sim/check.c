@@ -135,3 +135,9 @@ void *sim_grown(void *array, size_t count, size_t *cap, size_t size)
     *cap = *cap * 2 + 16;
     return mk_realloc(array, *cap * size);
 }
+
+void sim_set_bytes(struct mk_bytes *to, struct mk_bytes from)
+{
+    sim_free_bytes(*to);
+    *to = from.data == NULL ? from : sim_copy_of(from);
+}

@@ -10,6 +10,7 @@
 
 #include "server/server.h"
 #include "sim/model.h"
+#include "tree/tree.h"
 
 struct sim_check;
 
@@ -250,7 +251,6 @@ void sim_call_replied(struct sim_check *check, const struct sim_op *op,
                       const struct jute_reply *reply);
 /* The session has ended, and nobody can ask for its calls' outcomes any more. */
 void sim_calls_forget(struct sim_check *check, mk_session session);
-void sim_calls_quiet(struct sim_check *check, mk_ms log_time_ms);
 /* Its calls, but those that outlive it, are to be ended, one after the other. */
 void sim_calls_gone(struct sim_check *check, mk_session session);
 bool sim_result_of_body(struct mk_bytes body, struct sim_result *result);
@@ -287,6 +287,9 @@ void sim_recipe_failed(struct sim_check *check, const struct sim_ending *ending,
 /* What tally.add answers, when it has no id; false: it has not added anything. */
 bool sim_tally_body(const struct sim_check *check, const struct sim_op *op, struct mk_buf *body);
 int64_t sim_tally_now(const struct sim_check *check);
+/* A call begins on the version that is active, and stays with that. */
+void sim_version_follow(struct sim_check *check, struct sim_call *call,
+                        const struct tree_call *record);
 /* The version of a call is being removed, and its calls ended. */
 bool sim_version_marked(const struct sim_check *check, struct mk_bytes version);
 /* Replies to what leaves no transaction: operations that only read, and dry runs. */
@@ -300,6 +303,7 @@ void sim_recipes_quiet(struct sim_check *check);
 
 struct mk_bytes sim_copy_of(struct mk_bytes bytes); /* owned */
 void sim_free_bytes(struct mk_bytes bytes);
+void sim_set_bytes(struct mk_bytes *to, struct mk_bytes from); /* copied; null stays null */
 /* A longer array, if there is no room for one more. */
 void *sim_grown(void *array, size_t count, size_t *cap, size_t size);
 

@@ -226,51 +226,6 @@ static struct mk_bytes ticket_of(const struct tree_call *record)
     return MK_BYTES_NULL;
 }
 
-static void set_bytes(struct mk_bytes *to, struct mk_bytes from)
-{
-    sim_free_bytes(*to);
-    *to = from.data == NULL ? from : sim_copy_of(from);
-}
-
-/* The path of the version that the call runs on; null for the server's own recipe. */
-static void put_version_path(struct mk_buf *out, const struct tree_call *record)
-{
-    const uint8_t *dot = memchr(record->operation.data, '.', record->operation.len);
-    int len = (int)(dot - record->operation.data);
-
-    mk_buf_printf(out, SIM_RECIPES_PATH "/%.*s/%.*s", len, (const char *)record->operation.data,
-                  (int)record->version.len, (const char *)record->version.data);
-}
-
-/* It begins on the version that is active, and stays with that. */
-static void version_follow(struct sim_check *check, struct sim_call *call,
-                           const struct tree_call *record)
-{
-    struct mk_buf path = {0};
-
-    if (call->finished || sim_operation_deploys(call->operation)) {
-        return;
-    }
-    put_version_path(&path, record);
-    struct mk_bytes version = mk_buf_view(&path);
-    if (call->version.data == NULL) {
-        const struct sim_znode *recipe = sim_model_find(&check->model, sim_path_parent(version));
-        const struct sim_znode *source = sim_model_find(&check->model, version);
-        if (recipe == NULL || source == NULL || !mk_bytes_equal(recipe->data, record->version)) {
-            sim_check_fail(check, "call 0x%llx begins on %.*s, which is not the active version",
-                           (unsigned long long)call->number, (int)version.len,
-                           (const char *)version.data);
-        } else {
-            call->gate = sim_gate_version(source->data);
-            set_bytes(&call->version, version);
-        }
-    } else if (!mk_bytes_equal(call->version, version)) {
-        sim_check_fail(check, "call 0x%llx goes on with %.*s", (unsigned long long)call->number,
-                       (int)version.len, (const char *)version.data);
-    }
-    mk_buf_free(&path);
-}
-
 static struct sim_call *call_made(struct sim_check *check, mk_zxid number)
 {
     check->calls =
@@ -305,8 +260,8 @@ static void record_written(struct sim_check *check, mk_zxid number, struct mk_by
     call->deadline_ms = record.deadline_ms;
     call->wake_at_ms = record.wake_at_ms;
     call->due_ms = tree_call_due_ms(&record);
-    set_bytes(&call->awaited, record.waits_count > 0 ? record.waits[0].path : MK_BYTES_NULL);
-    version_follow(check, call, &record);
+    sim_set_bytes(&call->awaited, record.waits_count > 0 ? record.waits[0].path : MK_BYTES_NULL);
+    sim_version_follow(check, call, &record);
 }
 
 /* ---- What follows the end of a session ---- */
@@ -640,65 +595,4 @@ void sim_calls_forget(struct sim_check *check, mk_session session)
         }
     }
     check->outcomes_count = kept;
-}
-
-/* ---- When nothing is under way ---- */
-
-static bool is_waiting(const struct sim_check *check, const struct sim_znode *ticket)
-{
-    for (size_t i = 0; i < check->calls_count; i++) {
-        if (mk_bytes_equal(check->calls[i].ticket, ticket->path)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const char *waits_wrongly(const struct sim_check *check, const struct sim_call *call,
-                                 mk_ms log_time_ms)
-{
-    const struct sim_znode *ticket = sim_model_find(&check->model, call->ticket);
-    const struct sim_znode *awaited = sim_model_find(&check->model, call->awaited);
-
-    if (call->due_ms != 0 && call->due_ms < log_time_ms) {
-        return "is past its time";
-    }
-    if (call->gone != 0) {
-        return "is there, and its session has ended";
-    }
-    if (call->finished) {
-        return NULL;
-    }
-    switch (call->operation) {
-    case SIM_ACQUIRE:
-        return ticket == NULL ? "waits, and its ticket is gone"
-               : sim_lock_first(check, sim_path_parent(call->ticket)) == ticket
-                   ? "waits for a lock that is free"
-                   : NULL;
-    case SIM_PASS: return awaited != NULL ? "waits for a znode that is there" : NULL;
-    case SIM_REMOVE: return awaited == NULL ? "waits for what has been removed" : NULL;
-    default: return call->wake_at_ms == 0 ? "waits for nothing" : NULL;
-    }
-}
-
-void sim_calls_quiet(struct sim_check *check, mk_ms log_time_ms)
-{
-    for (size_t i = 0; i < check->calls_count; i++) {
-        const struct sim_call *call = &check->calls[i];
-        const char *wrong = waits_wrongly(check, call, log_time_ms);
-        if (wrong != NULL) {
-            sim_check_fail(check, "call 0x%llx %s", (unsigned long long)call->number, wrong);
-        }
-    }
-    for (size_t i = 0; i < check->model.znodes_count; i++) {
-        const struct sim_znode *znode = check->model.znodes[i];
-        struct mk_bytes name = MK_BYTES("/lock-");
-        size_t at = znode->path.len < name.len + 10 ? 0 : znode->path.len - name.len - 10;
-        if (at > 0 && sim_owner_session(&check->model, znode->owner) != 0 &&
-            memcmp(znode->path.data + at, name.data, name.len) == 0 &&
-            !sim_lock_is_granted(check, znode) && !is_waiting(check, znode)) {
-            sim_check_fail(check, "the ticket %.*s is nobody's", (int)znode->path.len,
-                           (const char *)znode->path.data);
-        }
-    }
 }

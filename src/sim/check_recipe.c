@@ -101,6 +101,45 @@ bool sim_version_marked(const struct sim_check *check, struct mk_bytes version)
     return marked;
 }
 
+/* The path of the version that the call runs on; null for the server's own recipe. */
+static void put_version_path(struct mk_buf *out, const struct tree_call *record)
+{
+    const uint8_t *dot = memchr(record->operation.data, '.', record->operation.len);
+    int len = (int)(dot - record->operation.data);
+
+    mk_buf_printf(out, SIM_RECIPES_PATH "/%.*s/%.*s", len, (const char *)record->operation.data,
+                  (int)record->version.len, (const char *)record->version.data);
+}
+
+/* It begins on the version that is active, and stays with that. */
+void sim_version_follow(struct sim_check *check, struct sim_call *call,
+                        const struct tree_call *record)
+{
+    struct mk_buf path = {0};
+
+    if (call->finished || sim_operation_deploys(call->operation)) {
+        return;
+    }
+    put_version_path(&path, record);
+    struct mk_bytes version = mk_buf_view(&path);
+    if (call->version.data == NULL) {
+        const struct sim_znode *recipe = sim_model_find(&check->model, sim_path_parent(version));
+        const struct sim_znode *source = sim_model_find(&check->model, version);
+        if (recipe == NULL || source == NULL || !mk_bytes_equal(recipe->data, record->version)) {
+            sim_check_fail(check, "call 0x%llx begins on %.*s, which is not the active version",
+                           (unsigned long long)call->number, (int)version.len,
+                           (const char *)version.data);
+        } else {
+            call->gate = sim_gate_version(source->data);
+            sim_set_bytes(&call->version, version);
+        }
+    } else if (!mk_bytes_equal(call->version, version)) {
+        sim_check_fail(check, "call 0x%llx goes on with %.*s", (unsigned long long)call->number,
+                       (int)version.len, (const char *)version.data);
+    }
+    mk_buf_free(&path);
+}
+
 /* A recipe's data names one of its versions, or nothing, while it is being removed. */
 static void check_active(struct sim_check *check)
 {

@@ -1,4 +1,6 @@
 /* Everything at once: the store against the model, and what must hold when nothing is under way. */
+#include <string.h>
+
 #include "sim/check.h"
 
 /* ---- The store ---- */
@@ -158,6 +160,65 @@ static void reaper_quiet(struct sim_check *check, mk_ms log_time_ms)
     }
 }
 
+static bool is_waiting(const struct sim_check *check, const struct sim_znode *ticket)
+{
+    for (size_t i = 0; i < check->calls_count; i++) {
+        if (mk_bytes_equal(check->calls[i].ticket, ticket->path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *waits_wrongly(const struct sim_check *check, const struct sim_call *call,
+                                 mk_ms log_time_ms)
+{
+    const struct sim_znode *ticket = sim_model_find(&check->model, call->ticket);
+    const struct sim_znode *awaited = sim_model_find(&check->model, call->awaited);
+
+    if (call->due_ms != 0 && call->due_ms < log_time_ms) {
+        return "is past its time";
+    }
+    if (call->gone != 0) {
+        return "is there, and its session has ended";
+    }
+    if (call->finished) {
+        return NULL;
+    }
+    switch (call->operation) {
+    case SIM_ACQUIRE:
+        return ticket == NULL ? "waits, and its ticket is gone"
+               : sim_lock_first(check, sim_path_parent(call->ticket)) == ticket
+                   ? "waits for a lock that is free"
+                   : NULL;
+    case SIM_PASS: return awaited != NULL ? "waits for a znode that is there" : NULL;
+    case SIM_REMOVE: return awaited == NULL ? "waits for what has been removed" : NULL;
+    default: return call->wake_at_ms == 0 ? "waits for nothing" : NULL;
+    }
+}
+
+static void calls_quiet(struct sim_check *check, mk_ms log_time_ms)
+{
+    for (size_t i = 0; i < check->calls_count; i++) {
+        const struct sim_call *call = &check->calls[i];
+        const char *wrong = waits_wrongly(check, call, log_time_ms);
+        if (wrong != NULL) {
+            sim_check_fail(check, "call 0x%llx %s", (unsigned long long)call->number, wrong);
+        }
+    }
+    for (size_t i = 0; i < check->model.znodes_count; i++) {
+        const struct sim_znode *znode = check->model.znodes[i];
+        struct mk_bytes name = MK_BYTES("/lock-");
+        size_t at = znode->path.len < name.len + 10 ? 0 : znode->path.len - name.len - 10;
+        if (at > 0 && sim_owner_session(&check->model, znode->owner) != 0 &&
+            memcmp(znode->path.data + at, name.data, name.len) == 0 &&
+            !sim_lock_is_granted(check, znode) && !is_waiting(check, znode)) {
+            sim_check_fail(check, "the ticket %.*s is nobody's", (int)znode->path.len,
+                           (const char *)znode->path.data);
+        }
+    }
+}
+
 static void quotas_quiet(struct sim_check *check)
 {
     for (size_t i = 0; i < check->model.quotas_count; i++) {
@@ -174,7 +235,7 @@ void sim_check_quiet(struct sim_check *check, mk_ms log_time_ms)
     ephemerals_quiet(check);
     requests_quiet(check);
     sessions_quiet(check);
-    sim_calls_quiet(check, log_time_ms);
+    calls_quiet(check, log_time_ms);
     sim_recipes_quiet(check);
     reaper_quiet(check, log_time_ms);
     quotas_quiet(check);
