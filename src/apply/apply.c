@@ -308,7 +308,6 @@ enum mk_status apply_txn(struct apply *apply, const struct jute_txn *txn, struct
     struct mk_arena scraps = {0};
     enum mk_status status = MK_OK;
 
-    MK_ASSERT(txn->zxid > store_applied(apply->store));
     *result = (struct apply_result){0};
     store_begin(view, txn->zxid, txn->time_ms);
     switch (txn->type) {

@@ -290,6 +290,13 @@ static void listing_change(struct store_view *view, struct mk_bytes path)
     }
 }
 
+/* What is applied again is about one that was there before this one, and that went before this one came.
+ * This one, and what is below it, has nothing to do with it. */
+static bool spot_is_later(const struct store_view *view, const struct spot *spot)
+{
+    return view->store->again && spot->znode.stat.czxid > view->zxid;
+}
+
 /* Its children have changed. What is known of them may be newer, if it came with another server's
  * snapshot. */
 static bool spot_touch(const struct store_view *view, struct spot *spot)
@@ -321,8 +328,10 @@ static enum mk_status create_existing(struct store_view *view, const struct stor
         return status;
     }
     rows_write_begin(view);
-    spot->znode.acl = create->acl;
-    spot_write(view, spot, false);
+    if (!spot_is_later(view, spot)) {
+        spot->znode.acl = create->acl;
+        spot_write(view, spot, false);
+    }
     int32_t cversion = parent_cversion(create, parent);
     if (!create->keep_parent && cversion > parent->znode.stat.cversion) {
         parent->znode.stat.cversion = cversion;
@@ -396,6 +405,9 @@ enum mk_status store_znode_create(struct store_view *view, const struct store_cr
     if (found != MK_OK) {
         return found;
     }
+    if (spot_is_later(view, &parent)) {
+        return MK_NO_NODE;
+    }
     if (status == MK_OK) {
         return create_existing(view, create, &spot, &parent);
     }
@@ -442,8 +454,8 @@ static void spot_uproot(struct store_view *view, const struct spot *spot)
     listing_change(view, spot->path);
 }
 
-/* The znode is gone already; or, when applied again, there once more, with the children that it has got
- * since: whatever made it is still to come. The parent has its part of the delete all the same. */
+/* The znode is gone already; or, when applied again, there once more, maybe with children: whatever made it
+ * is still to come. The parent has its part of the delete all the same. */
 static enum mk_status delete_missing(struct store_view *view, struct mk_bytes path,
                                      struct spot *parent)
 {
@@ -504,7 +516,10 @@ enum mk_status store_znode_delete(struct store_view *view, struct mk_bytes path)
     if (found != MK_OK) {
         return found;
     }
-    if (status == MK_NO_NODE) {
+    if (spot_is_later(view, &parent)) {
+        return MK_NO_NODE;
+    }
+    if (status == MK_NO_NODE || spot_is_later(view, &spot)) {
         return delete_missing(view, spot.path, &parent);
     }
     if (spot.znode.children_count != 0) {
@@ -532,6 +547,9 @@ enum mk_status store_znode_set_data(struct store_view *view, struct mk_bytes pat
     struct spot spot = {0};
     enum mk_status status = spot_find(view, path, &spot);
     struct calls_change change = {.path = spot.path, .record_new = data};
+    if (status == MK_OK && spot_is_later(view, &spot)) {
+        status = MK_NO_NODE;
+    }
     if (status == MK_OK) {
         status = calls_record_keep(view, &change, &spot.znode);
     }
@@ -565,6 +583,9 @@ enum mk_status store_znode_set_acl(struct store_view *view, struct mk_bytes path
     rows_enter(view);
     struct spot spot;
     enum mk_status status = spot_find(view, path, &spot);
+    if (status == MK_OK && spot_is_later(view, &spot)) {
+        status = MK_NO_NODE;
+    }
     if (status != MK_OK) {
         return status;
     }
