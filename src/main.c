@@ -227,6 +227,9 @@ static enum edge_exit store_start(struct process *process)
 
     rows.hash_seed = secret_draw();
     process->options.server.hash_secret = secret_draw();
+    if (store_state_settle(options->data_dir, &error) != MK_OK) {
+        return failed(process, EDGE_EXIT_DATA, &error);
+    }
     struct store_base *base = store_base_rocks(process->state_path, &disk, &error);
     if (base == NULL) {
         return open_failed(process, &error);

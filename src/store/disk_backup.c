@@ -8,7 +8,6 @@
  *   4. NAME            by a rename, when all of it is on disk
  *
  * So a server that starts on it has every transaction that was acknowledged before step 3 began. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +18,6 @@
 #include "store/disk_log.h"
 
 #define PATH_BYTES 4096
-#define DEPTH_MAX 3 /* of what is removed: NAME.tmp, state, its files */
 
 static enum mk_status path_make(char path[PATH_BYTES], const char *directory, const char *suffix,
                                 struct mk_error *error)
@@ -29,28 +27,6 @@ static enum mk_status path_make(char path[PATH_BYTES], const char *directory, co
         return MK_BAD_ARGUMENTS;
     }
     return MK_OK;
-}
-
-/* Remove what `parent` has under `name`. What cannot be removed stays: who needs it gone will see. */
-static void tree_remove(int parent, const char *name, unsigned depth)
-{
-    if (unlinkat(parent, name, 0) == 0 || depth == 0) {
-        return;
-    }
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
-    struct dirent *entry;
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            tree_remove(dirfd(directory), entry->d_name, depth - 1);
-        }
-    }
-    if (directory != NULL) {
-        closedir(directory);
-    } else if (fd >= 0) {
-        close(fd);
-    }
-    (void)unlinkat(parent, name, AT_REMOVEDIR);
 }
 
 static enum mk_status epochs_copy(const struct store_log *log, const char *directory,
@@ -148,7 +124,7 @@ enum mk_status store_backup_write(struct store_base *base, struct store_log *log
         mk_error_set(error, "%s is there already: a backup takes a name of its own", directory);
         return MK_NODE_EXISTS;
     }
-    tree_remove(AT_FDCWD, temporary, DEPTH_MAX);
+    disk_tree_remove(AT_FDCWD, temporary);
     status = disk_place_make(&place, temporary, true, error);
     if (status == MK_OK) {
         status = backup_fill(base, log, temporary, backup, error);
@@ -158,7 +134,7 @@ enum mk_status store_backup_write(struct store_base *base, struct store_log *log
         disk_place_close(&place);
     }
     if (status != MK_OK) {
-        tree_remove(AT_FDCWD, temporary, DEPTH_MAX);
+        disk_tree_remove(AT_FDCWD, temporary);
     }
     return status;
 }

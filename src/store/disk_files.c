@@ -1,6 +1,7 @@
 /* Files, directories, epoch files and the lock: see disk_files.h and store.h. */
 #include "store/disk_files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -101,6 +102,34 @@ static enum mk_status parent_sync(const char *path, bool sync, struct mk_error *
     }
     close(fd);
     return status;
+}
+
+#define TREE_DEPTH_MAX 3 /* a copy of a data directory, its state, the files in that */
+
+static void tree_remove(int parent, const char *name, unsigned depth)
+{
+    if (unlinkat(parent, name, 0) == 0 || depth == 0) {
+        return;
+    }
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            tree_remove(dirfd(directory), entry->d_name, depth - 1);
+        }
+    }
+    if (directory != NULL) {
+        closedir(directory);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    (void)unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+void disk_tree_remove(int parent, const char *name)
+{
+    tree_remove(parent, name, TREE_DEPTH_MAX);
 }
 
 enum mk_status disk_place_open(struct disk_place *place, const char *path, bool sync,

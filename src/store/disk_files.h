@@ -24,6 +24,10 @@ void disk_place_close(struct disk_place *place);
 /* Make durable which names there are. */
 enum mk_status disk_place_sync(const struct disk_place *place, struct mk_error *error);
 
+/* Remove a directory with all that is in it, or a file. What cannot be removed stays: who needs it gone will
+ * see. */
+void disk_tree_remove(int parent, const char *name);
+
 /* The status and the text for `errno`, met while trying to `verb` (as in "write") `name`. */
 enum mk_status disk_failure(const struct disk_place *place, const char *verb, const char *name,
                             struct mk_error *error);

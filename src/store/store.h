@@ -407,6 +407,24 @@ enum mk_status store_backup_write(struct store_base *base, struct store_log *log
                                   const char *directory, struct store_backup *backup,
                                   struct mk_error *error);
 
+/* ==== Another state in the place of the one on disk ====
+ *
+ * In a data directory `state` is the base. `state.new` is filled beside it, and finished and closed it
+ * takes its place; whatever happens in between, a start finds the one or the other whole. */
+
+/* At the start, before `state` is opened, and before `state.new` is begun: end what was left half done. */
+enum mk_status store_state_settle(const char *directory, struct mk_error *error);
+/* `state.new` is `state` from now on, durably. Neither may be open. */
+enum mk_status store_state_replace(const char *directory, struct mk_error *error);
+
+/* ==== Logs of others ==== */
+
+/* Entries above `after` of a log in ZooKeeper's format that nobody writes, in order; its files are not
+ * touched. What is torn off at the end of a file was never acknowledged. *last is the last zxid there
+ * is; 0: none. MK_CORRUPT: something is damaged or missing, also between `after` and the first. */
+enum mk_status store_log_read(const char *directory, mk_zxid after, store_log_visit *visit,
+                              void *context, mk_zxid *last, struct mk_error *error);
+
 /* Epoch files: decimal text, replaced by rename and synced. MK_NO_NODE: there is none. */
 enum mk_status store_epoch_read(const char *directory, const char *name, int64_t *epoch,
                                 struct mk_error *error);

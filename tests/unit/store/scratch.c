@@ -18,18 +18,26 @@ void scratch_make(struct scratch *scratch)
     MK_ASSERT(mkdtemp(scratch->path) != NULL);
 }
 
-void scratch_remove(struct scratch *scratch)
+static void directory_remove(const char *path)
 {
-    DIR *directory = opendir(scratch->path);
+    DIR *directory = opendir(path);
     MK_ASSERT(directory != NULL);
     struct dirent *entry;
     while ((entry = readdir(directory)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            MK_ASSERT(unlinkat(dirfd(directory), entry->d_name, 0) == 0);
+        char name[512];
+        MK_ASSERT(snprintf(name, sizeof(name), "%s/%s", path, entry->d_name) < (int)sizeof(name));
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            unlink(name) != 0) {
+            directory_remove(name);
         }
     }
     closedir(directory);
-    MK_ASSERT(rmdir(scratch->path) == 0);
+    MK_ASSERT(rmdir(path) == 0);
+}
+
+void scratch_remove(struct scratch *scratch)
+{
+    directory_remove(scratch->path);
 }
 
 static void scratch_path(const struct scratch *scratch, const char *name, char path[128])
