@@ -15,6 +15,7 @@ static const char overview[] =
     "\n"
     "A server of this machine, by its configuration\n"
     "  start stop restart status CONFIG         also start-foreground, print-cmd\n"
+    "  import ZOOKEEPER_DATADIR DATADIR         export DATADIR ZOOKEEPER_DATADIR\n"
     "Znodes\n"
     "  create [-e] [-s] [-c] [--hold[=TIME]] PATH [DATA]\n"
     "  get PATH            set [-v VERSION] PATH DATA       delete [-v VERSION] PATH\n"
@@ -164,6 +165,16 @@ static const struct topic {
      "Find the client port in CONFIG, as zkServer.sh does, ask there, and print the mode.\n"
      "Exit codes: 0 it answers; 1 it does not.\n"},
     {"print-cmd", "print-cmd CONFIG", "Print the command that start runs.\n"},
+    {"import", "import [--log-from DIR] [--log-to DIR] ZOOKEEPER_DATADIR DATADIR",
+     "Make the data of a ZooKeeper, which must have been stopped, a server's data: znodes with\n"
+     "their Stats, ACLs, and sessions, with which clients go on. From the newest snapshot that is\n"
+     "whole, and the log behind it. --log-from, --log-to: dataLogDir, if it is another.\n"
+     "ZOOKEEPER_DATADIR is not changed; on a failure nothing is left in DATADIR. Exit code 1: "
+     "why.\n"},
+    {"export", "export [--log-from DIR] DATADIR ZOOKEEPER_DATADIR",
+     "Write the data of a server that has been stopped as a snapshot from which a ZooKeeper\n"
+     "starts. What recipes have made are ordinary znodes there: a lock that is held is held as\n"
+     "long as its session lives, a call that waits has nobody who would go on with it.\n"},
     {"version", "version", "Print the version.\n"},
     {"help", "help [COMMAND]", "Print one screen about all commands, or more about one.\n"},
 };

@@ -41,6 +41,8 @@ static const struct command {
     {"restart", cli_restart},
     {"status", cli_status},
     {"print-cmd", cli_print_cmd},
+    {"import", cli_import},
+    {"export", cli_export},
 };
 
 int cli_usage(const char *command, const char *format, ...)

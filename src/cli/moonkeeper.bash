@@ -43,7 +43,7 @@ _moonkeeper_command() {
 _moonkeeper() {
     local word=${COMP_WORDS[COMP_CWORD]} command index words="" line
     local commands="create get set delete ls stat exists sync call calls lock lead recipe word shell start start-foreground
-        stop restart status print-cmd version help"
+        stop restart status print-cmd import export version help"
     index=$(_moonkeeper_command)
     command=${COMP_WORDS[index]}
     COMPREPLY=()
@@ -64,6 +64,8 @@ _moonkeeper() {
         lead:-*) words="--value --timeout --grace" ;;
         shell:-*) words="-server -timeout -r -waitforconnection --json" ;;
         start:-* | stop:-* | restart:-*) words="--wait" ;;
+        import:-*) words="--log-from --log-to" ;;
+        export:-*) words="--log-from" ;;
         recipe:-*) words="--seeds --seed --minutes --steps --invariants --name --expect --comment --fail-waiting" ;;
         recipe:*)
             if ((COMP_CWORD == index + 1)); then
@@ -75,7 +77,7 @@ _moonkeeper() {
             ;;
         help:*) words=$commands ;;
         word:*) words="ruok srvr stat mntr isro conf" ;;
-        start:* | start-foreground:* | stop:* | restart:* | status:* | print-cmd:*)
+        start:* | start-foreground:* | stop:* | restart:* | status:* | print-cmd:* | import:* | export:*)
             while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$word")
             return
             ;;
