@@ -15,6 +15,12 @@
 #define PEER_DATA_BYTES_FRAMES 4
 #define PEER_DATA_BYTES_MORE 65536
 #define PEER_ADDRESS_BYTES 64
+/* Kept for learners that a snapshot is on its way to. */
+#define HISTORY_PINNED_BYTES_MAX (4 * HISTORY_KEPT_BYTES_MAX)
+/* A piece of a snapshot, and how much of it may wait to be sent before the next is read. */
+#define SNAPSHOT_PIECE_BYTES ((size_t)1 << 20)
+/* Received of a snapshot and not taken in. Beyond it nothing is read from the leader. */
+#define INSTALL_INPUT_BYTES_MAX ((size_t)8 << 20)
 /* What waits for the log to be idle. Beyond it nothing is read from the leader. */
 #define LEARNER_BATCH_BYTES_MAX ((size_t)32 << 20)
 
@@ -44,6 +50,15 @@ struct server_peer {
     struct server_snapshot *snapshot;
 };
 
+enum install_state { INSTALL_NONE, INSTALL_STREAMING, INSTALL_FINISHING, INSTALL_DISCARDING };
+struct install {
+    enum install_state state;
+    bool out; /* a step is with the edge */
+    mk_zxid zxid;
+    bool forgets;
+    struct mk_buf bytes; /* what the edge has, or has seen without using it */
+};
+
 /* A message of the election that waits to be taken; a newer one takes its place. */
 struct note {
     bool pending;
@@ -65,6 +80,7 @@ struct ensemble {
     mk_zxid serve_zxid;
     uint32_t answers; /* to zab, that wait until it has said all */
     enum mk_status serve_status;
+    struct install install;
     const struct jute_packet *packet;  /* being handled */
     mk_zxid appended;                  /* the last of the own log, durable or not */
     mk_zxid told;                      /* leader: what learners have been told to be committed */
@@ -105,6 +121,19 @@ void server_sync_begin(struct server *server, struct server_peer *peer, mk_zxid 
 void server_sync_end(struct server_peer *peer);
 /* History above this one is waited for. INT64_MAX: by nobody. */
 mk_zxid server_history_pinned(const struct server *server);
+
+/* The learner has read what it was sent: a snapshot's next piece may come. */
+void server_sync_drained(struct server *server, struct server_peer *peer);
+void server_sync_checkpointed(struct server *server);
+void server_sync_bound(struct server *server); /* leave those for whom too much has to be kept */
+
+/* ---- install.c: a snapshot from the leader ---- */
+
+bool server_installs(const struct server *server);
+void server_install_begin(struct server *server, const struct zab_action *action);
+void server_install_abandon(struct server *server);
+/* Everything has come: nothing may be begun that uses the old store. */
+bool server_install_finishes(const struct server *server);
 
 /* ---- forward.c: a learner's side ---- */
 

@@ -133,6 +133,7 @@ void server_forward_session(struct server *server, struct server_conn *conn, int
     send_request(server, id, mk_buf_view(&payload), mk_buf_view(&conn->identities->set.bytes));
     mk_buf_free(&payload);
     await(server, conn, id, timeout_ms);
+    conn->awaits_new = true;
 }
 
 void server_forward_revalidate(struct server *server, struct server_conn *conn, mk_session id,
@@ -179,7 +180,7 @@ void server_forward_applied(struct server *server, const struct jute_txn *txn)
     }
     if (txn->type == JUTE_CREATE_SESSION) {
         establish(server, conn, session_find(server->sessions, txn->client_id));
-    } else if (txn->type == JUTE_ERROR && txn->cxid == 0) {
+    } else if (txn->type == JUTE_ERROR && conn->awaits_new) {
         server_forward_conn_closed(server, conn);
         server_conn_refuse(server, conn);
     }

@@ -67,6 +67,7 @@ struct server_conn {
     bool heard;           /* a learner's: since the leader was last told of its session */
     mk_session awaits;    /* a learner's: the leader is asked for this session; or 0 */
     int32_t awaits_timeout_ms;
+    bool awaits_new;         /* ... to be made */
     struct mk_link all;      /* server.conns */
     struct mk_link dirties;  /* server.dirty */
     struct load_waiter wait; /* of the request whose turn it is, for the disk or a checkpoint */
@@ -336,6 +337,9 @@ void server_waiters_resume(struct server *server, struct mk_link *waiters);
 void server_expire_sessions(struct server *server);
 /* Leading or following has begun, all history is applied: clients may come. MK_OK, or a failure. */
 enum mk_status server_serve_begin(struct server *server);
+
+/* Another store, or none for a moment, in the place of the one there was. */
+void server_store_set(struct server *server, struct store *store);
 
 /* role.c */
 bool server_alone(const struct server *server);

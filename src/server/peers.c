@@ -93,6 +93,7 @@ void server_peer_closed(struct server *server, struct server_peer *peer)
 {
     if (peer == server->ensemble->leader) {
         server->ensemble->leader = NULL;
+        server_install_abandon(server);
         zab_leader_lost(server->zab, "the connection to the leader broke");
     } else if (peer->learner != NULL) {
         zab_learner_lost(server->zab, peer->learner);
@@ -114,6 +115,7 @@ void server_peer_end(struct server *server, struct server_peer *peer, const char
     peer->learner = NULL;
     if (peer == server->ensemble->leader) {
         server->ensemble->leader = NULL;
+        server_install_abandon(server);
     }
     server_sync_end(peer);
     server_relay_drop(peer);
@@ -189,10 +191,11 @@ static void learner_packet(struct server *server, struct server_peer *peer,
     }
 }
 
-/* The leader's, while the own log is being cut: what comes behind is to be appended to it. */
+/* The leader's, while the own log is being cut or replaced: what comes behind is to be appended to it. */
 static bool held(const struct server *server, const struct server_peer *peer)
 {
-    return peer == server->ensemble->leader && server_log_changes(server);
+    return peer == server->ensemble->leader &&
+           (server_log_changes(server) || server_installs(server));
 }
 
 /* The packets that have arrived whole. */
@@ -227,9 +230,12 @@ static void consume(struct server *server, struct server_peer *peer)
 
 static void update_pause(struct server *server, struct server_peer *peer)
 {
-    bool pause =
-        held(server, peer) || peer->requests_bytes > PEER_REQUESTS_BYTES_MAX ||
-        (peer == server->ensemble->leader && server->batch.bytes.len > LEARNER_BATCH_BYTES_MAX);
+    bool leader = peer == server->ensemble->leader;
+    bool full = leader && server_installs(server)
+                    ? peer->in.len > INSTALL_INPUT_BYTES_MAX + data_max(server)
+                    : held(server, peer);
+    bool pause = full || peer->requests_bytes > PEER_REQUESTS_BYTES_MAX ||
+                 (leader && server->batch.bytes.len > LEARNER_BATCH_BYTES_MAX);
 
     if (pause != peer->paused) {
         peer->paused = pause;
@@ -309,6 +315,5 @@ void server_peers_free(struct server *server)
 
 void server_peer_drained(struct server *server, struct server_peer *peer)
 {
-    (void)server; /* what it is sent waits for nothing */
-    (void)peer;
+    server_sync_drained(server, peer);
 }

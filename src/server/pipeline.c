@@ -590,6 +590,7 @@ void server_commit_all(struct server *server)
     while (history_trim(&server->history, server_history_pinned(server), &spare)) {
         batch_buffer_keep(server, &spare);
     }
+    server_sync_bound(server);
 }
 
 static void commit_forsake(struct server *server, struct commit *commit)

@@ -435,7 +435,7 @@ static void act(struct server *server, const struct zab_action *action)
         server_sync_begin(server, zab_learner_owner(action->learner), action->zxid);
         break;
     case ZAB_TRUNCATE: log_truncate(server, action->zxid); break;
-    case ZAB_INSTALL: mk_error_set(&server->failure, "the leader sends a snapshot"); break;
+    case ZAB_INSTALL: server_install_begin(server, action); break;
     case ZAB_APPEND: append(server); break;
     case ZAB_COMMIT: commit(server, action->zxid); break;
     case ZAB_SERVE: role_serve(server, action); break;
@@ -597,6 +597,7 @@ void server_ensemble_deinit(struct server *server)
     server_forward_reset(server);
     server_peers_free(server);
     zab_free(server->zab);
+    mk_buf_free(&ensemble->install.bytes);
     for (size_t i = 0; i < SERVER_MEMBERS_MAX; i++) {
         mk_buf_free(&ensemble->notes[i].message);
     }

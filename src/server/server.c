@@ -160,6 +160,30 @@ void server_free(struct server *server)
     mk_free(server);
 }
 
+struct store *server_store_release(struct server *server)
+{
+    struct store *store = server->store;
+
+    MK_ASSERT(!server->serving && server->checkpoint == NULL && server->loads_count == 0);
+    MK_ASSERT(server->loads_ahead_count == 0);
+    prepare_free(server->prepare);
+    server->prepare = NULL;
+    mk_free(server->recipes);
+    server->recipes = NULL;
+    server->store = NULL;
+    server->apply.store = NULL;
+    return store;
+}
+
+void server_store_set(struct server *server, struct store *store)
+{
+    MK_ASSERT(server->store == NULL && server->engine == NULL);
+    server->store = store;
+    server->apply.store = store;
+    server->apply.time_ms = 0;
+    make_recipes(server);
+}
+
 /* ---- Start ---- */
 
 enum mk_status server_recover(struct server *server, mk_zxid zxid, struct mk_bytes entry,
@@ -265,7 +289,7 @@ static void start(struct server *server, struct server_epochs epochs, mk_zxid lo
                   struct server_time now)
 {
     MK_ASSERT(server->role == ZAB_LOOKING && !server->serving);
-    MK_ASSERT(log_last >= store_applied(server->store));
+    MK_ASSERT(log_last == -1 || log_last >= store_applied(server->store));
 
     server->now = now;
     server->checkpoint_at_ms = now.monotonic_ms;
@@ -320,6 +344,9 @@ void server_expire_sessions(struct server *server)
 {
     mk_zxid zxid;
 
+    if (!server_leads(server)) {
+        return; /* it has been waiting for the disk since it led */
+    }
     gather_expired(server);
     while (server->expired_done < server->expired.len && !server->expired_wait.blocked &&
            !store_full(server->store)) {
@@ -416,7 +443,8 @@ static bool checkpoint_due(const struct server *server)
 
 struct store_checkpoint *server_checkpoint_take(struct server *server)
 {
-    if (server->checkpoint != NULL || !checkpoint_due(server) || server->failure.text[0] != '\0') {
+    if (server->checkpoint != NULL || server_install_finishes(server) || !checkpoint_due(server) ||
+        server->failure.text[0] != '\0') {
         return NULL;
     }
     server->checkpoint_requested = false;
@@ -437,6 +465,7 @@ void server_checkpoint_done(struct server *server, struct store_checkpoint *chec
     server->checkpoint_at_ms = server->now.monotonic_ms;
     server->stats.checkpoints++;
     server_waiters_resume(server, &server->full);
+    server_sync_checkpointed(server);
 }
 
 /* ---- At rest ---- */

@@ -132,7 +132,8 @@ struct server_epochs {
     int64_t accepted; /* the epoch that this server has promised to follow, */
     int64_t current;  /* and the one whose leader's history it has */
 };
-/* Take part in the ensemble's election. Both epochs are what is durable. */
+/* Take part in the ensemble's election. Both epochs are what is durable. `log_last` -1: some of what was
+ * here may be lost (server_install.forgets). */
 void server_join(struct server *server, struct server_epochs epochs, mk_zxid log_last,
                  struct server_time now);
 /* Clients are served: a connection that is opened while this is false is closed. */
@@ -213,6 +214,38 @@ void server_epochs_stored(struct server *server);
 /* Everything above that zxid to be removed from the log, which is idle; then say so, when it is durable. */
 bool server_truncate_take(struct server *server, mk_zxid *zxid);
 void server_truncated(struct server *server);
+
+/* Out: a piece of the state for a learner, read with server_snapshot_read() on any thread; then say done,
+ * in any order. */
+struct server_snapshot;
+struct server_snapshot *server_snapshot_take(struct server *server);
+void server_snapshot_read(struct server_snapshot *snapshot);
+void server_snapshot_done(struct server *server, struct server_snapshot *snapshot);
+
+/* In: the leader replaces this server's state and log. One step at a time:
+ *
+ *   BYTES:    into a new state beside the old one, begun with the first; any thread
+ *   FINISH:   make the new state durable, on any thread; then, in the loop: server_store_release(),
+ *             close the old store, put the new state in its place, empty the log so that it goes on
+ *             behind `zxid`, open the store, server_store_replaced()
+ *   DISCARD:  instead, if the leader has gone or its stream was none: away with what there is
+ */
+enum server_install_step { SERVER_INSTALL_BYTES, SERVER_INSTALL_FINISH, SERVER_INSTALL_DISCARD };
+struct server_install {
+    enum server_install_step step;
+    struct mk_bytes bytes; /* BYTES: of the stream; valid until done */
+    mk_zxid zxid;          /* of the snapshot */
+    /* FINISH: what the log loses may have been committed. Before it does, mark durably that this server
+     * is to be started with log_last -1; and take the mark away when it serves. */
+    bool forgets;
+    size_t used; /* answers of BYTES: how much was taken in; the rest is shown again, with more */
+    bool whole;  /* ... and the stream is complete */
+    bool broken; /* ... or is none */
+};
+bool server_install_take(struct server *server, struct server_install *install);
+void server_install_done(struct server *server, const struct server_install *install);
+struct store *server_store_release(struct server *server);
+void server_store_replaced(struct server *server, struct store *store);
 
 /* Rows to bring into memory with store_load() on any thread; then say done, in any order. */
 struct load;

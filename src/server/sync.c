@@ -93,6 +93,139 @@ static mk_zxid last_told(const struct server *server, mk_zxid peer_last)
     return server_leads(server) && told < epoch && peer_last != told ? epoch : told;
 }
 
+/* ---- A snapshot ---- */
+
+struct server_snapshot {
+    struct server_peer *peer; /* NULL: it has gone */
+    struct store_base *base;
+    struct store_snapshot *stream; /* NULL: to be opened */
+    bool out;                      /* a piece is being read */
+    bool begun;                    /* SNAP has been sent */
+    mk_zxid zxid;
+    struct mk_buf piece;
+    enum mk_status status;
+    struct mk_error error;
+};
+
+static void snapshot_free(struct server_snapshot *snapshot)
+{
+    if (snapshot->stream != NULL) {
+        store_snapshot_close(snapshot->stream);
+    }
+    mk_buf_free(&snapshot->piece);
+    mk_free(snapshot);
+}
+
+/* Whether the base holds all that the learner needs before what history has. */
+static void stream_if_checkpointed(struct server *server, struct server_peer *peer)
+{
+    bool behind = store_durable(server->store) < peer->sync_pinned ||
+                  store_durable(server->store) == 0; /* there may be no checkpoint at all */
+
+    if (behind && store_changed(server->store)) {
+        server_checkpoint_request(server);
+        return;
+    }
+    peer->sync_pinned = store_durable(server->store);
+    mk_zxid first = history_first(&server->history);
+    if (store_applied(server->store) > peer->sync_pinned &&
+        (first == 0 || first > peer->sync_pinned + 1)) {
+        server_peer_refuse(server, peer, "what is behind the snapshot is gone: it may come again");
+        return;
+    }
+    peer->sync_step = SYNC_STREAM;
+    peer->snapshot = mk_alloc_zero(1, sizeof(*peer->snapshot));
+    peer->snapshot->peer = peer;
+    peer->snapshot->base = store_base_of(server->store);
+}
+
+void server_sync_checkpointed(struct server *server)
+{
+    struct mk_link *link = server->ensemble->peers.next;
+
+    for (; link != &server->ensemble->peers; link = link->next) {
+        struct server_peer *peer = MK_CONTAINER(link, struct server_peer, all);
+        if (peer->sync_step == SYNC_CHECKPOINT) {
+            stream_if_checkpointed(server, peer);
+        }
+    }
+    server_actions_run(server);
+}
+
+struct server_snapshot *server_snapshot_take(struct server *server)
+{
+    struct mk_link *link = server->ensemble->peers.next;
+
+    for (; link != &server->ensemble->peers; link = link->next) {
+        struct server_peer *peer = MK_CONTAINER(link, struct server_peer, all);
+        struct server_snapshot *snapshot = peer->snapshot;
+        if (snapshot != NULL && !snapshot->out && peer->out.len < SNAPSHOT_PIECE_BYTES) {
+            snapshot->out = true;
+            return snapshot;
+        }
+    }
+    return NULL;
+}
+
+void server_snapshot_read(struct server_snapshot *snapshot)
+{
+    if (snapshot->stream == NULL) {
+        snapshot->status = store_snapshot_open(snapshot->base, &snapshot->stream, &snapshot->zxid,
+                                               &snapshot->error);
+    }
+    if (snapshot->stream != NULL) {
+        snapshot->status = store_snapshot_read(snapshot->stream, SNAPSHOT_PIECE_BYTES, true,
+                                               &snapshot->piece, &snapshot->error);
+    }
+}
+
+static void piece_write(struct server *server, struct server_snapshot *snapshot)
+{
+    struct server_peer *peer = snapshot->peer;
+
+    if (!snapshot->begun) {
+        snapshot->begun = true;
+        peer->sync_pinned = snapshot->zxid;
+        server_peer_send(server, peer, &JUTE_PACKET(JUTE_PACKET_SNAP, snapshot->zxid));
+    }
+    server_peer_write(server, peer, mk_buf_view(&snapshot->piece));
+    snapshot->piece.len = 0;
+    zab_learner_alive(server->zab, peer->learner);
+    if (snapshot->status == MK_END) {
+        peer->snapshot = NULL;
+        history_write(server, peer, snapshot->zxid);
+        snapshot_free(snapshot);
+    }
+}
+
+void server_snapshot_done(struct server *server, struct server_snapshot *snapshot)
+{
+    MK_ASSERT(snapshot->out);
+    snapshot->out = false;
+    if (snapshot->peer == NULL) {
+        snapshot_free(snapshot);
+        return;
+    }
+    if (snapshot->status == MK_OK || snapshot->status == MK_END) {
+        piece_write(server, snapshot);
+    } else {
+        mk_log(server->log, MK_LOG_ERROR, "a snapshot cannot be read: %s  status=%s",
+               snapshot->error.text, mk_status_name(snapshot->status));
+        server_peer_refuse(server, snapshot->peer, "this server cannot read the snapshot it needs");
+    }
+    server_actions_run(server);
+}
+
+void server_sync_drained(struct server *server, struct server_peer *peer)
+{
+    if (peer->sync_step == SYNC_STREAM && peer->learner != NULL) {
+        zab_learner_alive(server->zab, peer->learner);
+        server_actions_run(server);
+    }
+}
+
+/* ---- Begun and ended ---- */
+
 void server_sync_begin(struct server *server, struct server_peer *peer, mk_zxid peer_last)
 {
     struct zab_history history = history_of(server);
@@ -106,7 +239,9 @@ void server_sync_begin(struct server *server, struct server_peer *peer, mk_zxid 
                                             : "snapshot",
            (unsigned long long)plan.header, (unsigned long long)peer_last);
     if (plan.type == JUTE_PACKET_SNAP) {
-        server_peer_refuse(server, peer, "it needs a snapshot");
+        peer->sync_step = SYNC_CHECKPOINT;
+        peer->sync_pinned = store_applied(server->store);
+        stream_if_checkpointed(server, peer);
         return;
     }
     server_peer_send(server, peer, &JUTE_PACKET(plan.type, plan.header));
@@ -116,6 +251,13 @@ void server_sync_begin(struct server *server, struct server_peer *peer, mk_zxid 
 void server_sync_end(struct server_peer *peer)
 {
     peer->sync_step = SYNC_NONE;
+    if (peer->snapshot != NULL) {
+        peer->snapshot->peer = NULL;
+        if (!peer->snapshot->out) {
+            snapshot_free(peer->snapshot);
+        } /* else: whoever reads it gives it back */
+        peer->snapshot = NULL;
+    }
 }
 
 mk_zxid server_history_pinned(const struct server *server)
@@ -130,4 +272,19 @@ mk_zxid server_history_pinned(const struct server *server)
         }
     }
     return pinned;
+}
+
+void server_sync_bound(struct server *server)
+{
+    struct mk_link *link = server->ensemble->peers.next;
+
+    if (server->history.bytes <= HISTORY_PINNED_BYTES_MAX) {
+        return;
+    }
+    for (; link != &server->ensemble->peers; link = link->next) {
+        struct server_peer *peer = MK_CONTAINER(link, struct server_peer, all);
+        if (peer->sync_step != SYNC_NONE) {
+            server_peer_refuse(server, peer, "too much has happened since its snapshot began");
+        }
+    }
 }

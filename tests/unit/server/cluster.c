@@ -96,6 +96,15 @@ static void clients_forget(struct cluster *cluster, struct member *member)
     }
 }
 
+static void install_drop(struct member *member)
+{
+    if (member->install != NULL) {
+        store_install_abort(member->install);
+        member->install_base->ops->close(member->install_base);
+        member->install = NULL;
+    }
+}
+
 void cluster_stop(struct cluster *cluster, struct member *member)
 {
     MK_ASSERT(member->up);
@@ -107,6 +116,7 @@ void cluster_stop(struct cluster *cluster, struct member *member)
         }
     }
     clients_forget(cluster, member);
+    install_drop(member);
     server_free(member->world.server);
     store_close(member->world.store);
     if (member->batch_out) {
@@ -170,6 +180,84 @@ static bool disk_step(struct member *member)
         return true;
     }
     return false;
+}
+
+static void install_bytes(struct member *member, struct server_install *step)
+{
+    struct store_options options = {
+        .cache_bytes = 1 << 20, .overlay_bytes = 1 << 16, .overlay_bytes_max = 128 << 20};
+    struct store_install_options install = {
+        .zxid = step->zxid, .bytes_max = 1 << 20, .trailer = true};
+    struct mk_error error = {""};
+
+    if (member->install == NULL) {
+        member->install_base = store_base_memory(NULL, 0);
+        store_base_memory_ref(member->install_base);
+        member->install = store_install_begin(member->install_base, &options, &install, &error);
+        assert_non_null(member->install);
+    }
+    enum mk_status status = store_install_bytes(member->install, step->bytes, &step->used, &error);
+    step->whole = status == MK_END;
+    step->broken = status != MK_OK && status != MK_END;
+    server_install_done(member->world.server, step);
+}
+
+static void install_finish(struct member *member)
+{
+    struct world *world = &member->world;
+    struct store_options options = {
+        .cache_bytes = 1 << 20, .overlay_bytes = 64 << 20, .overlay_bytes_max = 128 << 20};
+    struct mk_error error = {""};
+
+    assert_int_equal(store_install_finish(member->install, &error), MK_OK);
+    member->install = NULL;
+    store_close(server_store_release(world->server));
+    world->base->ops->close(world->base);
+    world->base = member->install_base;
+    world->log.len = 0;
+    store_base_memory_ref(world->base);
+    world->store = store_open(world->base, &options, &error);
+    assert_non_null(world->store);
+    member->snapshots++;
+    server_store_replaced(world->server, world->store);
+}
+
+static bool snapshot_step(struct member *member)
+{
+    struct server *server = member->world.server;
+    struct server_snapshot *snapshot = server_snapshot_take(server);
+    struct server_install step;
+
+    if (snapshot != NULL) {
+        server_snapshot_read(snapshot);
+        server_snapshot_done(server, snapshot);
+        return true;
+    }
+    if (!server_install_take(server, &step)) {
+        return false;
+    }
+    switch (step.step) {
+    case SERVER_INSTALL_BYTES: install_bytes(member, &step); break;
+    case SERVER_INSTALL_FINISH: install_finish(member); break;
+    case SERVER_INSTALL_DISCARD:
+        install_drop(member);
+        server_install_done(server, &step);
+        break;
+    }
+    return true;
+}
+
+static bool checkpoint_step(struct member *member)
+{
+    struct mk_error error = {""};
+    struct store_checkpoint *checkpoint = server_checkpoint_take(member->world.server);
+
+    if (checkpoint == NULL) {
+        return false;
+    }
+    assert_int_equal(store_checkpoint_write(checkpoint, &error), MK_OK);
+    server_checkpoint_done(member->world.server, checkpoint);
+    return true;
 }
 
 static bool passes(struct cluster *cluster, int64_t from, int64_t to)
@@ -244,9 +332,9 @@ static bool peers_step(struct member *member)
 
 static bool member_step(struct cluster *cluster, struct member *member)
 {
-    return member->up &&
-           (world_deliver(&member->world) || peers_step(member) || disk_step(member) ||
-            election_step(cluster, member) || dial_step(cluster, member));
+    return member->up && (world_deliver(&member->world) || peers_step(member) ||
+                          disk_step(member) || checkpoint_step(member) || snapshot_step(member) ||
+                          election_step(cluster, member) || dial_step(cluster, member));
 }
 
 /* ---- Links ---- */

@@ -20,6 +20,9 @@ struct member {
     struct server_batch batch;
     bool batch_out;
     struct server_epochs storing;
+    struct store_base *install_base; /* a snapshot is being received */
+    struct store_install *install;
+    size_t snapshots; /* that it has received */
     bool epochs_out;
 };
 

@@ -420,6 +420,141 @@ static void a_follower_that_was_away_gets_what_it_lacks(void **state)
     cluster_deinit(&cluster);
 }
 
+static void what_only_the_old_leader_has_logged_is_taken_back(void **state)
+{
+    struct cluster cluster;
+    struct client ann, bob;
+    (void)state;
+    cluster_init(&cluster, 3, 0);
+    cluster_await(&cluster);
+    struct member *old = cluster_leader(&cluster);
+    open_client(&ann, old);
+    create(&ann, "/both", "", 0);
+    cluster_cut(&cluster, old, true);
+    struct jute_request lost = request_create("/lost", "", 0);
+    (void)client_send(&ann, &lost);
+    cluster_settle(&cluster);
+    assert_true(old->world.log.len > cluster_follower(&cluster, 0)->world.log.len);
+
+    cluster_advance(&cluster, 15000);
+    struct member *leader = cluster_leader(&cluster);
+    assert_non_null(leader);
+    open_client(&bob, leader);
+    create(&bob, "/new", "", 0);
+    cluster_cut(&cluster, old, false);
+    cluster_await(&cluster);
+
+    cluster_check(&cluster);
+    assert_exists(&bob, "/both", true);
+    assert_exists(&bob, "/lost", false);
+    client_deinit(&ann);
+    client_deinit(&bob);
+    cluster_deinit(&cluster);
+}
+
+static void fill(struct client *client, const char *prefix, int count)
+{
+    char path[32];
+
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(path, sizeof(path), "/%s-%d", prefix, i);
+        create(client, path, "x", 0);
+    }
+}
+
+static void who_is_further_behind_than_history_goes_gets_a_snapshot_and_what_came_behind(
+    void **state)
+{
+    struct cluster cluster;
+    struct client ann;
+    (void)state;
+    cluster_init(&cluster, 3, 0);
+    for (size_t i = 0; i < 3; i++) { /* as few as there may be, in buffers of their own */
+        cluster.members[i].world.options.ensemble.history_count = 1;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        cluster_stop(&cluster, &cluster.members[i]);
+        cluster_start(&cluster, &cluster.members[i]);
+    }
+    cluster_await(&cluster);
+    struct member *away = cluster_follower(&cluster, 1);
+    open_client(&ann, cluster_follower(&cluster, 0));
+    create(&ann, "/ephemeral", "", 1);
+    cluster_stop(&cluster, away);
+    char *large = malloc(40001);
+    memset(large, 'l', 40000);
+    large[40000] = '\0';
+    create(&ann, "/large", large, 0);
+    create(&ann, "/large/er", large, 0);
+    create(&ann, "/large/est", large, 0);
+    free(large);
+    fill(&ann, "away", 50);
+
+    cluster.chunk = 1000;
+    cluster_start(&cluster, away);
+    int i = 0;
+    for (; !server_serving(away->world.server) && i < 200; i++) { /* writes go on meanwhile */
+        char path[32];
+        (void)snprintf(path, sizeof(path), "/behind-%d", i);
+        struct jute_request request = request_create(path, "", 0);
+        (void)client_send(&ann, &request);
+        for (int step = 0; step < 20; step++) {
+            (void)cluster_step(&cluster);
+        }
+        cluster.now.monotonic_ms += 10;
+        for (size_t j = 0; j < 3; j++) {
+            server_tick(cluster.members[j].world.server, cluster.now);
+        }
+    }
+    cluster_await(&cluster);
+
+    assert_int_equal(away->snapshots, 1);
+    assert_true(i > 3);
+    cluster_check(&cluster);
+    assert_int_equal(store_totals(away->world.store)->ephemerals, 1);
+    client_deinit(&ann);
+    cluster_deinit(&cluster);
+}
+
+static void who_is_stopped_while_it_receives_a_snapshot_gets_another(void **state)
+{
+    (void)state;
+    for (int steps = 0; steps < 120; steps += 2) {
+        struct cluster cluster;
+        struct client ann;
+        cluster_init(&cluster, 3, 0);
+        cluster_await(&cluster);
+        open_client(&ann, cluster_leader(&cluster));
+        fill(&ann, "a", 10);
+        struct member *empty = cluster_follower(&cluster, 0);
+        struct member *leader = cluster_leader(&cluster);
+        bool sender = steps % 4 == 0;
+        cluster_stop(&cluster, empty); /* it comes back without anything */
+        empty->world.base->ops->close(empty->world.base);
+        empty->world.base = store_base_memory(NULL, 0);
+        empty->world.log.len = 0;
+        empty->epochs = (struct server_epochs){0, 0};
+        server_checkpoint_request(leader->world.server);
+        cluster.chunk = 500;
+        cluster_start(&cluster, empty);
+        for (int i = 0; i < steps; i++) {
+            if (!cluster_step(&cluster)) {
+                cluster_advance(&cluster, 50);
+            }
+        }
+        struct member *killed = sender ? leader : empty;
+        cluster_stop(&cluster, killed);
+        cluster_advance(&cluster, 3000);
+        cluster_start(&cluster, killed);
+        cluster_await(&cluster);
+        cluster_check(&cluster);
+        assert_int_equal(store_totals(empty->world.store)->znodes,
+                         store_totals(leader->world.store)->znodes);
+        client_deinit(&ann);
+        cluster_deinit(&cluster);
+    }
+}
+
 static void an_ensemble_that_was_stopped_comes_back_with_everything(void **state)
 {
     struct cluster cluster;
@@ -616,6 +751,33 @@ static void a_follower_may_stop_at_any_step_and_comes_back(void **state)
     stop_at_every_step(FOLLOWER, 0);
 }
 
+/* From the first election on: nobody serves what others do not have. */
+static void any_server_may_stop_at_any_step_of_the_beginning(void **state)
+{
+    (void)state;
+    for (int steps = 0; steps < 400; steps += 3) {
+        struct cluster cluster;
+        struct client ann;
+        cluster_init(&cluster, 3, 0);
+        cluster.chunk = 100;
+        struct member *killed = &cluster.members[steps % 3];
+        for (int i = 0; i < steps; i++) {
+            if (!cluster_step(&cluster)) {
+                cluster_advance(&cluster, 50);
+            }
+        }
+        cluster_stop(&cluster, killed);
+        cluster_await(&cluster);
+        open_client(&ann, cluster_leader(&cluster));
+        create(&ann, "/a", "", 0);
+        cluster_start(&cluster, killed);
+        cluster_await(&cluster);
+        cluster_check(&cluster);
+        client_deinit(&ann);
+        cluster_deinit(&cluster);
+    }
+}
+
 /* ---- Peers that are none ---- */
 
 static void what_is_no_packet_ends_the_connection_and_nothing_else(void **state)
@@ -661,12 +823,17 @@ int main(void)
         cmocka_unit_test(a_wrong_password_moves_no_session),
         cmocka_unit_test(a_session_lives_as_long_as_any_server_hears_of_it),
         cmocka_unit_test(a_follower_that_was_away_gets_what_it_lacks),
+        cmocka_unit_test(what_only_the_old_leader_has_logged_is_taken_back),
+        cmocka_unit_test(
+            who_is_further_behind_than_history_goes_gets_a_snapshot_and_what_came_behind),
+        cmocka_unit_test(who_is_stopped_while_it_receives_a_snapshot_gets_another),
         cmocka_unit_test(an_ensemble_that_was_stopped_comes_back_with_everything),
         cmocka_unit_test(a_leader_whose_log_is_stuck_goes_on_with_the_logs_of_others),
         cmocka_unit_test(without_a_quorum_of_logs_nothing_is_acknowledged),
         cmocka_unit_test(an_observer_serves_and_forwards_and_is_no_part_of_any_quorum),
         cmocka_unit_test(a_leader_may_stop_at_any_step_and_nothing_acknowledged_is_lost),
         cmocka_unit_test(a_follower_may_stop_at_any_step_and_comes_back),
+        cmocka_unit_test(any_server_may_stop_at_any_step_of_the_beginning),
         cmocka_unit_test(what_is_no_packet_ends_the_connection_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
