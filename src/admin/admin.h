@@ -26,6 +26,12 @@ struct admin_settings {  /* what `conf` shows; texts are borrowed for as long as
     mk_ms tick_ms, session_timeout_min_ms, session_timeout_max_ms;
     uint32_t server_id;
     const char *file; /* the text of the configuration file, or "" */
+    /* Of a member of an ensemble: */
+    const char *ensemble; /* its configuration, as the servers tell it to each other; NULL: alone */
+    uint32_t init_limit, sync_limit;
+    uint32_t quorum_port, election_port;
+    uint32_t voters;
+    bool observer;
 };
 
 /* What is counted outside of the core. */
@@ -64,6 +70,7 @@ struct admin_facts {
     struct admin_counters counters;
     struct server_stats stats;
     bool serving;
+    uint64_t members_missing; /* other servers of the ensemble that cannot be reached */
     mk_ms wall_ms, monotonic_ms;
     uint64_t uptime_ms;
     uint64_t descriptors, descriptors_max;

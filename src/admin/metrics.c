@@ -1,6 +1,5 @@
-/* What is measured, under ZooKeeper's names. Of what only an ensemble has (learners, elections) the
- * names are there and count nothing, as on a ZooKeeper that runs alone: rules that read them go on
- * working. What describes the insides of ZooKeeper's threads has no counterpart and is not there. */
+/* What is measured, under ZooKeeper's names. Of what only an ensemble has, most names are there and count
+ * nothing, as on a ZooKeeper that runs alone: rules that read them go on working. What describes the insides of ZooKeeper's threads has no counterpart and is not there. */
 #include "admin/metrics.h"
 
 #include <inttypes.h>
@@ -156,7 +155,32 @@ static void the_pipeline(const struct each *each, const struct admin_facts *fact
     once(each, "startup_txns_loaded", stats->recovered);
 }
 
-/* What there is nothing of while there is one server. */
+/* Of a member, in the role that it has. */
+static void the_role(const struct each *each, const struct admin_facts *facts)
+{
+    const struct server_stats *stats = &facts->stats;
+
+    if (facts->settings->ensemble == NULL) {
+        return;
+    }
+    gauge(each, "quorum_size", facts->settings->voters);
+    gauge(each, "members_missing", facts->members_missing);
+    if (strcmp(stats->mode, "leader") != 0) {
+        text(each, "peer_state",
+             strcmp(stats->mode, "observer") == 0 ? "observing - broadcast"
+                                                  : "following - broadcast");
+        return;
+    }
+    text(each, "peer_state", "leading - broadcast");
+    gauge(each, "learners", stats->followers + stats->observers);
+    gauge(each, "followers", stats->followers);
+    gauge(each, "synced_followers", stats->synced_followers);
+    gauge(each, "synced_observers", stats->synced_observers);
+    gauge(each, "synced_non_voting_followers", 0);
+    gauge(each, "pending_syncs", stats->syncs_pending);
+}
+
+/* What nothing is counted of. */
 static void the_ensemble(const struct each *each)
 {
     static const char *const counters[] = {
@@ -233,6 +257,7 @@ void metrics_each(const struct admin_facts *facts, metric_visit *visit, void *co
     own(&each, facts);
     clients(&each, facts);
     the_pipeline(&each, facts);
+    the_role(&each, facts);
     the_ensemble(&each);
 }
 

@@ -219,6 +219,15 @@ static void answer_conf(const struct admin_facts *facts, struct mk_buf *out)
     mk_buf_printf(out, "maxSessionTimeout=%" PRId64 "\n", settings->session_timeout_max_ms);
     mk_buf_printf(out, "clientPortListenBacklog=%" PRId64 "\n", settings->listen_backlog);
     mk_buf_printf(out, "serverId=%u\n", settings->server_id);
+    if (settings->ensemble != NULL) {
+        mk_buf_printf(out, "initLimit=%u\n", settings->init_limit);
+        mk_buf_printf(out, "syncLimit=%u\n", settings->sync_limit);
+        mk_buf_printf(out, "electionAlg=3\n");
+        mk_buf_printf(out, "electionPort=%u\n", settings->election_port);
+        mk_buf_printf(out, "quorumPort=%u\n", settings->quorum_port);
+        mk_buf_printf(out, "peerType=%d\n", settings->observer ? 1 : 0);
+        mk_buf_printf(out, "membership: \n%s", settings->ensemble);
+    }
 }
 
 static void environment_line(void *context, const char *key, const char *value)
