@@ -7,7 +7,7 @@
  *   space        some is free                                                     1
  *   store        RocksDB in DIR/state, as of the last checkpoint                  5, 1
  *   log          the transactions after it in DIR/log, replayed                   5, 1
- *   epoch        one more than any before, made durable                           1
+ *   epochs       alone: one more than any before, made durable                    1
  *   serve        until SIGTERM; then what is outstanding is answered, a
  *                checkpoint is taken, and the process ends                        0
  *
@@ -87,6 +87,10 @@ static enum edge_exit options_read(struct process *process, int argc, char *cons
         mk_log(process->log, MK_LOG_INFO,
                "options of ZooKeeper that have no effect here are ignored  keys=\"%.*s\"",
                (int)process->options.ignored.len, (const char *)process->options.ignored.data);
+    }
+    if (process->options.ensemble != NULL) {
+        mk_error_set(&error, "server.N: ensembles are not available yet: leave one line, or none");
+        return failed(process, EDGE_EXIT_USAGE, &error);
     }
     if (edge_catalogue_read(&process->options, &error) != MK_OK ||
         edge_sasl_users_read(&process->options, &error) != MK_OK) {
@@ -334,33 +338,21 @@ static enum edge_exit recover(struct process *process)
     return EDGE_EXIT_OK;
 }
 
-/* ---- The epoch ---- */
+/* ---- Epochs ---- */
 
-static enum mk_status epoch_raise(const struct process *process, const char *name, int64_t *largest,
-                                  struct mk_error *error)
+/* What the file of that name says; *epoch stays what it is if there is none. */
+static enum mk_status epoch_read(const struct process *process, const char *name, int64_t *epoch,
+                                 struct mk_error *error)
 {
-    int64_t epoch = 0;
-    enum mk_status status = store_epoch_read(process->log_path, name, &epoch, error);
-    if (status == MK_OK && epoch > *largest) {
-        *largest = epoch;
-    }
+    enum mk_status status = store_epoch_read(process->log_path, name, epoch, error);
     return status == MK_NO_NODE ? MK_OK : status;
 }
 
-static enum edge_exit epoch_begin(struct process *process)
+/* A server that is alone begins a new epoch. */
+static enum edge_exit epoch_begin(struct process *process, int64_t largest)
 {
-    mk_zxid last = store_log_last(process->core.log);
-    mk_zxid applied = store_applied(process->core.store);
-    int64_t largest = (last > applied ? last : applied) >> 32;
     struct mk_error error = {""};
 
-    enum mk_status status = epoch_raise(process, "acceptedEpoch", &largest, &error);
-    if (status == MK_OK) {
-        status = epoch_raise(process, "currentEpoch", &largest, &error);
-    }
-    if (status != MK_OK) {
-        return failed(process, status == MK_CORRUPT ? EDGE_EXIT_CORRUPT : EDGE_EXIT_FAILED, &error);
-    }
     if (largest < 0 || largest >= EPOCH_MAX) {
         mk_error_set(&error,
                      "the epoch %" PRId64 " in %s is not possible: restore acceptedEpoch and"
@@ -369,15 +361,58 @@ static enum edge_exit epoch_begin(struct process *process)
         return failed(process, EDGE_EXIT_CORRUPT, &error);
     }
     int64_t epoch = largest + 1;
-    status = store_epoch_write(process->log_path, "acceptedEpoch", epoch, &error);
+    enum mk_status status = store_epoch_write(process->log_path, "acceptedEpoch", epoch, &error);
     if (status == MK_OK) {
         status = store_epoch_write(process->log_path, "currentEpoch", epoch, &error);
     }
     if (status != MK_OK) {
         return failed(process, EDGE_EXIT_FAILED, &error);
     }
-    process->core.epoch = (uint32_t)epoch;
+    process->core.epochs = (struct server_epochs){epoch, epoch};
     return EDGE_EXIT_OK;
+}
+
+/* A member has promised what the files say. Without them it has promised nothing, and has the history of
+ * the epoch that its last transaction is of. A crash can leave no current one above the accepted one, nor
+ * can it leave one of the files missing beside a log; but a copy made by hand can. */
+static enum edge_exit epochs_check(struct process *process)
+{
+    struct server_epochs *epochs = &process->core.epochs;
+    struct mk_error error = {""};
+
+    if (epochs->accepted < epochs->current || epochs->current < 0 ||
+        epochs->accepted >= EPOCH_MAX) {
+        mk_error_set(&error,
+                     "acceptedEpoch %" PRId64 " and currentEpoch %" PRId64 " in %s do not fit"
+                     " together: restore them",
+                     epochs->accepted, epochs->current, process->log_path);
+        return failed(process, EDGE_EXIT_CORRUPT, &error);
+    }
+    return EDGE_EXIT_OK;
+}
+
+static enum edge_exit epochs_start(struct process *process)
+{
+    mk_zxid last = store_log_last(process->core.log);
+    mk_zxid applied = store_applied(process->core.store);
+    int64_t logged = (last > applied ? last : applied) >> 32;
+    struct server_epochs epochs = {logged, logged};
+    struct mk_error error = {""};
+
+    enum mk_status status = epoch_read(process, "acceptedEpoch", &epochs.accepted, &error);
+    if (status == MK_OK) {
+        status = epoch_read(process, "currentEpoch", &epochs.current, &error);
+    }
+    if (status != MK_OK) {
+        return failed(process, status == MK_CORRUPT ? EDGE_EXIT_CORRUPT : EDGE_EXIT_FAILED, &error);
+    }
+    process->core.epochs = epochs;
+    process->core.log_path = process->log_path;
+    if (process->options.ensemble != NULL) {
+        return epochs_check(process);
+    }
+    int64_t largest = epochs.accepted > epochs.current ? epochs.accepted : epochs.current;
+    return epoch_begin(process, largest > logged ? largest : logged);
 }
 
 /* ---- Together ---- */
@@ -398,9 +433,14 @@ static enum edge_exit serve(struct process *process)
     struct edge_core *core = &process->core;
     mk_zxid last = store_log_last(core->log);
     mk_zxid applied = store_applied(core->store);
+    mk_zxid logged = last > applied ? last : applied;
+    enum mk_status status = MK_OK;
 
-    enum mk_status status =
-        server_lead(core->server, core->epoch, last > applied ? last : applied, edge_now());
+    if (process->options.ensemble != NULL) {
+        server_join(core->server, core->epochs, logged, edge_now());
+    } else {
+        status = server_lead(core->server, (uint32_t)core->epochs.current, logged, edge_now());
+    }
     if (status != MK_OK) {
         mk_log(process->log, MK_LOG_ERROR, "the state cannot be read: %s  status=%s",
                mk_status_text(status), mk_status_name(status));
@@ -414,7 +454,7 @@ static enum edge_exit process_run(struct process *process)
 {
     static enum edge_exit (*const steps[])(struct process *) = {
         recipes_check, directories_lock, address_bind, space_check, store_start,
-        log_start,     recover,          epoch_begin,  serve};
+        log_start,     recover,          epochs_start, serve};
     enum edge_exit code = EDGE_EXIT_OK;
 
     for (size_t i = 0; i < MK_COUNT(steps) && code == EDGE_EXIT_OK; i++) {

@@ -31,7 +31,7 @@ const char edge_help[] =
     "is not valid; 3 the data directory cannot be used, or another process has it; 4 the address\n"
     "or port cannot be listened on; 5 stored data is damaged.\n";
 
-static enum mk_status file_read(const char *path, struct mk_buf *out, struct mk_error *error)
+enum mk_status options_file_read(const char *path, struct mk_buf *out, struct mk_error *error)
 {
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
@@ -65,7 +65,7 @@ static enum mk_status config_apply(struct edge_options *options, const char *pat
     struct mk_buf text = {0};
     struct mk_property property = {{0}, {0}};
     struct mk_error reason = {""};
-    enum mk_status status = file_read(path, &text, error);
+    enum mk_status status = options_file_read(path, &text, error);
     if (status != MK_OK) {
         goto done;
     }

@@ -7,6 +7,7 @@
 #define MK_EDGE_H
 
 #include "base/base.h"
+#include "jute/jute.h"
 #include "server/server.h"
 #include "store/store.h"
 
@@ -74,10 +75,22 @@ struct edge_options {
     size_t sasl_supers_count;
     struct sasl_users *sasl_users; /* as the file has them, once it has been read */
     uint8_t sasl_secret[EDGE_SASL_SECRET_BYTES];
-    char *recipe_admin;    /* "digest:ann:HASH,sasl:bob"; NULL: nobody but super */
-    char *recipe_dir;      /* NULL: where an installation or a checkout has it */
-    uint32_t log_level;    /* enum mk_log_level */
-    char *server_line;     /* the name of zoo.cfg's server.N, when it has one */
+    char *recipe_admin; /* "digest:ann:HASH,sasl:bob"; NULL: nobody but super */
+    char *recipe_dir;   /* NULL: where an installation or a checkout has it */
+    uint32_t log_level; /* enum mk_log_level */
+    /* An ensemble. What the core is to know of it is in server.ensemble. */
+    const struct jute_ensemble *ensemble; /* NULL: this server is alone */
+    const struct jute_member *self;       /* of it */
+    const char *ensemble_text;            /* server.ensemble.text, for whoever prints it */
+    struct jute_ensemble *listed;         /* the lines server.N, whatever comes of them */
+    char *dynamic_file;                   /* dynamicConfigFile; NULL: none */
+    char *peer_type;
+    char *member_refuses;    /* "key=value" that no member can do; NULL: none */
+    bool standalone_allowed; /* standaloneEnabled */
+    bool port_given;
+    bool listen_all; /* quorumListenOnAllIPs */
+    bool peer_keepalive;
+    mk_ms peer_connect_ms; /* cnxTimeout */
     struct mk_buf ignored; /* keys that only ZooKeeper knows what to do with: "a, b" */
     struct mk_arena texts; /* owns every char * above */
 };
@@ -129,8 +142,9 @@ struct edge_core {
     struct server *server;
     struct store *store;
     struct store_log *log;
-    uint32_t epoch;    /* that server_lead() was given; for the line that says we serve */
-    mk_ms recovery_ms; /* how long it took to come so far */
+    const char *log_path;        /* its directory, in which the epochs are */
+    struct server_epochs epochs; /* as they are there */
+    mk_ms recovery_ms;           /* how long it took to come so far */
 };
 /* Serve until SIGTERM or SIGINT; then answer what is outstanding and checkpoint, both for a bounded
  * time, and return EDGE_EXIT_OK. When the disk fails the process ends here and now, with a line that

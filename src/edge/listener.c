@@ -127,7 +127,11 @@ enum mk_status edge_bind(struct edge *edge, struct mk_error *error)
     const struct edge_options *options = edge->options;
 
     int failed = binding_bind(&edge->listener, &edge->loop, options->address, options->port);
-    return failed == 0 ? operators_open(edge, error) : bind_failed(edge, failed, error);
+    if (failed != 0) {
+        return bind_failed(edge, failed, error);
+    }
+    enum mk_status status = ensemble_open(edge, error);
+    return status == MK_OK ? operators_open(edge, error) : status;
 }
 
 enum mk_status listener_listen(struct edge *edge, struct mk_error *error)

@@ -9,6 +9,8 @@
  * Between 1 and 3 the batch is the thread's. If the write or the sync fails, nobody knows what is on
  * disk: the process ends in step 2.
  *
+ * What else writes where the log is, epochs and the cutting off of its end, takes the same way.
+ *
  * The thread sleeps between batches. Watching for the next one for 20 to 150 us instead made neither
  * one client's sets nor a saturated server faster (two cores), and took the core that the loop or
  * a client could use.
@@ -36,6 +38,11 @@ struct log_thread {
     bool stopping;      /* set before the last post */
     mk_ms now_after_ms; /* the loop's: no batch is appended on its thread before this time */
     struct server_batch batch;
+    struct {
+        void (*work)(void *context); /* NULL: it is a batch */
+        void (*done)(void *context);
+        void *context;
+    } job;
 };
 
 _Noreturn void edge_die(const struct mk_log *log, enum edge_exit code, const char *what,
@@ -80,7 +87,11 @@ static void thread_run(void *context)
         if (thread->stopping) {
             return;
         }
-        thread->took_ms = batch_append(thread, &thread->batch);
+        if (thread->job.work != NULL) {
+            thread->job.work(thread->job.context);
+        } else {
+            thread->took_ms = batch_append(thread, &thread->batch);
+        }
         atomic_store(&thread->synced, true);
         uv_async_send(&thread->async);
     }
@@ -93,9 +104,14 @@ static void on_async(uv_async_t *async)
     if (!atomic_exchange(&thread->synced, false)) {
         return; /* uv_async may call once more than it was rung. */
     }
+    thread->busy = false;
+    if (thread->job.work != NULL) {
+        thread->job.work = NULL;
+        thread->job.done(thread->job.context);
+        return;
+    }
     struct server_batch batch = thread->batch;
     thread->batch = (struct server_batch){0};
-    thread->busy = false;
     thread->options.on_synced(thread->options.context, &batch);
 }
 
@@ -106,6 +122,18 @@ void log_thread_append(struct log_thread *thread, const struct server_batch *bat
 
     thread->busy = true;
     thread->batch = *batch;
+    uv_sem_post(&thread->work);
+}
+
+void log_thread_run(struct log_thread *thread, void (*work)(void *context),
+                    void (*done)(void *context), void *context)
+{
+    MK_ASSERT(!thread->busy);
+
+    thread->busy = true;
+    thread->job.work = work;
+    thread->job.done = done;
+    thread->job.context = context;
     uv_sem_post(&thread->work);
 }
 

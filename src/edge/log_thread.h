@@ -23,6 +23,10 @@ void log_thread_append(struct log_thread *thread, const struct server_batch *bat
  * False, and nothing was done: syncs have been slow lately, and the loop should not wait for one. */
 bool log_thread_append_now(struct log_thread *thread, const struct server_batch *batch,
                            mk_ms now_ms);
+/* Anything else that must not happen while a batch is written: `work` on the thread, then `done` on the
+ * loop's. Only when idle. */
+void log_thread_run(struct log_thread *thread, void (*work)(void *context),
+                    void (*done)(void *context), void *context);
 bool log_thread_idle(const struct log_thread *thread);
 mk_ms log_thread_took_ms(const struct log_thread *thread); /* for the last batch; only when idle */
 /* Ends the thread, which must be idle; its memory goes when the loop has closed its handle. */

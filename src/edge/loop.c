@@ -12,6 +12,8 @@
  *    the core     SIGTERM,    all is        the log is
  *    serves       SIGINT      answered      empty of news
  *
+ * A member of an ensemble listens at once, and is SERVING here whether it serves or looks for a leader.
+ *
  * phase_advance() alone moves it, at the end of a turn. A second signal, or a phase that takes longer
  * than it may, moves it on at once: what was acknowledged is in the log anyway. */
 #include "edge/loop.h"
@@ -68,7 +70,7 @@ static void serving_begin(struct edge *edge)
     struct server_stats stats;
     const struct edge_core *core = &edge->core;
 
-    if (listener_listen(edge, &error) != MK_OK) {
+    if (listener_listen(edge, &error) != MK_OK || ensemble_start(edge, &error) != MK_OK) {
         mk_log(edge->log, MK_LOG_ERROR, "%s", error.text);
         edge->exit = EDGE_EXIT_BIND;
         edge->phase = EDGE_STOPPED;
@@ -76,11 +78,21 @@ static void serving_begin(struct edge *edge)
     }
     edge->phase = EDGE_SERVING;
     server_stats_read(core->server, &stats);
+    if (edge->ensemble != NULL) {
+        mk_log(edge->log, MK_LOG_INFO,
+               "listening, and looking for the others  address=%s data=%s server=%" PRId64
+               " servers=%zu accepted_epoch=%" PRId64 " current_epoch=%" PRId64
+               " recovery_ms=%" PRId64 " version=%s",
+               edge->listener.address, edge->options->data_dir, edge->options->self->id,
+               edge->options->ensemble->members_count, core->epochs.accepted, core->epochs.current,
+               core->recovery_ms, EDGE_VERSION);
+        return;
+    }
     mk_log(edge->log, MK_LOG_INFO,
-           "serving  address=%s data=%s mode=%s epoch=%" PRIu32 " zxid=0x%" PRIx64
+           "serving  address=%s data=%s mode=%s epoch=%" PRId64 " zxid=0x%" PRIx64
            " znodes=%" PRId64 " sessions=%" PRIu64 " recipes=%zu recovery_ms=%" PRId64
            " version=%s",
-           edge->listener.address, edge->options->data_dir, stats.mode, core->epoch,
+           edge->listener.address, edge->options->data_dir, stats.mode, core->epochs.current,
            (uint64_t)stats.zxid, stats.totals.znodes, stats.sessions,
            edge->options->server.catalogue_count, core->recovery_ms, EDGE_VERSION);
 }
@@ -101,6 +113,7 @@ static void checkpointing_begin(struct edge *edge)
 {
     edge->phase = EDGE_CHECKPOINTING;
     edge->phase_due_ms = edge->now_ms + CHECKPOINT_MS_MAX;
+    ensemble_close(edge);
     server_checkpoint_request(edge->core.server);
     disk_take(edge->disk);
 }
@@ -114,7 +127,8 @@ static void phase_advance(struct edge *edge)
 {
     bool late = edge->now_ms >= edge->phase_due_ms;
 
-    if (edge->phase == EDGE_STARTING && server_serving(edge->core.server)) {
+    if (edge->phase == EDGE_STARTING &&
+        (edge->ensemble != NULL || server_serving(edge->core.server))) {
         serving_begin(edge);
     }
     if (edge->phase == EDGE_DRAINING && (late || draining_done(edge))) {
@@ -293,12 +307,14 @@ static void turn_end(struct edge *edge)
         return;
     }
     failure_check(edge);
+    ensemble_take(edge); /* Before the batch: the others' logs sync while ours does. */
     batch_hand_over(edge);
     struct server_conn *dirty = server_next_dirty(edge->core.server);
     for (; dirty != NULL; dirty = server_next_dirty(edge->core.server)) {
         conn_flush(server_conn_owner(dirty));
     }
     batch_hand_over(edge); /* A connection that closed may have had something to say. */
+    ensemble_flush(edge);
     disk_take(edge->disk);
     mk_summary_add(&edge->counters.outstanding, server_outstanding(edge->core.server));
     due_close(edge, &edge->flushing);
@@ -442,10 +458,12 @@ void edge_free(struct edge *edge)
         log_thread_stop(edge->log_thread);
     }
     disk_free(edge->disk);
+    ensemble_close(edge);
     uv_walk(&edge->loop, handle_close, NULL);
     uv_run(&edge->loop, UV_RUN_DEFAULT);
     int busy = uv_loop_close(&edge->loop);
     MK_ASSERT(busy == 0);
+    ensemble_free(edge);
     MK_ASSERT(edge->addresses.count == 0);
     mk_map_bytes_free(&edge->addresses);
     mk_free(edge->read_bytes);

@@ -5,6 +5,7 @@
 #include "admin/admin.h"
 #include "edge/binding.h"
 #include "edge/edge.h"
+#include "edge/election.h"
 #include "edge/framing.h"
 #include "edge/log_thread.h"
 
@@ -62,6 +63,7 @@ struct edge {
 
     struct log_thread *log_thread;
     struct disk *disk;
+    struct ensemble *ensemble; /* NULL: alone */
 };
 
 enum conn_state {
@@ -111,6 +113,16 @@ void conn_resume(struct conn *conn);         /* go on with what was kept */
 void conn_reading_update(struct conn *conn); /* what may be read has changed */
 void conn_close(struct conn *conn);
 size_t conn_output_bytes(const struct conn *conn);
+
+/* ensemble.c: nothing of it does anything in a server that is alone. */
+enum mk_status ensemble_open(struct edge *edge, struct mk_error *error); /* binds its ports */
+enum mk_status ensemble_start(struct edge *edge, struct mk_error *error);
+void ensemble_take(struct edge *edge);  /* the core's actions; once a turn, before the batch */
+void ensemble_flush(struct edge *edge); /* ... what the batch has led to */
+void ensemble_close(struct edge *edge); /* the core is not told */
+void ensemble_free(struct edge *edge);  /* when the loop has run since */
+/* Of the n-th other server; false behind the last. */
+bool ensemble_peer(const struct edge *edge, size_t index, struct election_peer_state *out);
 
 /* questions.c: what the HTTP threads ask, answered in a turn. */
 struct questions *questions_new(struct edge *edge);

@@ -43,6 +43,18 @@ static const struct option options_table[] = {
     {"minSessionTimeout", OPTION_MS, AT(server.session_timeout_min_ms), -1, DAY_MS},
     {"maxSessionTimeout", OPTION_MS, AT(server.session_timeout_max_ms), -1, 7 * DAY_MS},
 
+    {"dynamicConfigFile", OPTION_TEXT, AT(dynamic_file)},
+    {"peerType", OPTION_TEXT, AT(peer_type)},
+    {"standaloneEnabled", OPTION_TRUE_FALSE, AT(standalone_allowed)},
+    {"initLimit", OPTION_COUNT, AT(server.ensemble.init_limit), 1, 1000000},
+    {"syncLimit", OPTION_COUNT, AT(server.ensemble.sync_limit), 1, 1000000},
+    {"quorumListenOnAllIPs", OPTION_TRUE_FALSE, AT(listen_all)},
+    {"cnxTimeout", OPTION_MS, AT(peer_connect_ms), 1, DAY_MS},
+    {"tcpKeepAlive", OPTION_TRUE_FALSE, AT(peer_keepalive)},
+    {"fastleader.minNotificationInterval", OPTION_MS, AT(server.ensemble.notify_min_ms), 1, DAY_MS},
+    {"fastleader.maxNotificationInterval", OPTION_MS, AT(server.ensemble.notify_max_ms), 1, DAY_MS},
+    {"commitLogCount", OPTION_COUNT, AT(server.ensemble.history_count), 1, 1000000},
+
     {"jute.maxbuffer", OPTION_BYTES_U32, AT(server.frame_bytes_max), KIB, 64 * MIB},
     {"globalOutstandingLimit", OPTION_COUNT, AT(server.outstanding_max), 1, 1000000},
     {"request_throttle_max_requests", OPTION_COUNT, AT(server.throttle_outstanding_max), 0,
@@ -130,6 +142,9 @@ void edge_options_default(struct edge_options *options)
     options->admin_idle_ms = 30000;
     options->prometheus_address = options_text(options, "0.0.0.0");
     options->prometheus_port = 7000;
+    options->peer_type = options_text(options, "participant");
+    options->standalone_allowed = true;
+    options->peer_connect_ms = 5000;
 
     enum mk_status status = admin_words_parse(MK_BYTES(ADMIN_WORDS_DEFAULT), &options->words);
     MK_ASSERT(status == MK_OK);
@@ -255,34 +270,22 @@ static enum mk_status key_unknown(const char *key, struct mk_error *error)
     return MK_BAD_ARGUMENTS;
 }
 
-/* One line alone is a standalone server, to ZooKeeper too: some installations write it always. */
-static enum mk_status server_line_set(struct edge_options *options, const char *name,
-                                      const char *value, struct mk_error *error)
-{
-    if (options->server_line == NULL || strcmp(options->server_line, name) == 0) {
-        options->server_line = options_text(options, name);
-        options_ignore(options, name);
-        return MK_OK;
-    }
-    mk_error_set(error,
-                 "%s=%s beside %s: ensembles are not available yet: leave one such line, or none",
-                 name, value, options->server_line);
-    return MK_BAD_ARGUMENTS;
-}
-
 static enum mk_status foreign_key_set(struct edge_options *options, const char *key,
                                       const char *name, const char *value, struct mk_error *error)
 {
     switch (zookeeper_key_find(name, value)) {
     case ZOOKEEPER_KEY_UNKNOWN:
         return name != key ? property_unknown(options, key, name, error) : key_unknown(key, error);
-    case ZOOKEEPER_KEY_SERVER: return server_line_set(options, name, value, error);
+    case ZOOKEEPER_KEY_SERVER: return options_ensemble_line(options, name, value, error);
+    case ZOOKEEPER_KEY_MEMBER:
+        options_member_refuses(options, key, value);
+        options_ignore(options, key);
+        return MK_OK;
     case ZOOKEEPER_KEY_IGNORED: options_ignore(options, key); return MK_OK;
     case ZOOKEEPER_KEY_SUPER_USER: return options_super_user_add(options, value, error);
-    case ZOOKEEPER_KEY_ENSEMBLE:
-        mk_error_set(error,
-                     "%s=%s: ensembles are not available yet: remove the line to run one server",
-                     key, value);
+    case ZOOKEEPER_KEY_OBSERVERS:
+        mk_error_set(error, "%s=%s: observers connect to the leader here: remove the line", key,
+                     value);
         return MK_BAD_ARGUMENTS;
     case ZOOKEEPER_KEY_TLS:
         mk_error_set(error, "%s=%s: TLS is not available yet: remove the line to serve without it",
@@ -300,6 +303,7 @@ enum mk_status option_set(struct edge_options *options, const char *key, const c
 
     for (size_t i = 0; i < MK_COUNT(options_table); i++) {
         if (strcmp(options_table[i].name, name) == 0) {
+            options->port_given |= options_table[i].offset == AT(port);
             return option_value_set(options, &options_table[i], value, error);
         }
     }
@@ -352,7 +356,10 @@ enum mk_status options_check(struct edge_options *options, struct mk_error *erro
         return MK_BAD_ARGUMENTS;
     }
     server->elapsed_ms = edge_elapsed_ms;
-    enum mk_status status = options_auth_check(options, error);
+    enum mk_status status = options_ensemble_check(options, error);
+    if (status == MK_OK) {
+        status = options_auth_check(options, error);
+    }
     return status == MK_OK ? operators_check(options, error) : status;
 }
 

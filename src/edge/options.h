@@ -21,6 +21,15 @@ enum mk_status options_super_user_add(struct edge_options *options, const char *
                                       struct mk_error *error); /* superUser.N */
 enum mk_status options_auth_check(struct edge_options *options, struct mk_error *error);
 
+/* ... those of an ensemble: option_ensemble.c. A line server.N, group.N or weight.N. */
+enum mk_status options_ensemble_line(struct edge_options *options, const char *key,
+                                     const char *value, struct mk_error *error);
+/* `key` is refused if it turns out that this server is a member of an ensemble. */
+void options_member_refuses(struct edge_options *options, const char *key, const char *value);
+enum mk_status options_ensemble_check(struct edge_options *options, struct mk_error *error);
+
+/* A file of options, whole. */
+enum mk_status options_file_read(const char *path, struct mk_buf *out, struct mk_error *error);
 char *options_text(struct edge_options *options, const char *text); /* a copy that lives as long */
 /* Append `key` to the ignored ones, once. */
 void options_ignore(struct edge_options *options, const char *key);
@@ -30,8 +39,9 @@ enum zookeeper_key {
     ZOOKEEPER_KEY_UNKNOWN,
     ZOOKEEPER_KEY_IGNORED,
     ZOOKEEPER_KEY_SUPER_USER, /* one more SASL user who may do everything */
-    ZOOKEEPER_KEY_SERVER,     /* server.N: one is harmless, two ask for an ensemble */
-    ZOOKEEPER_KEY_ENSEMBLE,   /* asks for more than one server */
+    ZOOKEEPER_KEY_SERVER,     /* server.N, group.N, weight.N */
+    ZOOKEEPER_KEY_MEMBER,     /* means nothing to a server that is alone; no member can do it */
+    ZOOKEEPER_KEY_OBSERVERS,  /* asks for what no server can do */
     ZOOKEEPER_KEY_TLS,        /* asks for what would be less safe if it were ignored */
 };
 /* What `key` is with that value: a key that asks for what is the case anyway is ignored. */

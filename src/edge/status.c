@@ -246,6 +246,17 @@ static void operations_gather(struct edge *edge, struct admin_facts *facts)
           operations_compare);
 }
 
+static uint64_t members_missing(const struct edge *edge)
+{
+    struct election_peer_state peer;
+    uint64_t missing = 0;
+
+    for (size_t i = 0; ensemble_peer(edge, i, &peer); i++) {
+        missing += !peer.connected;
+    }
+    return missing;
+}
+
 void status_gather(struct edge *edge, const struct conn *asking, const struct admin_needs *needs,
                    struct admin_facts *facts)
 {
@@ -254,6 +265,7 @@ void status_gather(struct edge *edge, const struct conn *asking, const struct ad
         .settings = &edge->settings,
         .counters = edge->counters,
         .serving = server_serving(edge->core.server),
+        .members_missing = members_missing(edge),
         .wall_ms = edge->now.wall_ms,
         .monotonic_ms = edge->now.monotonic_ms,
         .uptime_ms = (uint64_t)(edge->now_ms - edge->started_ms),
@@ -305,6 +317,22 @@ static const char *path_absolute(struct edge *edge, const char *path)
     return memcpy(mk_arena_alloc(&edge->texts, size), absolute, size);
 }
 
+static void member_settings_read(const struct edge_options *options,
+                                 struct admin_settings *settings)
+{
+    const struct server_ensemble *ensemble = &options->server.ensemble;
+
+    settings->ensemble = options->ensemble_text;
+    settings->init_limit = ensemble->init_limit;
+    settings->sync_limit = ensemble->sync_limit;
+    settings->quorum_port = options->self->quorum_port;
+    settings->election_port = options->self->election_port;
+    settings->observer = options->self->observer;
+    for (size_t i = 0; i < ensemble->members_count; i++) {
+        settings->voters += !ensemble->members[i].observer;
+    }
+}
+
 void status_settings_read(struct edge *edge)
 {
     const struct edge_options *options = edge->options;
@@ -325,6 +353,9 @@ void status_settings_read(struct edge *edge)
         .server_id = options->server.server_id,
         .file = options->file_text != NULL ? options->file_text : "",
     };
+    if (options->ensemble != NULL) {
+        member_settings_read(options, &edge->settings);
+    }
     edge->counters.recovery_ms = edge->core.recovery_ms;
     edge->trace_mask = ADMIN_TRACE_MASK_DEFAULT;
 }

@@ -35,8 +35,11 @@ def a_mistake_in_the_file_names_its_line():
 
 
 def an_ensemble_is_refused_for_now():
+    os.makedirs("member", exist_ok=True)
+    with open("member/myid", "w", encoding="utf-8") as myid:
+        myid.write("1\n")
     with open("ensemble.cfg", "w", encoding="utf-8") as config:
-        config.write("server.1=a:2888:3888\nserver.2=b:2888:3888\n")
+        config.write("server.1=a:2888:3888\nserver.2=b:2888:3888\ndataDir=member\n")
     code, _, err = run("--config", "ensemble.cfg")
     assert code == 2
     contains(err, "ensembles are not available yet")

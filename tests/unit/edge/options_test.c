@@ -121,17 +121,17 @@ static void what_only_zookeeper_can_use_is_listed_once(void **state)
     struct edge_options options;
     edge_options_default(&options);
 
-    assert_accepts(&options, "initLimit", "10");
-    assert_accepts(&options, "syncLimit", "5");
-    assert_accepts(&options, "initLimit", "20");
+    assert_accepts(&options, "snapCount", "10");
+    assert_accepts(&options, "syncEnabled", "true");
+    assert_accepts(&options, "snapCount", "20");
     assert_accepts(&options, "autopurge.purgeInterval", "1");
     assert_accepts(&options, "admin.rateLimiterIntervalInMS", "1");
     assert_accepts(&options, "ssl.keyStore.location", "/x");
-    assert_accepts(&options, "peerType", "participant");
+    assert_accepts(&options, "leaderServes", "yes");
 
-    assert_ignored(&options, "initLimit, syncLimit, autopurge.purgeInterval, "
+    assert_ignored(&options, "snapCount, syncEnabled, autopurge.purgeInterval, "
                              "admin.rateLimiterIntervalInMS, "
-                             "ssl.keyStore.location, peerType");
+                             "ssl.keyStore.location, leaderServes");
     edge_options_free(&options);
 }
 
@@ -149,26 +149,9 @@ static void a_key_may_be_written_as_the_system_property_that_it_is(void **state)
     edge_options_free(&options);
 }
 
-static void one_server_line_is_a_standalone_server_and_two_are_refused(void **state)
-{
-    struct edge_options options;
-    struct mk_error error = {""};
-    edge_options_default(&options);
-
-    assert_accepts(&options, "server.1", "a:2888:3888");
-    assert_accepts(&options, "server.1", "b:2888:3888");
-
-    assert_ignored(&options, "server.1");
-    assert_int_equal(option_set(&options, "server.2", "c:2888:3888", &error), MK_BAD_ARGUMENTS);
-    assert_non_null(strstr(error.text, "server.2=c:2888:3888 beside server.1: ensembles are not"));
-    edge_options_free(&options);
-}
-
 static void what_would_be_unsafe_to_ignore_is_refused(void **state)
 {
-    assert_refuses("group.1", "1:2", "ensembles are not available yet");
-    assert_refuses("standaloneEnabled", "false", "ensembles are not available yet");
-    assert_refuses("peerType", "observer", "ensembles are not available yet");
+    assert_refuses("observerMasterPort", "2191", "observers connect to the leader here");
     assert_refuses("secureClientPort", "2281", "TLS is not available yet");
 }
 
@@ -437,7 +420,6 @@ int main(void)
         cmocka_unit_test(an_unknown_key_suggests_the_nearest),
         cmocka_unit_test(what_only_zookeeper_can_use_is_listed_once),
         cmocka_unit_test(a_key_may_be_written_as_the_system_property_that_it_is),
-        cmocka_unit_test(one_server_line_is_a_standalone_server_and_two_are_refused),
         cmocka_unit_test(what_would_be_unsafe_to_ignore_is_refused),
         cmocka_unit_test(demanded_schemes_are_handed_to_the_core_without_blanks),
         cmocka_unit_test(schemes_without_enforcement_demand_nothing),
