@@ -60,6 +60,17 @@ struct admin_path {
     mk_session session;
     struct mk_bytes path;
 };
+struct admin_member { /* of an ensemble */
+    int64_t id;
+    bool self;
+    bool connected;  /* for elections; of another one */
+    mk_ms for_ms;    /* it has been so, or not */
+    const char *why; /* it is not; a constant, or NULL */
+    bool learner;    /* it has a connection to this leader: */
+    bool observer, serving;
+    mk_zxid acked; /* 0: nothing of this epoch */
+    uint64_t queued_bytes;
+};
 struct admin_operation { /* of a recipe: as server_operation_figures */
     char *name;          /* "lock.acquire" */
     uint64_t waiting, calls, failures, instructions, effects, run_ms;
@@ -90,6 +101,8 @@ struct admin_facts {
     size_t watches_count;
     struct admin_operation *operations; /* by name */
     size_t operations_count;
+    struct admin_member *members; /* by id */
+    size_t members_count;
     bool watches_cut;      /* there are more */
     struct mk_arena arena; /* owns what the lists point to */
 };
@@ -102,6 +115,7 @@ enum admin_list {
     ADMIN_WATCHES_BY_SESSION = 8,
     ADMIN_WATCHES_BY_PATH = 16,
     ADMIN_OPERATIONS = 32,
+    ADMIN_MEMBERS = 64,
 };
 enum admin_effect { /* what a question changes, besides being answered */
                     ADMIN_NONE,
@@ -119,7 +133,7 @@ struct admin_needs {
 
 #define ADMIN_WORD_BYTES 4
 #define ADMIN_WORD_NONE (-1)
-#define ADMIN_WORDS_DEFAULT "srvr,isro"
+#define ADMIN_WORDS_DEFAULT "srvr,isro,memb"
 #define ADMIN_TRACE_MASK_DEFAULT 306
 
 /* Index in the table of words, which is also the bit in a set of them; or ADMIN_WORD_NONE. */

@@ -11,9 +11,10 @@
 
 typedef void word_answer(const struct admin_facts *facts, struct mk_buf *out);
 static word_answer answer_ruok, answer_srvr, answer_stat, answer_mntr, answer_isro, answer_conf,
-    answer_envi, answer_dirs, answer_wchs, answer_srst, answer_crst, answer_trace, answer_hash;
+    answer_envi, answer_dirs, answer_wchs, answer_srst, answer_crst, answer_trace, answer_hash,
+    answer_memb;
 
-/* Every word of ZooKeeper 3.9. */
+/* Every word of ZooKeeper 3.9, and memb. */
 static const struct word {
     word_answer *answer;
     char name[ADMIN_WORD_BYTES + 1];
@@ -41,6 +42,7 @@ static const struct word {
     {answer_trace, "stmk", .always = true, .argument_bytes = 8,
      .needs = {.effect = ADMIN_SET_TRACE}},
     {answer_hash, "hash"},
+    {answer_memb, "memb", .always = true, .needs = {.lists = ADMIN_MEMBERS}},
 };
 
 int admin_word_find(const uint8_t name[ADMIN_WORD_BYTES])
@@ -196,6 +198,56 @@ static void answer_stat(const struct admin_facts *facts, struct mk_buf *out)
     mk_buf_printf(out, "Clients:\n");
     lists_clients_append(facts, out);
     state_lines(&facts->stats, out);
+}
+
+/* How a leader sees one that follows it. */
+static void learner_append(const struct admin_member *member, mk_zxid zxid, struct mk_buf *out)
+{
+    const char *role = member->observer ? "observes" : "follows";
+
+    if (!member->serving || member->acked >> 32 != zxid >> 32) {
+        mk_buf_printf(out, "%s, %s; %" PRIu64 " bytes queued\n", role,
+                      member->serving ? "nothing of this epoch yet" : "is being synchronised",
+                      member->queued_bytes);
+        return;
+    }
+    mk_zxid lag = zxid > member->acked ? zxid - member->acked : 0;
+    mk_buf_printf(
+        out, "%s, zxid 0x%" PRIx64 ", %" PRId64 " transactions behind; %" PRIu64 " bytes queued\n",
+        role, (uint64_t)member->acked, lag, member->queued_bytes);
+}
+
+static void member_append(const struct admin_member *member, const struct server_stats *stats,
+                          struct mk_buf *out)
+{
+    mk_buf_printf(out, "server.%" PRId64 ": ", member->id);
+    if (member->self) {
+        mk_buf_printf(out, "%s, this server\n", stats->mode);
+    } else if (member->learner) {
+        learner_append(member, stats->zxid, out);
+    } else if (member->id == stats->leader) {
+        mk_buf_printf(out, "leads\n");
+    } else if (member->connected) {
+        mk_buf_printf(out, "connected for %" PRId64 " s\n", member->for_ms / 1000);
+    } else {
+        mk_buf_printf(out, "missing for %" PRId64 " s: %s\n", member->for_ms / 1000,
+                      member->why != NULL ? member->why : "not tried yet");
+    }
+}
+
+/* Own: the ensemble as this server sees it, also while it looks for a leader. */
+static void answer_memb(const struct admin_facts *facts, struct mk_buf *out)
+{
+    const struct server_stats *stats = &facts->stats;
+
+    mk_buf_printf(out, "Mode: %s\n", stats->mode);
+    mk_buf_printf(out, "Zxid: 0x%" PRIx64 "\n", (uint64_t)stats->zxid);
+    if (facts->settings->ensemble != NULL && stats->epoch >= 0) {
+        mk_buf_printf(out, "Epoch: %" PRId64 "\n", stats->epoch);
+    }
+    for (size_t i = 0; i < facts->members_count; i++) {
+        member_append(&facts->members[i], stats, out);
+    }
 }
 
 static void answer_mntr(const struct admin_facts *facts, struct mk_buf *out)

@@ -30,7 +30,7 @@
 #define ASK_EVERY_MS 50
 #define ANSWER_MS_MAX 2000
 #define LAST_WORDS_BYTES_MAX 4096 /* of the log, when a start fails */
-#define ENOUGH_BYTES 4096         /* of an answer to srvr */
+#define ENOUGH_BYTES 16384        /* of an answer to srvr, or to memb: 64 servers */
 
 struct order {
     struct service service;
@@ -80,8 +80,8 @@ static int program_find(struct order *order, const char *command)
 
 /* ---- Questions to a server ---- */
 
-/* Its answer to srvr, with a NUL behind it; false: nobody answered. A server that must not say is one. */
-static bool server_ask(const struct service *service, char answer[ENOUGH_BYTES])
+/* Its answer, with a NUL behind it; false: nobody answered. A server that must not say is one. */
+static bool word_ask(const struct service *service, const char *word, char answer[ENOUGH_BYTES])
 {
     bool ipv6 = strchr(service->address, ':') != NULL;
     struct moonkeeper_result result;
@@ -89,11 +89,16 @@ static bool server_ask(const struct service *service, char answer[ENOUGH_BYTES])
 
     (void)snprintf(server, sizeof(server), ipv6 ? "[%s]:%s" : "%s:%s", service->address,
                    service->port);
-    (void)moonkeeper_word(server, "srvr", ANSWER_MS_MAX, &result);
+    (void)moonkeeper_word(server, word, ANSWER_MS_MAX, &result);
     (void)snprintf(answer, ENOUGH_BYTES, "%s",
                    result.data != NULL ? (const char *)result.data : "");
     moonkeeper_result_free(&result);
     return answer[0] != '\0';
+}
+
+static bool server_ask(const struct service *service, char answer[ENOUGH_BYTES])
+{
+    return word_ask(service, "srvr", answer);
 }
 
 /* ---- start ---- */
@@ -327,6 +332,20 @@ int cli_restart(struct cli *cli, int argc, char **argv)
 
 /* ---- status, print-cmd ---- */
 
+/* What a member of an ensemble says of the others: behind its mode, which is printed `with_mode`. False: it
+ * is no member, or nobody answers. */
+static bool members_print(const struct service *service, bool with_mode)
+{
+    char answer[ENOUGH_BYTES];
+    bool member = word_ask(service, "memb", answer) && strstr(answer, "\nserver.") != NULL;
+    const char *text = with_mode ? answer : strchr(answer, '\n');
+
+    if (member) {
+        printf("%s", with_mode ? text : text + 1);
+    }
+    return member;
+}
+
 int cli_status(struct cli *cli, int argc, char **argv)
 {
     struct order order;
@@ -340,12 +359,14 @@ int cli_status(struct cli *cli, int argc, char **argv)
     printf("Client port found: %s. Client address: %s. Client SSL: %s.\n", order.service.port,
            order.service.address, order.service.secure ? "true" : "false");
     const char *mode = server_ask(&order.service, answer) ? strstr(answer, "Mode: ") : NULL;
-    if (mode == NULL) {
-        puts("Error contacting service. It is probably not running.");
-        return CLI_FAILED;
+    if (mode != NULL) {
+        printf("%.*s\n", (int)strcspn(mode, "\n"), mode);
     }
-    printf("%.*s\n", (int)strcspn(mode, "\n"), mode);
-    return CLI_OK;
+    bool member = members_print(&order.service, mode == NULL);
+    if (mode == NULL && !member) {
+        puts("Error contacting service. It is probably not running.");
+    }
+    return mode != NULL ? CLI_OK : CLI_FAILED;
 }
 
 int cli_print_cmd(struct cli *cli, int argc, char **argv)

@@ -246,6 +246,52 @@ static void operations_gather(struct edge *edge, struct admin_facts *facts)
           operations_compare);
 }
 
+/* ---- Members of the ensemble ---- */
+
+static void learner_gather(void *context, const struct server_learner_stats *learner)
+{
+    struct admin_facts *facts = context;
+
+    for (size_t i = 0; i < facts->members_count; i++) {
+        struct admin_member *member = &facts->members[i];
+        if (member->id == learner->id) {
+            member->learner = true;
+            member->observer = learner->observer;
+            member->serving = learner->serving;
+            member->acked = learner->acked;
+            member->queued_bytes = learner->queued_bytes;
+        }
+    }
+}
+
+static void members_gather(struct edge *edge, struct admin_facts *facts)
+{
+    const struct jute_ensemble *ensemble = edge->options->ensemble;
+    struct election_peer_state peer;
+
+    if (ensemble == NULL) {
+        return;
+    }
+    size_t bytes = ensemble->members_count * sizeof(facts->members[0]);
+    facts->members = memset(mk_arena_alloc(&facts->arena, bytes), 0, bytes);
+    facts->members_count = ensemble->members_count;
+    for (size_t i = 0; i < facts->members_count; i++) {
+        facts->members[i].id = ensemble->members[i].id;
+        facts->members[i].self = &ensemble->members[i] == edge->options->self;
+    }
+    for (size_t i = 0; ensemble_peer(edge, i, &peer); i++) {
+        for (size_t j = 0; j < facts->members_count; j++) {
+            struct admin_member *member = &facts->members[j];
+            if (member->id == peer.id) {
+                member->connected = peer.connected;
+                member->for_ms = edge->now_ms - peer.since_ms;
+                member->why = peer.why;
+            }
+        }
+    }
+    server_learners_each(edge->core.server, learner_gather, facts);
+}
+
 static uint64_t members_missing(const struct edge *edge)
 {
     struct election_peer_state peer;
@@ -280,6 +326,9 @@ void status_gather(struct edge *edge, const struct conn *asking, const struct ad
     server_stats_read(edge->core.server, &facts->stats);
     if ((needs->lists & ADMIN_OPERATIONS) != 0) {
         operations_gather(edge, facts);
+    }
+    if ((needs->lists & ADMIN_MEMBERS) != 0) {
+        members_gather(edge, facts);
     }
     if ((needs->lists & ADMIN_CONNS) != 0) {
         conns_gather(edge, asking, facts);

@@ -11,8 +11,9 @@ from server_process import Server, connect_request, contains, main, receive_all
 server = None
 
 
-def by_default_srvr_and_isro_alone_are_answered():
-    own = Server("default-words", ["--option", "4lw.commands.whitelist=srvr,isro"])
+def by_default_srvr_isro_and_memb_alone_are_answered():
+    own = Server("default-words", ["--option", "4lw.commands.whitelist=srvr,isro,memb"])
+    contains(own.word("memb"), "Mode: standalone\n")
     contains(own.word("srvr"), "Mode: standalone\n")
     assert own.word("isro") == "rw"
     for word in ("ruok", "stat", "mntr", "dump", "stmk12345678"):
@@ -238,7 +239,7 @@ def ipv6_and_ipv4_are_both_served_without_an_address():
 if __name__ == "__main__":
     server = Server()
     main([
-        by_default_srvr_and_isro_alone_are_answered,
+        by_default_srvr_isro_and_memb_alone_are_answered,
         each_word_that_monitoring_sends_answers,
         every_line_of_mntr_is_a_key_a_tab_and_a_value,
         a_word_may_end_with_a_newline,

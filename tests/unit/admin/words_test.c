@@ -313,12 +313,13 @@ static void a_watched_path_cannot_forge_a_line(void **state)
 
 /* ---- The whitelist ---- */
 
-static void by_default_srvr_and_isro_are_answered(void **state)
+static void by_default_srvr_isro_and_memb_are_answered(void **state)
 {
     assert_int_equal(admin_words_parse(MK_BYTES(ADMIN_WORDS_DEFAULT), &allowed), MK_OK);
 
     assert_answer_has("srvr", "Mode: standalone");
     assert_answer("isro", "rw");
+    assert_answer_has("memb", "Mode: standalone");
     assert_answer("ruok", "ruok is not executed because it is not in the whitelist.\n");
     assert_answer("dump", "dump is not executed because it is not in the whitelist.\n");
 }
@@ -342,6 +343,87 @@ static void words_are_named_with_commas_or_a_star(void **state)
     assert_int_equal(words, allowed);
     assert_int_equal(admin_words_parse(MK_BYTES("nope"), &words), MK_BAD_ARGUMENTS);
     assert_int_equal(admin_word_find((const uint8_t *)"nope"), ADMIN_WORD_NONE);
+}
+
+/* ---- A member of an ensemble ---- */
+
+static struct admin_member members[4];
+
+static void facts_of_a_leader(void)
+{
+    members[0] = (struct admin_member){.id = 1, .self = true};
+    members[1] = (struct admin_member){.id = 2,
+                                       .connected = true,
+                                       .learner = true,
+                                       .serving = true,
+                                       .acked = 0x500000003,
+                                       .queued_bytes = 12};
+    members[2] = (struct admin_member){.id = 3, .for_ms = 12999, .why = "connection refused"};
+    members[3] =
+        (struct admin_member){.id = 4, .connected = true, .learner = true, .observer = true};
+    settings.ensemble = "server.1=a:2888:3888:participant\nversion=0";
+    settings.init_limit = 10;
+    settings.sync_limit = 5;
+    settings.quorum_port = 2888;
+    settings.election_port = 3888;
+    settings.voters = 3;
+    /* admin_facts_free() is not called: the facts are borrowed from here. */
+    facts.members = members;
+    facts.members_count = 4;
+    facts.members_missing = 1;
+    facts.stats.mode = "leader";
+    facts.stats.zxid = 0x500000007;
+    facts.stats.epoch = 5;
+    facts.stats.leader = 1;
+    facts.stats.followers = facts.stats.observers = facts.stats.synced_followers = 1;
+}
+
+static void memb_tells_a_leaders_learners_and_who_is_missing(void **state)
+{
+    facts_of_a_leader();
+
+    assert_answer("memb",
+                  "Mode: leader\nZxid: 0x500000007\nEpoch: 5\n"
+                  "server.1: leader, this server\n"
+                  "server.2: follows, zxid 0x500000003, 4 transactions behind; 12 bytes queued\n"
+                  "server.3: missing for 12 s: connection refused\n"
+                  "server.4: observes, is being synchronised; 0 bytes queued\n");
+}
+
+static void memb_tells_whom_a_server_sees_while_it_looks_for_a_leader(void **state)
+{
+    facts_of_a_leader();
+    members[3] = (struct admin_member){.id = 4, .connected = true, .for_ms = 3000};
+    facts.members = members + 2;
+    facts.members_count = 2;
+    facts.serving = false;
+    facts.stats.mode = "looking";
+    facts.stats.epoch = facts.stats.leader = -1;
+
+    assert_answer("memb", "Mode: looking\nZxid: 0x500000007\n"
+                          "server.3: missing for 12 s: connection refused\n"
+                          "server.4: connected for 3 s\n");
+    facts.stats.leader = 4;
+    assert_answer_has("memb", "server.4: leads\n");
+}
+
+static void memb_of_a_server_that_is_alone_is_its_mode(void **state)
+{
+    assert_answer("memb", "Mode: standalone\nZxid: 0x5\n");
+}
+
+static void mntr_and_conf_tell_a_role_as_zookeeper_does(void **state)
+{
+    facts_of_a_leader();
+
+    assert_answer_has("mntr", "zk_peer_state\tleading - broadcast\n");
+    assert_answer_has("mntr", "zk_learners\t2\nzk_followers\t1\nzk_synced_followers\t1\n");
+    assert_answer_has("mntr", "zk_quorum_size\t3\nzk_members_missing\t1\n");
+    assert_answer_has("conf", "serverId=1\ninitLimit=10\nsyncLimit=5\nelectionAlg=3\n"
+                              "electionPort=3888\nquorumPort=2888\npeerType=0\n"
+                              "membership: \nserver.1=a:2888:3888:participant\nversion=0");
+    facts.stats.mode = "follower";
+    assert_answer_has("mntr", "zk_peer_state\tfollowing - broadcast\n");
 }
 
 static void the_trace_mask_follows_its_word(void **state)
@@ -377,9 +459,13 @@ int main(void)
         T(dump_shows_sessions_ephemerals_and_connections_as_they_expire),
         T(watches_are_listed_by_session_and_by_path),
         T(a_watched_path_cannot_forge_a_line),
-        T(by_default_srvr_and_isro_are_answered),
+        T(by_default_srvr_isro_and_memb_are_answered),
         T(a_word_that_is_not_allowed_has_no_effect),
         T(words_are_named_with_commas_or_a_star),
+        T(memb_tells_a_leaders_learners_and_who_is_missing),
+        T(memb_tells_whom_a_server_sees_while_it_looks_for_a_leader),
+        T(memb_of_a_server_that_is_alone_is_its_mode),
+        T(mntr_and_conf_tell_a_role_as_zookeeper_does),
         T(the_trace_mask_follows_its_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,413 @@
+#!/usr/bin/python3
+"""Three servers that behave as one: processes on loopback, kazoo as their client, kill -9."""
+
+import itertools
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+try:
+    from kazoo.client import KazooClient
+    from kazoo.exceptions import KazooException, NodeExistsError
+    from kazoo.handlers.threading import KazooTimeoutError
+except ImportError:
+    print("1..0 # SKIP there is no kazoo")
+    sys.exit(77)
+
+import harness
+from harness import case
+
+SECONDS_MAX = 120
+TICK_MS = 500
+SESSION_SECONDS = 30
+KILLS = 4
+
+
+folders = itertools.count(1)
+
+
+class Member:
+    """One server of an ensemble, by its number."""
+
+    def __init__(self, number, folder):
+        self.number = number
+        self.port, self.quorum, self.election = (harness.free_port() for _ in range(3))
+        self.data = os.path.join(folder, f"member-{number}")
+        self.config = self.data + ".cfg"
+        self.log = self.data + ".log"
+        self.process = None
+
+    def line(self, role):
+        return (f"server.{self.number}=127.0.0.1:{self.quorum}:{self.election}:{role}"
+                f";127.0.0.1:{self.port}")
+
+    def prepare(self, lines):
+        os.makedirs(self.data, exist_ok=True)
+        with open(os.path.join(self.data, "myid"), "w", encoding="ascii") as file:
+            file.write(f"{self.number}\n")
+        with open(self.config, "w", encoding="ascii") as file:
+            file.write("\n".join(lines + [f"dataDir={self.data}"]) + "\n")
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [harness.needed("MOONKEEPERD"), "--config", self.config],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def end(self, number):
+        """Its exit code; 0 if it was not there."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        try:
+            return self.process.wait(SECONDS_MAX)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def word(self, word):
+        """What a four-letter word is answered; "" if nobody is there."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+                connection.sendall(word.encode())
+                answer = b""
+                while part := connection.recv(65536):
+                    answer += part
+                return answer.decode()
+        except OSError:
+            return ""
+
+    def mode(self):
+        found = re.search(r"^Mode: (\w+)$", self.word("srvr"), re.MULTILINE)
+        return found.group(1) if found else ""
+
+    def metrics(self):
+        return dict(line.split("\t", 1) for line in self.word("mntr").splitlines() if "\t" in line)
+
+    def log_text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+
+def until(what, condition):
+    """The first true value of `condition`."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not so in {SECONDS_MAX} s: {what}")
+
+
+class Ensemble:
+    """Servers with the same options; the last `observers` of them do not vote."""
+
+    def __init__(self, count=3, observers=0):
+        folder = os.path.abspath(f"ensemble-{next(folders)}")
+        os.makedirs(folder)
+        self.members = [Member(number, folder) for number in range(1, count + 1)]
+        lines = [f"tickTime={TICK_MS}", "initLimit=20", "syncLimit=10", "maxClientCnxns=0",
+                 "minSessionTimeout=1000", "maxSessionTimeout=60000",
+                 "4lw.commands.whitelist=*", "recipes=off"]
+        for member in self.members:
+            votes = member.number <= count - observers
+            lines.append(member.line("participant" if votes else "observer"))
+        for member in self.members:
+            member.prepare(lines)
+        self.clients = []
+
+    def start(self, *members):
+        for member in members or self.members:
+            member.start()
+
+    def alive(self):
+        return [member for member in self.members if member.process is not None]
+
+    def leader(self):
+        leaders = [member for member in self.alive() if member.mode() == "leader"]
+        return leaders[0] if len(leaders) == 1 else None
+
+    def serving(self):
+        """Everybody who is alive serves, and one of them leads."""
+        until("all serve", lambda: all(member.mode() for member in self.alive()))
+        return until("there is a leader", self.leader)
+
+    def client(self, *members):
+        hosts = ",".join(f"127.0.0.1:{member.port}" for member in members or self.members)
+        client = KazooClient(hosts, timeout=SESSION_SECONDS, randomize_hosts=False,
+                             connection_retry={"max_tries": -1, "max_delay": 0.2},
+                             command_retry={"max_tries": -1, "max_delay": 0.2})
+        client.start(SECONDS_MAX)
+        self.clients.append(client)
+        return client
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        for client in self.clients:
+            client.stop()
+            client.close()
+        codes = [member.end(signal.SIGTERM) for member in self.members]
+        if kind is not None or any(codes):
+            for member in self.members:
+                print(f"--- {member.number}:\n" + member.log_text()[-3000:], flush=True)
+        assert not any(codes), codes
+
+
+def same_everywhere(ensemble, path, data):
+    for member in ensemble.alive():
+        client = ensemble.client(member)
+        client.sync(path)
+        assert client.get(path)[0] == data, (member.number, path)
+
+
+# ---- A whole ensemble
+
+@case("three servers elect one of them, and each says what it is")
+def _():
+    with Ensemble() as ensemble:
+        leader = ensemble.serving()
+
+        modes = sorted(member.mode() for member in ensemble.members)
+        assert modes == ["follower", "follower", "leader"], modes
+        until("both followers are synchronised",
+              lambda: leader.metrics().get("zk_synced_followers") == "2")
+        metrics = leader.metrics()
+        assert metrics["zk_server_state"] == "leader"
+        assert metrics["zk_followers"] == "2" and metrics["zk_learners"] == "2"
+        assert metrics["zk_synced_observers"] == "0" and metrics["zk_pending_syncs"] == "0"
+        for member in ensemble.members:
+            assert member.word("isro") == "rw"
+            assert member.word("ruok") == "imok"
+            if member is not leader:
+                assert member.metrics()["zk_server_state"] == "follower"
+                assert "zk_synced_followers" not in member.metrics()
+
+
+def status(member):
+    """What `moonkeeper status` says of each server, by its number."""
+    done = subprocess.run([harness.needed("MOONKEEPER"), "status", member.config],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          timeout=SECONDS_MAX, check=False)
+    return dict(re.findall(r"^server\.(\d+): (.*)$", done.stdout, re.MULTILINE))
+
+
+@case("status tells what the others do, how far behind they are, and who is missing and why")
+def _():
+    with Ensemble() as ensemble:
+        leader = ensemble.serving()
+        ensemble.client(leader).create("/written", b"")
+        follower, other = (member for member in ensemble.members if member is not leader)
+
+        until("both follow", lambda: all(
+            "follows, zxid 0x" in status(leader)[str(member.number)]
+            for member in (follower, other)))
+        assert status(leader)[str(leader.number)] == "leader, this server"
+        assert status(follower)[str(leader.number)] == "leads"
+
+        other.end(signal.SIGKILL)
+
+        until("it is missing", lambda: re.fullmatch(
+            r"missing for \d+ s: connection refused", status(leader)[str(other.number)]))
+
+
+@case("what is written through one server is read through every other")
+def _():
+    with Ensemble() as ensemble:
+        ensemble.serving()
+        for member in ensemble.members:
+            path = f"/by-{member.number}"
+            ensemble.client(member).create(path, path.encode())
+
+            same_everywhere(ensemble, path, path.encode())
+
+
+@case("a session goes on at another server, and its ephemeral with it")
+def _():
+    with Ensemble() as ensemble:
+        ensemble.serving()
+        first, second, third = ensemble.members
+        client = ensemble.client(first, second, third)
+        client.create("/ephemeral", b"", ephemeral=True)
+        session = client.client_id
+
+        first.end(signal.SIGKILL)
+
+        until("the client is served again", lambda: client.retry(client.exists, "/ephemeral"))
+        assert client.client_id == session
+        assert ensemble.client(third).exists("/ephemeral") is not None
+
+
+@case("a watch at one server is told of a change by another")
+def _():
+    with Ensemble() as ensemble:
+        ensemble.serving()
+        told = threading.Event()
+        writer = ensemble.client(ensemble.members[0])
+        writer.create("/watched", b"1")
+        watcher = ensemble.client(ensemble.members[1])
+        watcher.sync("/watched")
+        watcher.get("/watched", watch=lambda event: told.set())
+
+        writer.set("/watched", b"2")
+
+        assert told.wait(SECONDS_MAX)
+
+
+@case("one of three does not serve, and does again when there is another")
+def _():
+    with Ensemble() as ensemble:
+        ensemble.serving()
+        ensemble.client().create("/kept", b"kept")
+        first, second, third = ensemble.members
+        third.end(signal.SIGKILL)
+        second.end(signal.SIGKILL)
+
+        until("it no longer serves",
+              lambda: "not currently serving" in first.word("srvr"))
+        assert first.word("isro") == "null" and first.word("ruok") == "imok"
+
+        ensemble.start(second)
+        ensemble.serving()
+        same_everywhere(ensemble, "/kept", b"kept")
+
+
+@case("all stop and start again, and nothing is lost")
+def _():
+    with Ensemble() as ensemble:
+        ensemble.serving()
+        client = ensemble.client()
+        for number in range(50):
+            client.create(f"/kept-{number}", str(number).encode())
+        for member in ensemble.members:
+            assert member.end(signal.SIGTERM) == 0
+
+        ensemble.start()
+
+        ensemble.serving()
+        same_everywhere(ensemble, "/kept-49", b"49")
+
+
+# ---- Servers that die
+
+class Load:
+    """A client that makes znodes, one after another, and remembers those that were acknowledged."""
+
+    def __init__(self, client):
+        self.client = client
+        self.acknowledged = []
+        self.running = True
+        client.ensure_path("/load")
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        number = 0
+        while self.running:
+            try:
+                self.client.create(f"/load/{number}", b"x")
+            except NodeExistsError:
+                pass  # an earlier try, of which nobody knew what had come of it
+            except (KazooException, KazooTimeoutError):
+                time.sleep(0.01)
+                continue
+            self.acknowledged.append(number)
+            number += 1
+
+    def grows(self):
+        """Until some more have been acknowledged."""
+        before = len(self.acknowledged)
+        until("writes go on", lambda: len(self.acknowledged) > before + 20)
+
+    def end(self):
+        self.running = False
+        self.thread.join(SECONDS_MAX)
+        assert not self.thread.is_alive()
+
+
+@case("the leader is killed again and again: no acknowledged write is lost, no session ends")
+def _():
+    with Ensemble() as ensemble:
+        ensemble.serving()
+        client = ensemble.client()
+        session = client.client_id
+        client.create("/alive", b"", ephemeral=True)
+        load = Load(client)
+        for _ in range(KILLS):
+            load.grows()
+            leader = ensemble.serving()
+            leader.end(signal.SIGKILL)
+            load.grows()
+            ensemble.start(leader)
+            ensemble.serving()
+        load.grows()
+        load.end()
+
+        assert client.client_id == session
+        expected = {str(number) for number in load.acknowledged}
+        for member in ensemble.members:
+            reader = ensemble.client(member)
+            reader.sync("/load")
+            missing = expected - set(reader.get_children("/load"))
+            assert not missing, (member.number, sorted(missing)[:10], len(expected))
+            assert reader.exists("/alive") is not None
+
+
+@case("a follower that was away catches up with what was written meanwhile")
+def _():
+    with Ensemble() as ensemble:
+        leader = ensemble.serving()
+        follower = next(member for member in ensemble.members if member is not leader)
+        client = ensemble.client(leader)
+        client.create("/before", b"")
+        follower.end(signal.SIGKILL)
+        for number in range(700):  # more than are kept in memory
+            client.create_async(f"/meanwhile-{number}", b"x")
+        client.create("/last", b"last")
+
+        ensemble.start(follower)
+
+        ensemble.serving()
+        same_everywhere(ensemble, "/last", b"last")
+        assert len(ensemble.client(follower).get_children("/")) >= 702
+
+
+@case("an observer serves, and has no vote")
+def _():
+    with Ensemble(count=4, observers=1) as ensemble:
+        leader = ensemble.serving()
+        observer = ensemble.members[3]
+        assert observer.mode() == "observer"
+        assert leader.metrics()["zk_synced_observers"] == "1"
+        ensemble.client(observer).create("/by-observer", b"o")
+        same_everywhere(ensemble, "/by-observer", b"o")
+
+        for member in ensemble.members[:2]:
+            member.end(signal.SIGKILL)
+
+        until("nobody serves without a majority of those that vote",
+              lambda: not observer.mode() and not ensemble.members[2].mode())
+
+
+def refused():
+    """Whether this moonkeeperd takes part in no ensemble at all."""
+    lone = Ensemble(count=2).members[0]
+    done = subprocess.run([harness.needed("MOONKEEPERD"), "--check", "--config", lone.config],
+                          stderr=subprocess.PIPE, text=True, timeout=SECONDS_MAX, check=False)
+    return "ensembles are not available yet" in done.stderr
+
+
+if __name__ == "__main__":
+    if refused():
+        print("1..0 # SKIP ensembles are not available yet")
+        sys.exit(harness.SKIPPED)
+    harness.main()
