@@ -50,7 +50,7 @@ def the_sample_file_of_zookeeper_works_as_it_is():
         config.write("# The number of milliseconds of each tick\ntickTime=2000\ninitLimit=10\n"
                      "syncLimit=5\ndataDir=zoo\nclientPort=0\nautopurge.purgeInterval=1\n")
     server = Server("zoo-data", ["--config", "zoo.cfg"])
-    contains(server.lines(), 'keys="initLimit, syncLimit, autopurge.purgeInterval"')
+    contains(server.lines(), 'keys="autopurge.purgeInterval"')
     contains(server.word("conf"), "tickTime=2000\n", "minSessionTimeout=4000\n")
     assert server.stop() == 0
 
@@ -66,9 +66,8 @@ def the_file_that_debian_ships_works_as_it_is():
     with open("debian.cfg", "w", encoding="utf-8") as config:
         config.write(text)
     server = Server("debian-data", ["--config", "debian.cfg"])
-    contains(server.lines(), "options of ZooKeeper that have no effect here are ignored")
     contains(server.word("srvr"), "Mode: standalone\n")
-    assert server.lines().count("no effect here") == 1
+    assert "no effect here" not in server.lines()
     assert server.stop() == 0
 
 

@@ -395,7 +395,7 @@ static void who_is_not_in_the_configuration_is_refused(void **state)
         {"\x00\x00\x00\x00\x00\x00\x00\x05", 8},         /* ourselves */
         {"\x7f\xff\xff\xff\xff\xff\xff\xff", 8},         /* an observer without an id */
         {"\xff\xff\xff\xff\xff\xff\xff\xff", 8},         /* no form of a hello */
-        {"GET / HTTP/1.1\r\nHost: example.org\r\n", 37}, /* a stray browser */
+        {"GET / HTTP/1.1\r\nHost: example.org\r\n", 35}, /* a stray browser */
         {HELLO_9 "\x00\x00\x00\x00", 27},                /* an empty message */
         {HELLO_9 "\x00\x08\x00\x01", 27},                /* one longer than any may be */
         {HELLO_9 "\xff\xff\xff\xff", 27},
