@@ -1,6 +1,6 @@
-/* What is to be done, in order. Two kinds are not queued but made when they are asked for, so that what
- * waits needs no memory: the acknowledgements that a durable batch releases, and the storing of epochs,
- * of which one is under way at a time. */
+/* What is to be done, in order. Two kinds are not queued but made when they are asked for, so that
+ * what waits needs no memory: the acknowledgements that a durable batch releases, and the storing
+ * of epochs, of which one is under way at a time. */
 #include <string.h>
 
 #include "zab/internal.h"

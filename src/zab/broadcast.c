@@ -6,9 +6,9 @@
  *   zab_logged: its own word         <-     ACK
  *   of a quorum: committed; COMMIT   ->     applied         INFORM   ->    to its log, applied
  *
- * Acknowledgements of one learner come in order, so the last one stands for all before it. A word counts
- * only from a voter that has taken the leader's history: who has a proposal without the epoch would lose
- * an election to one who has the epoch without the proposal. */
+ * Acknowledgements of one learner come in order, so the last one stands for all before it. A word
+ * counts only from a voter that has taken the leader's history: who has a proposal without the
+ * epoch would lose an election to one who has the epoch without the proposal. */
 #include "zab/internal.h"
 
 #define BIT(index) ((uint64_t)1 << (index))
@@ -92,8 +92,8 @@ void zab_leader_acked(struct zab *zab, struct zab_learner *learner, mk_zxid zxid
 
 /* ---- The learner ---- */
 
-/* Whether `zxid` can come right after `before` in a history: the next of its epoch, or the first of a
- * later one. */
+/* Whether `zxid` can come right after `before` in a history: the next of its epoch, or the first of
+ * a later one. */
 bool zab_follows(mk_zxid before, mk_zxid zxid)
 {
     return EPOCH_OF(zxid) == EPOCH_OF(before)

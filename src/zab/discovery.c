@@ -1,16 +1,18 @@
-/* Discovery: the epoch. A leader asks a quorum which epoch it has accepted last and takes the next one;
- * who acknowledges it follows no older leader any more, and so no older leader can commit anything. The
- * histories of those who acknowledge are not longer than the leader's: so it has all that was committed.
+/* Discovery: the epoch. A leader asks a quorum which epoch it has accepted last and takes the next
+ * one; who acknowledges it follows no older leader any more, and so no older leader can commit
+ * anything. The histories of those who acknowledge are not longer than the leader's: so it has all
+ * that was committed.
  *
  *   learner                                          leader
  *   FOLLOWERINFO(accepted epoch)            ->       of a quorum: epoch := the largest + 1, durable
  *                                           <-       LEADERINFO(epoch)
  *   epoch durable, ACKEPOCH(last, current)  ->       of a quorum, none ahead of it: synchronization
  *
- * A learner acknowledges an epoch once: the second time it says -1, which is not counted. Otherwise two
- * leaders could be elected to one epoch. A voter that has promised itself to an epoch which came to nothing
- * could not follow the older one's leader, ever: for it, that leader steps down, once. An observer's
- * promise counts for nobody: it follows any leader whose history it has not left behind. */
+ * A learner acknowledges an epoch once: the second time it says -1, which is not counted. Otherwise
+ * two leaders could be elected to one epoch. A voter that has promised itself to an epoch which
+ * came to nothing could not follow the older one's leader, ever: for it, that leader steps down,
+ * once. An observer's promise counts for nobody: it follows any leader whose history it has not
+ * left behind. */
 #include "zab/internal.h"
 
 #define BIT(index) ((uint64_t)1 << (index))
@@ -32,8 +34,8 @@ void zab_leader_offer(struct zab *zab, struct zab_learner *learner)
     mk_buf_free(&data);
 }
 
-/* Who it is. A second connection of the same server replaces the first: what that had acknowledged may
- * have been cut off since, so it does not count any longer. */
+/* Who it is. A second connection of the same server replaces the first: what that had acknowledged
+ * may have been cut off since, so it does not count any longer. */
 static void identify(struct zab *zab, struct zab_learner *learner, int64_t id, bool observer)
 {
     struct zab_learner *other = NULL;
@@ -114,8 +116,8 @@ static bool ahead(const struct zab *zab, int64_t current, mk_zxid zxid)
     return current != lead->own.current ? current > lead->own.current : zxid > lead->own_zxid;
 }
 
-/* Once it is certain that a quorum has no more history than this leader, whoever has more has what no
- * quorum can know: it is cut back. */
+/* Once it is certain that a quorum has no more history than this leader, whoever has more has what
+ * no quorum can know: it is cut back. */
 static void handle_ackepoch(struct zab *zab, struct zab_learner *learner,
                             const struct jute_packet *packet)
 {

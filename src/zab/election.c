@@ -6,9 +6,9 @@
  *     -> a quorum follows a leader already, who says so too: join it
  *   afterwards: answer everybody who asks, for as long as the server runs
  *
- * Nothing is said once only: notifications get lost, so they are repeated, ever more seldom. A vote is
- * not a promise; what makes a leader safe is the discovery that follows.
- * Reference: ZooKeeper's FastLeaderElection, as section 3 of its quorum protocol has it. */
+ * Nothing is said once only: notifications get lost, so they are repeated, ever more seldom. A vote
+ * is not a promise; what makes a leader safe is the discovery that follows. Reference: ZooKeeper's
+ * FastLeaderElection, as section 3 of its quorum protocol has it. */
 #include <string.h>
 
 #include "zab/internal.h"
@@ -34,8 +34,8 @@ static bool vote_same(const struct vote *a, const struct vote *b)
            a->peer_epoch == b->peer_epoch;
 }
 
-/* Two servers that have a leader have the same one. Their zxids and rounds differ by right: only while
- * one of them is looking must everything agree. */
+/* Two servers that have a leader have the same one. Their zxids and rounds differ by right: only
+ * while one of them is looking must everything agree. */
 static bool heard_same(const struct heard *a, const struct heard *b)
 {
     if (a->state == JUTE_LOOKING || b->state == JUTE_LOOKING) {
@@ -109,8 +109,8 @@ static void announce(struct zab *zab)
     }
 }
 
-/* Whoever looks for a leader is answered, in every state. An observer's word counts for nobody: it only
- * asks. (If it answered a voter, who answers it, the two would never end.) */
+/* Whoever looks for a leader is answered, in every state. An observer's word counts for nobody: it
+ * only asks. (If it answered a voter, who answers it, the two would never end.) */
 static void answer(struct zab *zab, int64_t from, const struct jute_notification *notification)
 {
     const struct election *election = &zab->election;
@@ -143,8 +143,8 @@ static uint64_t supporters(const struct zab *zab, const struct heard map[], cons
     return set;
 }
 
-/* A leader that is followed must say itself that it leads: those who follow may not know yet that it is
- * gone. If it is this server, it must be in this very round. */
+/* A leader that is followed must say itself that it leads: those who follow may not know yet that
+ * it is gone. If it is this server, it must be in this very round. */
 static bool leads(const struct zab *zab, const struct heard map[], const struct vote *vote)
 {
     size_t index = zab_voter_index(&zab->options, vote->leader);
@@ -339,8 +339,8 @@ mk_ms zab_election_next_tick(const struct zab *zab)
     return election->deciding && election->decide_at < due ? election->decide_at : due;
 }
 
-/* A leader that cannot be followed, time and again, is not asked without a pause: but never so long that
- * a leader who waits for this server would give up. */
+/* A leader that cannot be followed, time and again, is not asked without a pause: but never so long
+ * that a leader who waits for this server would give up. */
 void zab_election_failed(struct zab *zab)
 {
     struct election *election = &zab->election;

@@ -1,5 +1,6 @@
-/* What the files of zab share. An event's function records what happened and calls the one function that
- * moves the phase: zab_leader_advance(), zab_learner_advance(), or the election's zab_election_decide(). */
+/* What the files of zab share. An event's function records what happened and calls the one function
+ * that moves the phase: zab_leader_advance(), zab_learner_advance(), or the election's
+ * zab_election_decide(). */
 #ifndef ZAB_INTERNAL_H
 #define ZAB_INTERNAL_H
 

@@ -3,12 +3,13 @@
  *   COLLECTING     a quorum has said which epoch it accepted last: this one's is the next
  *   PROMISING      own accepted epoch durable: LEADERINFO to all who wait
  *   COMPARING      a quorum has acknowledged the epoch, and nobody in it has more history
- *   TAKING         own history, then own current epoch durable: learners get what they lack, NEWLEADER
+ *   TAKING         own history, then current epoch durable: to learners what they lack, NEWLEADER
  *   SYNCHRONISING  a quorum has acknowledged NEWLEADER: UPTODATE
  *   BROADCAST      proposals, until there is no quorum in touch or the counter is used up
  *
- * Each step before BROADCAST must be done in init_limit ticks. Whoever comes late is led through the same
- * packets by itself. A learner that says something wrong is left with a reason; the others stay. */
+ * Each step before BROADCAST must be done in init_limit ticks. Whoever comes late is led through
+ * the same packets by itself. A learner that says something wrong is left with a reason; the others
+ * stay. */
 #include <string.h>
 
 #include "zab/internal.h"
@@ -226,6 +227,7 @@ static void handle_ack(struct zab *zab, struct zab_learner *learner, mk_zxid zxi
             return;
         }
         learner->state = HANDLER_TAKEN;
+        heard(zab, learner); /* from here on its deadline is the shorter one */
         zab_leader_taken(zab, learner);
         zab_leader_advance(zab);
     } /* else: it acknowledges UPTODATE, with the same zxid */
@@ -278,8 +280,8 @@ size_t zab_synced_voters(const struct zab *zab)
     return (size_t)__builtin_popcountll(set);
 }
 
-/* A follower must acknowledge in sync_limit ticks what it was proposed: looked at now and then, so that
- * no proposal has to be remembered. */
+/* A follower must acknowledge in sync_limit ticks what it was proposed: looked at now and then, so
+ * that no proposal has to be remembered. */
 static bool acknowledges(struct zab *zab, struct zab_learner *learner)
 {
     if (learner->member == MEMBER_NONE || learner->state != HANDLER_SERVING ||

@@ -4,8 +4,9 @@
  *     -> HISTORY -> TAKING -> TAKEN                   synchronization.c
  *     -> SERVING                                      broadcast.c
  *
- * Whatever goes wrong (the connection breaks, the leader is silent or says what it must not) ends in
- * zab_leave(): another election. Only what cannot be undone, a cut below what is committed, is the end. */
+ * Whatever goes wrong (the connection breaks, the leader is silent or says what it must not) ends
+ * in zab_leave(): another election. Only what cannot be undone, a cut below what is committed, is
+ * the end. */
 #include "zab/internal.h"
 
 static void dial(struct zab *zab)
@@ -23,7 +24,7 @@ void zab_learner_begin(struct zab *zab, int64_t leader)
     dial(zab);
 }
 
-/* Its next packet may take as long as a step of the leader may; once this server serves, sync_limit. */
+/* Its next packet may take as long as a step of the leader may; sync_limit once it serves us. */
 static void heard(struct zab *zab)
 {
     uint32_t ticks =

@@ -1,5 +1,5 @@
-/* Log time: what transaction headers say. Deadlines and ctimes hang on it, so it never steps back and
- * never leaps, whatever the wall clock does. */
+/* Log time: what transaction headers say. Deadlines and ctimes hang on it, so it never steps back
+ * and never leaps, whatever the wall clock does. */
 #include "zab/internal.h"
 
 void zab_time_seen(struct zab *zab, mk_ms time_ms)

@@ -1,5 +1,6 @@
-/* Which sets of members are a quorum: more than half of the voters; or, hierarchically, more than half
- * of the weight in more than half of the groups. Any two quorums share a voter: all of Zab rests on it. */
+/* Which sets of members are a quorum: more than half of the voters; or, hierarchically, more than
+ * half of the weight in more than half of the groups. Any two quorums share a voter: all of Zab
+ * rests on it. */
 #include "zab/internal.h"
 
 #define BIT(index) ((uint64_t)1 << (index))

@@ -7,10 +7,10 @@
  *                                       <-       ACK(epoch << 32)
  *   of a quorum: established, UPTODATE  ->       applies, serves, acknowledges what came meanwhile
  *
- * A learner applies nothing before UPTODATE: only then it is certain that a quorum has the history. Its
- * current epoch says that its history is that leader's, so it is never durable before the history is. A
- * log whose last entry is of a later epoch than the current one is what a crash in between leaves: the
- * election compares epochs first, and ranks it rightly. */
+ * A learner applies nothing before UPTODATE: only then it is certain that a quorum has the history.
+ * Its current epoch says that its history is that leader's, so it is never durable before the
+ * history is. A log whose last entry is of a later epoch than the current one is what a crash in
+ * between leaves: the election compares epochs first, and ranks it rightly. */
 #include "zab/internal.h"
 
 #define BIT(index) ((uint64_t)1 << (index))
@@ -22,10 +22,10 @@ static struct zab_sync sync_of(int32_t type, mk_zxid header, mk_zxid send_after)
     return (struct zab_sync){.type = type, .header = header, .send_after = send_after};
 }
 
-/* The learner has a zxid that is not in the history, although its neighbours are. Within an epoch it can
- * be cut back to the one before: that it has. An epoch's beginning (epoch << 32) stands for the history
- * with which the epoch began; if something of that epoch is here, so is that history. Anything else may
- * have grown on another history: it is replaced. */
+/* The learner has a zxid that is not in the history, although its neighbours are. Within an epoch
+ * it can be cut back to the one before: that it has. An epoch's beginning (epoch << 32) stands for
+ * the history with which the epoch began; if something of that epoch is here, so is that history.
+ * Anything else may have grown on another history: it is replaced. */
 static struct zab_sync plan_unknown(const struct zab_history *history, mk_zxid peer, mk_zxid next,
                                     struct zab_sync snapshot)
 {
@@ -162,8 +162,8 @@ void zab_learner_header(struct zab *zab, const struct jute_packet *packet)
     }
 }
 
-/* A snapshot that an original ZooKeeper takes while its tree changes begins, for its log, where the first
- * transaction behind it is: at or below its zxid. Those are applied again. */
+/* A snapshot that an original ZooKeeper takes while its tree changes begins, for its log, where the
+ * first transaction behind it is: at or below its zxid. Those are applied again. */
 static void history_first(struct zab *zab, mk_zxid zxid)
 {
     struct learning *learn = &zab->learn;

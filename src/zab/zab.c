@@ -2,8 +2,8 @@
  *
  *   LOOKING -> LEADING | FOLLOWING | OBSERVING -> whatever fails -> LOOKING
  *
- * A log that is being cut, or a state that is being replaced, is nothing to base a vote on: the election
- * begins when that has ended. */
+ * A log that is being cut, or a state that is being replaced, is nothing to base a vote on: the
+ * election begins when that has ended. */
 #include "zab/internal.h"
 
 static void options_check(const struct zab_options *options)
@@ -85,7 +85,7 @@ static void role_end(struct zab *zab)
         }
         zab_do(zab, ZAB_HANG_UP);
     }
-    if (zab->phase == LEARNER_HISTORY && zab->learn.installed > zab->logged) {
+    if (zab->phase == LEARNER_HISTORY && !zab->installing && zab->learn.installed > zab->logged) {
         zab->logged = zab->learn.installed; /* the state has what was to be applied once more */
         zab->durable = zab->learn.installed;
     }
@@ -95,8 +95,8 @@ static void role_end(struct zab *zab)
     zab->learn.ack_next = 0;
 }
 
-/* A follower that is cut off from the snapshot it was receiving votes with what it has; see handle_snap()
- * for when that is nothing. */
+/* A follower that is cut off from the snapshot it was receiving votes with what it has; see
+ * handle_snap() for when that is nothing. */
 void zab_leave(struct zab *zab, const char *why)
 {
     MK_ASSERT(zab->role != ZAB_LOOKING);
@@ -170,8 +170,9 @@ void zab_truncated(struct zab *zab)
     disk_done(zab);
 }
 
-/* Whether it was replaced or, after a hang-up, not: the log ends with `zxid` now. What may have been
- * committed and is gone with it makes this server one that does not vote until it is synchronised. */
+/* Whether it was replaced or, after a hang-up, not: the log ends with `zxid` now. What may have
+ * been committed and is gone with it makes this server one that does not vote until it is
+ * synchronised. */
 void zab_installed(struct zab *zab, mk_zxid zxid)
 {
     MK_ASSERT(zab->installing && zxid >= 0);

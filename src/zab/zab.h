@@ -1,13 +1,13 @@
-/* Zab, the agreement on one order of transactions, as ZooKeeper's servers speak it: who leads, what a
- * learner's log lacks, what has a quorum. (state, event) -> (state, actions): an event goes in, and what
- * is to be done comes out. It knows zxids and epochs, never a transaction's bytes; it has no clock and
- * touches neither log nor network: the server does both on its word.
+/* Zab, the agreement on one order of transactions, as ZooKeeper's servers speak it: who leads, what
+ * a learner's log lacks, what has a quorum. (state, event) -> (state, actions): an event goes in,
+ * and what is to be done comes out. It knows zxids and epochs, never a transaction's bytes; it has
+ * no clock and touches neither log nor network: the server does both on its word.
  *
  *   event (zab_tick, zab_notified, zab_leader_packet, zab_logged, ...)
  *     -> while (zab_action(zab, &action)) do it, in this order
  *
- * A standalone server is an ensemble of one: it elects itself at once, and its own log is the quorum.
- * Sources: Zab (Junqueira, Reed, Serafini, DSN 2011); ZooKeeper's wire protocol. */
+ * A standalone server is an ensemble of one: it elects itself at once, and its own log is the
+ * quorum. Sources: Zab (Junqueira, Reed, Serafini, DSN 2011); ZooKeeper's wire protocol. */
 #ifndef MK_ZAB_H
 #define MK_ZAB_H
 
@@ -55,13 +55,13 @@ struct zab_learner; /* a connection to this leader */
 struct zab *zab_new(const struct zab_options *options, const struct mk_log *log);
 void zab_free(struct zab *zab); /* with all learners */
 
-/* Once. Both epochs are what is durable: ZAB_EPOCH_MAX >= accepted >= current >= 0; `logged` is the last zxid in the own log
- * (or what its state holds, if that is more), committed or not. -1: what was here may be lost; then this
- * server does not vote until a leader has synchronised it. */
+/* Once. Both epochs are what is durable: ZAB_EPOCH_MAX >= accepted >= current >= 0; `logged` is the
+ * last zxid in the own log (or what its state holds, if that is more), committed or not. -1: what
+ * was here may be lost; then this server does not vote until a leader has synchronised it. */
 void zab_start(struct zab *zab, int64_t accepted_epoch, int64_t current_epoch, mk_zxid logged,
                mk_ms now);
 
-/* Monotonic. All other events happen at the time of the last tick: tick first, then hand them over. */
+/* Monotonic. Every other event happens at the time of the last tick: so tick first. */
 void zab_tick(struct zab *zab, mk_ms now);
 mk_ms zab_next_tick(const struct zab *zab); /* when, at the latest; INT64_MAX: never */
 
@@ -72,11 +72,11 @@ void zab_notified(struct zab *zab, int64_t from, const struct jute_notification 
 /* ---- Events: the connection to the leader ---- */
 
 void zab_dialled(struct zab *zab, bool connected); /* the answer to ZAB_DIAL */
-/* Every packet that the leader sends, also those that are the server's business alone (SYNC, REVALIDATE,
- * the touches in an answer to PING). None between ZAB_INSTALL and zab_installed(). */
+/* Every packet that the leader sends, also those that are the server's business alone (SYNC,
+ * REVALIDATE, the touches in an answer to PING). None between ZAB_INSTALL and zab_installed(). */
 void zab_leader_packet(struct zab *zab, const struct jute_packet *packet);
 void zab_leader_alive(struct zab *zab); /* it sends, but not packets: a snapshot */
-/* The connection broke, or something on it could not be read. `why` lives until ZAB_ROLE is taken. */
+/* The connection broke, or cannot be read any further. `why` lives until ZAB_ROLE is taken. */
 void zab_leader_lost(struct zab *zab, const char *why);
 
 /* ---- Events: connections to this leader ---- */
@@ -101,7 +101,8 @@ bool zab_learner_registered(const struct zab_learner *learner); /* gets live tra
 bool zab_learner_serving(const struct zab_learner *learner);    /* UPTODATE is sent */
 mk_zxid zab_learner_acked(const struct zab_learner *learner);   /* 0: nothing of this epoch */
 
-/* ---- Events: the own disk. All of it happens in the order in which it was asked for. ---- */
+/* ---- Events: the own disk. What is done to the log happens in the order in which it was asked
+ * for, and so do epochs; the two may overtake each other. ---- */
 
 void zab_epochs_stored(struct zab *zab); /* the answer to ZAB_STORE_EPOCHS */
 /* Everything appended through `zxid` is durable. Not between ZAB_TRUNCATE and zab_truncated(), nor
@@ -112,10 +113,10 @@ void zab_installed(struct zab *zab, mk_zxid zxid); /* the answer to ZAB_INSTALL:
 
 /* ---- The established leader ---- */
 
-/* The zxid of the next proposal. False: the epoch's are used up (or this server does not lead); as soon
- * as all that is proposed has committed, the leader steps down, and the next epoch begins. */
+/* The zxid of the next proposal. False: the epoch's are used up (or this server does not lead); as
+ * soon as all that is proposed has committed, the leader steps down, and the next epoch begins. */
 bool zab_next(struct zab *zab, mk_zxid *zxid);
-/* A proposal with that zxid has been made; it goes to the own log and to all registered learners. */
+/* A proposal with that zxid has been made; it goes to the own log and to registered learners. */
 void zab_propose(struct zab *zab, mk_zxid zxid);
 
 /* ---- What is so ---- */
@@ -136,27 +137,29 @@ void zab_check(const struct zab *zab); /* asserts every invariant */
 
 enum zab_action_kind {
     ZAB_NOTIFY, /* .id .notification: to that server's election connection; only the latest counts */
-    /* .role .leader .why: a new role. What belonged to the old one is void: clients are disconnected
-     * (sessions live on), what is proposed and not committed is no longer to be seen. ZAB_DROP and
-     * ZAB_HANG_UP for its connections came before. `why` is NULL if there is nothing to say. */
+    /* .role .leader .why: a new role. What belonged to the old one is void: clients are
+     * disconnected (sessions live on), what is proposed and not committed is no longer to be seen.
+     * ZAB_DROP and ZAB_HANG_UP for its connections came before. `why` is NULL if there is nothing
+     * to say. */
     ZAB_ROLE,
     ZAB_DIAL,    /* .id: connect to that member's quorum port, five tries, 100 ms apart; answer */
     ZAB_HANG_UP, /* close the connection to the leader, or stop dialling; nothing of it any more */
     ZAB_DROP,    /* .learner .why: close that connection. Freed when the next action is asked for */
-    /* .learner (NULL: the leader) .packet: behind everything written to it before. The data of an answer
-     * to PING (type PING to the leader) is the server's to add. */
+    /* .learner (NULL: the leader) .packet: behind everything written to it before. The data of an
+     * answer to PING (type PING to the leader) is the server's to add. */
     ZAB_SEND,
     ZAB_STORE_EPOCHS, /* .accepted .current: make durable, the first one first; answer */
-    /* .learner .zxid, its last logged one: write what it lacks (zab_sync_plan() says what) and all that
-     * is outstanding; answer. Nothing else is written to it meanwhile. */
+    /* .learner .zxid, its last logged one: write what it lacks (zab_sync_plan() says what) and all
+     * that is outstanding; answer. Nothing else is written to it meanwhile. */
     ZAB_SYNCHRONISE,
-    /* .zxid: remove what the log has above it; answer. If that is below what is applied, or the log does
-     * not have it: the server must stop, it cannot follow. */
+    /* .zxid: remove what the log has above it; answer. If that is below what is applied, or the log
+     * does not have it: the server must stop, it cannot follow. */
     ZAB_TRUNCATE,
-    /* .zxid .forgets: a snapshot comes next from the leader, to replace state and log; answer when it
-     * has. After a ZAB_HANG_UP it must be answered, too: with the last zxid of the log as it is then.
-     * `forgets`: something above the snapshot's zxid that the log loses may have been committed: before
-     * that, mark durably that the next zab_start() is told -1; ZAB_SERVE ends that. */
+    /* .zxid .forgets: a snapshot comes next from the leader, to replace state and log; answer when
+     * it has. After a ZAB_HANG_UP it must be answered, too: with the last zxid of the log as it is
+     * then. `forgets`: something above the snapshot's zxid that the log loses may have been
+     * committed: before that, mark durably that the next zab_start() is told -1; ZAB_SERVE ends
+     * that. */
     ZAB_INSTALL,
     ZAB_APPEND, /* the transaction in the packet being handled, to the own log. After a snapshot by an
                    * original ZooKeeper its zxid may be at or below the snapshot's */
@@ -187,8 +190,8 @@ bool zab_action(struct zab *zab, struct zab_action *out);
 
 /* ---- What a learner's log lacks: a function of its own, for whoever has the history ---- */
 
-/* Committed transactions that are kept without a hole: the zxid of the first, and of the last. Both 0:
- * none. */
+/* Committed transactions that are kept without a hole: the zxid of the first, and of the last. Both
+ * 0: none. */
 struct zab_history {
     mk_zxid min;
     mk_zxid max;
@@ -203,14 +206,15 @@ struct zab_sync {
     mk_zxid send_after; /* each kept transaction above it follows as PROPOSAL and COMMIT */
 };
 
-/* For a learner whose last logged zxid is `peer`, by a leader whose last committed one is `last` (of an
- * epoch that is not established yet: its last logged one). */
+/* For a learner whose last logged zxid is `peer`, by a leader whose last committed one is `last`
+ * (of an epoch that is not established yet: its last logged one). */
 struct zab_sync zab_sync_plan(const struct zab_history *history, mk_zxid last, mk_zxid peer);
 
 /* ---- Log time ---- */
 
 /* For the headers of transactions: never steps back, runs with the monotonic clock, and is steered
- * towards wall time by at most a tenth. A new leader goes on from the last header. Epoch milliseconds. */
+ * towards wall time by at most a tenth. A new leader goes on from the last header. Epoch
+ * milliseconds. */
 mk_ms zab_time(struct zab *zab, mk_ms monotonic_ms, mk_ms wall_ms);
 /* A header with this time was seen (recovery, or as a follower). */
 void zab_time_seen(struct zab *zab, mk_ms time_ms);

@@ -100,10 +100,10 @@ void conn_break(struct conn *conn)
 
 /* ---- The disk: operations in order; a crash loses those from some point on ---- */
 
-static void op_put(struct machine *machine, struct op op)
+static void op_put(struct ops *ops, struct op op)
 {
-    MK_ASSERT(machine->ops_count < WORLD_OPS_MAX);
-    machine->ops[(machine->ops_head + machine->ops_count++) % WORLD_OPS_MAX] = op;
+    MK_ASSERT(ops->count < WORLD_OPS_MAX);
+    ops->at[(ops->head + ops->count++) % WORLD_OPS_MAX] = op;
 }
 
 static void history_append(struct history *history, size_t index, const struct txn *txn)
@@ -137,14 +137,29 @@ static void op_apply(struct machine *machine, struct op *op)
     }
 }
 
-static void op_next(struct machine *machine)
+static void op_next(struct machine *machine, struct ops *ops)
 {
-    struct op *op = &machine->ops[machine->ops_head];
+    struct op *op = &ops->at[ops->head];
 
     op_apply(machine, op);
     mk_free(op->snapshot);
-    machine->ops_head = (machine->ops_head + 1) % WORLD_OPS_MAX;
-    machine->ops_count--;
+    ops->head = (ops->head + 1) % WORLD_OPS_MAX;
+    ops->count--;
+}
+
+/* From some point on, they are lost. */
+static void ops_crash(struct machine *machine, struct ops *ops)
+{
+    size_t done = mk_random_below(&machine->world->random, ops->count + 1);
+
+    while (done-- > 0) {
+        op_next(machine, ops);
+    }
+    while (ops->count > 0) {
+        mk_free(ops->at[ops->head].snapshot);
+        ops->head = (ops->head + 1) % WORLD_OPS_MAX;
+        ops->count--;
+    }
 }
 
 /* ---- Actions ---- */
@@ -181,8 +196,11 @@ static void act_send(struct machine *machine, const struct zab_action *action)
 
 static void act_epochs(struct machine *machine, const struct zab_action *action)
 {
-    op_put(machine, (struct op){.kind = OP_ACCEPTED, .epoch = action->accepted});
-    op_put(machine, (struct op){.kind = OP_CURRENT, .epoch = action->current});
+    if (machine->zab->role == ZAB_LEADING && action->current == zab_epoch(machine->zab)) {
+        check_epoch_begins(machine, action->current);
+    }
+    op_put(&machine->epochs, (struct op){.kind = OP_ACCEPTED, .epoch = action->accepted});
+    op_put(&machine->epochs, (struct op){.kind = OP_CURRENT, .epoch = action->current});
 }
 
 static void act_append(struct machine *machine)
@@ -192,14 +210,14 @@ static void act_append(struct machine *machine)
     size_t index = history_through(memory, txn.zxid - 1);
 
     history_append(memory, index, &txn);
-    op_put(machine, (struct op){.kind = OP_APPEND, .txn = txn, .index = index});
+    op_put(&machine->log, (struct op){.kind = OP_APPEND, .txn = txn, .index = index});
 }
 
 static void act_truncate(struct machine *machine, mk_zxid zxid)
 {
     check_truncate(machine, zxid);
     machine->memory.count = history_through(&machine->memory, zxid);
-    op_put(machine, (struct op){.kind = OP_TRUNCATE, .zxid = zxid});
+    op_put(&machine->log, (struct op){.kind = OP_TRUNCATE, .zxid = zxid});
     machine->world->truncations++;
 }
 
@@ -253,7 +271,7 @@ static void act_serve(struct machine *machine, int64_t epoch)
 {
     check_serve(machine, epoch);
     machine->applied = machine->committed;
-    op_put(machine, (struct op){.kind = OP_UNMARK});
+    op_put(&machine->log, (struct op){.kind = OP_UNMARK});
 }
 
 static void act(struct machine *machine, const struct zab_action *action)
@@ -335,7 +353,6 @@ void machine_start(struct machine *machine)
 void machine_crash(struct machine *machine)
 {
     struct world *world = machine->world;
-    size_t done = mk_random_below(&world->random, machine->ops_count + 1);
 
     MK_ASSERT(machine->up);
     for (size_t i = 0; i < WORLD_CONNS_MAX; i++) {
@@ -350,14 +367,8 @@ void machine_crash(struct machine *machine)
             conn_close_leader(conn);
         }
     }
-    while (done-- > 0) {
-        op_next(machine);
-    }
-    while (machine->ops_count > 0) {
-        mk_free(machine->ops[machine->ops_head].snapshot);
-        machine->ops_head = (machine->ops_head + 1) % WORLD_OPS_MAX;
-        machine->ops_count--;
-    }
+    ops_crash(machine, &machine->log);
+    ops_crash(machine, &machine->epochs);
     memset(world->noted[machine->index], 0, sizeof world->noted[machine->index]);
     zab_free(machine->zab);
     machine->zab = NULL;
@@ -386,18 +397,27 @@ static void notify_disk(struct machine *machine, const struct op *op)
 }
 
 /* Appends that are done together are told together. */
-void machine_disk(struct machine *machine, size_t ops)
+static void ops_do(struct machine *machine, struct ops *ops, size_t count)
 {
-    while (machine->up && ops-- > 0 && machine->ops_count > 0) {
-        struct op op = machine->ops[machine->ops_head];
-        op_next(machine);
-        bool more =
-            ops > 0 && machine->ops_count > 0 && machine->ops[machine->ops_head].kind == OP_APPEND;
+    while (machine->up && count-- > 0 && ops->count > 0) {
+        struct op op = ops->at[ops->head];
+        op_next(machine, ops);
+        bool more = count > 0 && ops->count > 0 && ops->at[ops->head].kind == OP_APPEND;
         if (op.kind != OP_APPEND || !more) {
             op.snapshot = NULL;
             notify_disk(machine, &op);
         }
     }
+}
+
+void machine_log(struct machine *machine, size_t count)
+{
+    ops_do(machine, &machine->log, count);
+}
+
+void machine_epochs(struct machine *machine, size_t count)
+{
+    ops_do(machine, &machine->epochs, count);
 }
 
 bool machine_propose(struct machine *machine)
@@ -410,7 +430,7 @@ bool machine_propose(struct machine *machine)
         return false;
     }
     txn.hash = txn_hash(memory, memory->count, &txn);
-    op_put(machine, (struct op){.kind = OP_APPEND, .txn = txn, .index = memory->count});
+    op_put(&machine->log, (struct op){.kind = OP_APPEND, .txn = txn, .index = memory->count});
     history_append(memory, memory->count, &txn);
     zab_propose(machine->zab, txn.zxid);
     for (size_t i = 0; i < WORLD_CONNS_MAX; i++) {
@@ -503,8 +523,8 @@ static void syncing_of(struct machine *leader, struct syncing *out)
     }
 }
 
-/* Our snapshot is a checkpoint: at what is applied. An original's is its tree, which changes meanwhile:
- * some of what it has already follows again. */
+/* Our snapshot is a checkpoint: at what is applied. An original's is its tree, which changes
+ * meanwhile: some of what it has already follows again. */
 static size_t send_snapshot(struct conn *conn, const struct syncing *syncing)
 {
     struct machine *leader = conn->leader;
@@ -578,12 +598,12 @@ bool conn_sync(struct conn *conn)
 static void stream_arrives(struct machine *machine, struct history *snapshot)
 {
     if (machine->forgets) {
-        op_put(machine, (struct op){.kind = OP_MARK});
+        op_put(&machine->log, (struct op){.kind = OP_MARK});
     }
     machine->memory = *snapshot;
     machine->applied = snapshot->count;
     machine->installing = false;
-    op_put(machine, (struct op){.kind = OP_REPLACE, .snapshot = snapshot});
+    op_put(&machine->log, (struct op){.kind = OP_REPLACE, .snapshot = snapshot});
 }
 
 static void packet_arrives(struct conn *conn, bool to_leader, struct message *message)
@@ -677,6 +697,7 @@ struct world *world_new(const struct world_options *options)
                                                         .group = (int64_t)(i / 3)};
         world->machines[i] =
             (struct machine){.world = world, .index = i, .id = (int64_t)i, .dialling = -1};
+        world->machines[i].lazy = mk_random_chance(&world->random, 200);
         world->machines[i].java = options->java && mk_random_chance(&world->random, 500);
     }
     return world;

@@ -1,6 +1,7 @@
-/* A world of zab machines: servers with logs, disks that lose what was not synced, links that delay, break
- * and block one way, crashes between any two actions. One seed, one schedule. What must hold across the
- * servers is asserted whenever one of them says or stores something (world_check.c). */
+/* A world of zab machines: servers with logs, disks that lose what was not synced, links that
+ * delay, break and block one way, crashes between any two actions. One seed, one schedule. What
+ * must hold across the servers is asserted whenever one of them says or stores something
+ * (world_check.c). */
 #ifndef TESTS_ZAB_WORLD_H
 #define TESTS_ZAB_WORLD_H
 
@@ -62,6 +63,11 @@ struct op {
     struct history *snapshot;
 };
 
+struct ops { /* those of one file, in order; another file's overtake them */
+    struct op at[WORLD_OPS_MAX];
+    size_t head, count;
+};
+
 struct disk {
     struct history history;
     int64_t accepted, current;
@@ -74,11 +80,12 @@ struct machine {
     int64_t id;
     bool up;
     bool java; /* as a leader: what an original ZooKeeper sends */
+    bool lazy; /* its log's disk takes its time */
     struct zab *zab;
     struct history memory;
     struct disk disk;
-    struct op ops[WORLD_OPS_MAX];
-    size_t ops_head, ops_count;
+    struct ops log;
+    struct ops epochs;
     size_t committed; /* how many */
     size_t applied;
     int64_t dialling;  /* or -1 */
@@ -106,7 +113,9 @@ struct world {
     struct txn committed[WORLD_TXNS_MAX];
     int64_t committed_in[WORLD_TXNS_MAX]; /* the epoch whose leader did */
     size_t committed_count;
-    int64_t established[WORLD_EPOCHS_MAX]; /* id + 1 of the one leader */
+    int64_t established[WORLD_EPOCHS_MAX];  /* id + 1 of the one leader */
+    size_t initial_count[WORLD_EPOCHS_MAX]; /* the history with which its leader begins an epoch */
+    uint64_t initial_hash[WORLD_EPOCHS_MAX];
     bool promised[WORLD_EPOCHS_MAX][WORLD_MACHINES_MAX];
     uint64_t steps, crashes, serves, truncations, snapshots, differences, forgotten;
 };
@@ -125,7 +134,8 @@ void world_free(struct world *world);
 void machine_start(struct machine *machine);
 void machine_crash(struct machine *machine);
 void machine_tick(struct machine *machine);
-void machine_disk(struct machine *machine, size_t ops); /* so many are done, durably */
+void machine_log(struct machine *machine, size_t count); /* so many operations are done, durably */
+void machine_epochs(struct machine *machine, size_t count);
 bool machine_propose(struct machine *machine);
 void machine_dial(struct machine *machine);                  /* its dialling is answered */
 void machine_notified(struct machine *machine, size_t from); /* that one's word arrives */
@@ -134,8 +144,8 @@ bool conn_sync(struct conn *conn); /* what ZAB_SYNCHRONISE asked for is written 
 bool conn_deliver(struct conn *conn, bool to_leader); /* one message, or the end */
 void conn_break(struct conn *conn); /* what was under way is lost from some point on */
 
-/* One step of the seed's schedule, with faults; and what is left when all faults have gone: whether a
- * leader is followed by everybody, and a new proposal of its is committed everywhere. */
+/* One step of the seed's schedule, with faults; and what is left when all faults have gone: whether
+ * a leader is followed by everybody, and a new proposal of its is committed everywhere. */
 void world_step(struct world *world);
 bool world_heal(struct world *world);
 
@@ -146,6 +156,7 @@ size_t history_through(const struct history *history,
                        mk_zxid zxid); /* how many are at or below it */
 void check_sent_by_learner(struct machine *machine, const struct jute_packet *packet);
 void check_sent_by_leader(struct machine *machine, const struct jute_packet *packet);
+void check_epoch_begins(struct machine *machine, int64_t epoch);
 void check_epochs(const struct machine *machine, const struct op *op);
 uint64_t txn_hash(const struct history *history, size_t index, const struct txn *txn);
 void check_append(const struct history *history, size_t index, const struct txn *txn);

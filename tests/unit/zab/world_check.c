@@ -1,5 +1,5 @@
-/* What must hold across servers, as the papers on Zab and its reference have it. Each check is made when
- * something is said or stored, against what the disks have at that moment. */
+/* What must hold across servers, as the papers on Zab and its reference have it. Each check is made
+ * when something is said or stored, against what the disks have at that moment. */
 #include "world.h"
 
 mk_zxid history_last(const struct history *history)
@@ -31,8 +31,8 @@ static bool begins_with(const struct history *history, const struct txn *txns, s
            (count == 0 || history->txns[count - 1].hash == txns[count - 1].hash);
 }
 
-/* 3: nobody acknowledges one epoch twice. 6: ACK of NEWLEADER after history, after epoch. 7: ACK of a
- * proposal when it and all before it are durable. */
+/* 3: nobody acknowledges one epoch twice. 6: ACK of NEWLEADER after history, after epoch. 7: ACK of
+ * a proposal when it and all before it are durable. */
 void check_sent_by_learner(struct machine *machine, const struct jute_packet *packet)
 {
     const struct zab *zab = machine->zab;
@@ -85,13 +85,34 @@ void check_sent_by_leader(struct machine *machine, const struct jute_packet *pac
     }
 }
 
-/* 2: epochs never step back, and the accepted one is never behind. */
+void check_epoch_begins(struct machine *machine, int64_t epoch)
+{
+    struct world *world = machine->world;
+    const struct history *memory = &machine->memory;
+
+    MK_ASSERT(epoch > 0 && epoch < WORLD_EPOCHS_MAX);
+    world->initial_count[epoch] = memory->count;
+    world->initial_hash[epoch] = memory->count == 0 ? 0 : memory->txns[memory->count - 1].hash;
+}
+
+/* 2: epochs never step back, and the accepted one is never behind. 6: the current one is durable
+ * only where the history is with which its leader began: or a crash now lets this server outrank
+ * who has more. */
 void check_epochs(const struct machine *machine, const struct op *op)
 {
+    const struct world *world = machine->world;
+    const struct disk *disk = &machine->disk;
+
     if (op->kind == OP_ACCEPTED) {
-        MK_ASSERT(op->epoch >= machine->disk.accepted);
-    } else {
-        MK_ASSERT(op->epoch >= machine->disk.current && op->epoch <= machine->disk.accepted);
+        MK_ASSERT(op->epoch >= disk->accepted);
+        return;
+    }
+    MK_ASSERT(op->epoch >= disk->current && op->epoch <= disk->accepted);
+    if (op->epoch > disk->current) {
+        size_t count = world->initial_count[op->epoch];
+        MK_ASSERT(disk->history.count >= count);
+        MK_ASSERT(count == 0 ||
+                  disk->history.txns[count - 1].hash == world->initial_hash[op->epoch]);
     }
 }
 
@@ -114,8 +135,8 @@ void check_append(const struct history *history, size_t index, const struct txn 
     MK_ASSERT(txn_hash(history, index, txn) == txn->hash);
 }
 
-/* 10: what is cut off was not committed when that was decided, and is of the epoch that stays last. (It may
- * be meanwhile, by others; then it comes again behind the cut.) */
+/* 10: what is cut off was not committed when that was decided, and is of the epoch that stays last.
+ * (It may be meanwhile, by others; then it comes again behind the cut.) */
 void check_truncate(const struct machine *machine, mk_zxid zxid)
 {
     const struct world *world = machine->world;

@@ -126,8 +126,11 @@ void world_step(struct world *world)
     } else if (dice < 560) {
         (void)notify_any(world);
     } else if (dice < 700) {
+        if (machine->up && (!machine->lazy || mk_random_chance(&world->random, 30))) {
+            machine_log(machine, mk_random_below(&world->random, 6));
+        }
         if (machine->up) {
-            machine_disk(machine, 1 + mk_random_below(&world->random, 5));
+            machine_epochs(machine, mk_random_below(&world->random, 3));
         }
     } else if (dice < 760) {
         (void)machine_wait_ends(machine);
@@ -159,10 +162,9 @@ static bool settle(struct world *world)
     for (size_t i = 0; i < world->count; i++) {
         struct machine *machine = &world->machines[i];
         any |= machine_wait_ends(machine);
-        if (machine->ops_count > 0) {
-            machine_disk(machine, machine->ops_count);
-            any = true;
-        }
+        any |= machine->log.count > 0 || machine->epochs.count > 0;
+        machine_log(machine, machine->log.count);
+        machine_epochs(machine, machine->epochs.count);
     }
     while (notify_any(world) || sync_any(world) || deliver_any(world)) {
         any = true;

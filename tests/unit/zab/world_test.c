@@ -1,5 +1,5 @@
-/* Any number of servers, any schedule, any faults: what Zab promises holds at every step, and when the
- * faults have gone there is a leader whom everybody follows.
+/* Any number of servers, any schedule, any faults: what Zab promises holds at every step, and when
+ * the faults have gone there is a leader whom everybody follows.
  *
  *   zab_world_test              the seeds of a test run
  *   zab_world_test FIRST LAST   those; the seed of a failure is said */
