@@ -136,7 +136,7 @@ void zab_check(const struct zab *zab); /* asserts every invariant */
 /* ---- Actions ---- */
 
 enum zab_action_kind {
-    ZAB_NOTIFY, /* .id .notification: to that server's election connection; only the latest counts */
+    ZAB_NOTIFY, /* .id .notification: to that server's election connection; the latest counts */
     /* .role .leader .why: a new role. What belonged to the old one is void: clients are
      * disconnected (sessions live on), what is proposed and not committed is no longer to be seen.
      * ZAB_DROP and ZAB_HANG_UP for its connections came before. `why` is NULL if there is nothing
@@ -163,7 +163,7 @@ enum zab_action_kind {
     ZAB_INSTALL,
     ZAB_APPEND, /* the transaction in the packet being handled, to the own log. After a snapshot by an
                    * original ZooKeeper its zxid may be at or below the snapshot's */
-    ZAB_COMMIT, /* .zxid: all through it is committed: apply what is durable, too; tell the learners */
+    ZAB_COMMIT, /* .zxid: all through it is committed: apply what is durable; tell the learners */
     /* .epoch .zxid: established: history through .zxid is committed. A leader's next proposal is
      * epoch << 32 | 1. */
     ZAB_SERVE,

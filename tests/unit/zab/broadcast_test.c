@@ -125,12 +125,19 @@ static void what_was_acknowledged_over_an_older_connection_does_not_count(void *
     zab_propose(story.zab, Z(5, 1));
     learner_says(&story, one, JUTE_PACKET_ACK, Z(5, 1));
     zab_learner_lost(story.zab, one);
-    learner_is(&story, comes(&story), 1, false, 5);
-    skips(&story);
-
+    one = comes(&story);
+    learner_is(&story, one, 1, false, 5);
     zab_logged(story.zab, Z(5, 1));
+    learner_promises(&story, one, Z(5, 1), -1);
+    skips(&story);
+    zab_learner_synchronised(story.zab, one);
+    skips(&story);
+    learner_says(&story, one, JUTE_PACKET_ACK, Z(5, 0));
+    does(&story, "send 1 UPTODATE -1\n");
 
-    does(&story, "");
+    learner_says(&story, one, JUTE_PACKET_ACK, Z(5, 1));
+
+    does(&story, "commit 5.1\n");
     story_end(&story);
 }
 

@@ -1,4 +1,4 @@
-/* Discovery: an epoch that a quorum has promised itself to, and a leader that has all its history. */
+/* Discovery: an epoch that a quorum has promised itself to, and a leader with all its history. */
 #include "unit/cmocka.h"
 
 #include "story.h"

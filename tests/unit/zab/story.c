@@ -233,7 +233,7 @@ void learner_promises(struct story *story, struct zab_learner *learner, mk_zxid 
 
 /* ---- To a state ---- */
 
-/* Two established servers are enough for an ensemble of three, and a vote for oneself is not needed. */
+/* Two established servers are enough for an ensemble of three: no vote for oneself is needed. */
 void follows(struct story *story, int64_t leader)
 {
     int64_t id = story->zab->options.id;

@@ -1,4 +1,4 @@
-/* One server by hand: events go in, and what it does is compared with what is written down, line by line:
+/* One server by hand: events go in, and what it does is compared, line by line, with this:
  *
  *   notify 2 looking 3 1.5 round 1 epoch 1     a vote for server 3, whose log ends with zxid 1.5
  *   role following 3 | role looking: WHY

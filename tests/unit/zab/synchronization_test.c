@@ -78,7 +78,7 @@ static void who_is_ahead_in_the_last_epoch_is_cut_back(void **state)
     plan_is(Z(6, 1), Z(6, 3), JUTE_PACKET_TRUNC, Z(6, 1), Z(6, 1));
 }
 
-/* The original cuts here, too: what was before the epoch's first transaction may be another history. */
+/* The original cuts here: but what was before the epoch's first transaction may be different. */
 static void who_is_ahead_in_an_epoch_of_which_nothing_is_known_gets_a_snapshot(void **state)
 {
     (void)state;
@@ -131,7 +131,7 @@ static void with_nothing_kept_all_others_get_a_snapshot(void **state)
 
 /* ---- The learner ---- */
 
-/* ZOOKEEPER-1282, 3911, 4643: the epoch at UPTODATE; nothing durable; the epoch before the history. */
+/* ZOOKEEPER-1282, 3911, 4643: the epoch at UPTODATE; nothing durable; the epoch before history. */
 static void history_then_epoch_are_durable_before_newleader_is_acknowledged(void **state)
 {
     struct story story = story_begin(&FOLLOWER);

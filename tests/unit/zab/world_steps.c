@@ -187,7 +187,7 @@ static struct machine *leader_of_all(struct world *world)
     return serving == world->count ? leader : NULL;
 }
 
-/* Servers that may have lost what was committed do not vote: without a quorum of others there is none. */
+/* Servers that may have lost what was committed do not vote: the others must be a quorum. */
 static bool can_elect(const struct world *world)
 {
     uint64_t set = 0;
