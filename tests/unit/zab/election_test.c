@@ -201,7 +201,9 @@ static void a_leader_that_does_not_say_so_itself_is_not_joined(void **state)
     hears(&story, 1, JUTE_FOLLOWING, (struct vote){3, 0, 5, 4});
     hears(&story, 4, JUTE_FOLLOWING, (struct vote){3, 0, 5, 4});
     hears(&story, 5, JUTE_FOLLOWING, (struct vote){3, 0, 5, 4});
+    does(&story, "");
 
+    hears(&story, 3, JUTE_FOLLOWING, (struct vote){1, 0, 4, 3});
     does(&story, "");
     story_end(&story);
 }
