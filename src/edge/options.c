@@ -11,6 +11,8 @@
 #include <strings.h>
 
 #define NAME_BYTES_MAX 64 /* of what is compared for a suggestion */
+/* In a contended place the next answer comes sooner; elsewhere a waiter's ticket may show that late. */
+#define PARKED_PATIENCE_MS 5
 /* How the file's keys are called on ZooKeeper's command line; some write them so in the file too. */
 #define PROPERTY_PREFIX "zookeeper."
 #define PROPERTY_EDITS_MAX 2
@@ -124,6 +126,7 @@ void edge_options_default(struct edge_options *options)
 {
     memset(options, 0, sizeof(*options));
     server_options_default(&options->server);
+    options->server.parked_patience_ms = PARKED_PATIENCE_MS;
     options->data_dir = options_text(options, "./data");
     options->port = 2181;
     options->listen_backlog = -1;

@@ -197,7 +197,9 @@ struct server {
 
     struct commit *commits; /* ring */
     size_t commits_head, commits_count, commits_cap;
-    uint64_t outstanding;          /* requests queued or proposed, all connections */
+    uint64_t outstanding; /* requests queued or proposed, all connections */
+    uint64_t
+        parking; /* ... of these: calls that have parked; their replies come with another commit */
     struct mk_link requests_spare; /* freed, to be used again */
     size_t requests_spare_count;
     struct mk_map_u64 held; /* call -> struct held */
@@ -205,6 +207,8 @@ struct server {
 
     struct server_batch batch; /* being filled */
     struct mk_buf batch_spare; /* empty; for the batch after it */
+    bool batch_awaited;        /* by somebody who has no request outstanding */
+    mk_ms batch_begun_ms;      /* monotonic: its first transaction */
     bool batch_out;            /* one is with the log */
     struct history history;    /* what has been taken for the log, as long as it is needed */
     uint64_t log_bytes;        /* since the last checkpoint */
@@ -354,6 +358,7 @@ void server_reaper_run(struct server *server);  /* deletes, as fast as it may */
 mk_ms server_reaper_due(const struct server *server);
 
 /* pipeline.c */
+mk_ms server_batch_due(const struct server *server); /* monotonic; it has a transaction */
 enum mk_status server_propose_request(struct server *server, const struct prepare_who *who,
                                       const struct jute_request *request, mk_zxid *zxid);
 /* A transaction that is an answer only, and uses up a zxid. */

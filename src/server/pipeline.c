@@ -88,10 +88,16 @@ static bool propose_begin(struct server *server, struct prepare_at *at, size_t *
     return true;
 }
 
-static void propose_end(struct server *server, const struct prepare_at *at, size_t entry)
+/* `awaited`: by somebody who has no request outstanding. */
+static void propose_end(struct server *server, const struct prepare_at *at, size_t entry,
+                        bool awaited)
 {
     store_log_entry_end(&server->batch.bytes, entry);
     zab_propose(server->zab, at->zxid);
+    if (server->batch.count == 0) {
+        server->batch_begun_ms = server->now.monotonic_ms;
+    }
+    server->batch_awaited = server->batch_awaited || awaited;
     server->batch.last = at->zxid;
     server->batch.count++;
     server->stats.proposals++;
@@ -145,7 +151,7 @@ enum mk_status server_propose_request(struct server *server, const struct prepar
         *zxid = server_proposed_last(server);
         return MK_OK;
     }
-    propose_end(server, &at, entry);
+    propose_end(server, &at, entry, false);
     *zxid = at.zxid;
     if (request->op == JUTE_CALL || server->prepared.own_body) {
         server->calls_alive = true;
@@ -170,7 +176,7 @@ enum mk_status server_propose_session(struct server *server, mk_session id, int3
     if (status != MK_OK) {
         return propose_cancel(server, entry, status);
     }
-    propose_end(server, &at, entry);
+    propose_end(server, &at, entry, true);
     *zxid = at.zxid;
     return MK_OK;
 }
@@ -194,7 +200,7 @@ enum mk_status server_propose_error(struct server *server, mk_session id, int32_
         .error = jute_error_code(error),
     };
     jute_txn_encode(&server->batch.bytes, &txn);
-    propose_end(server, &at, entry);
+    propose_end(server, &at, entry, true);
     return MK_OK;
 }
 
@@ -213,7 +219,7 @@ enum mk_status server_propose_catalogue(struct server *server)
         server->batch.bytes.len = entry;
         return status;
     }
-    propose_end(server, &at, entry);
+    propose_end(server, &at, entry, true);
     propose_call_end(server, at.zxid);
     return MK_OK;
 }
@@ -232,7 +238,7 @@ static enum mk_status propose_call_step(struct server *server, mk_zxid call, enu
     if (status != MK_OK) {
         return propose_cancel(server, entry, status);
     }
-    propose_end(server, &at, entry);
+    propose_end(server, &at, entry, server->prepared.ended != 0);
     propose_call_end(server, at.zxid);
     return MK_OK;
 }
@@ -253,7 +259,7 @@ enum mk_status server_propose_close(struct server *server, mk_session id, int32_
     if (status != MK_OK) {
         return propose_cancel(server, entry, status);
     }
-    propose_end(server, &at, entry);
+    propose_end(server, &at, entry, true);
     session->closing = true;
     *zxid = at.zxid;
     return MK_OK;
@@ -272,7 +278,7 @@ enum mk_status server_propose_reap(struct server *server)
     if (status != MK_OK) {
         return propose_cancel(server, entry, status);
     }
-    propose_end(server, &at, entry);
+    propose_end(server, &at, entry, true);
     return MK_OK;
 }
 
@@ -288,7 +294,7 @@ void server_propose_count(struct server *server)
     store_view_blocking(store_speculative(server->store), server_load_insists(&server->count_wait));
     enum mk_status status = prepare_quota_count(server->prepare, &at, &server->batch.bytes);
     if (status == MK_OK) {
-        propose_end(server, &at, entry);
+        propose_end(server, &at, entry, true);
     } else {
         status = propose_cancel(server, entry, status);
     }
@@ -386,6 +392,32 @@ static void batch_buffer_keep(struct server *server, struct mk_buf *bytes)
     *bytes = (struct mk_buf){0};
 }
 
+/* A call that has parked is answered when another transaction ends it: nobody waits for its own. Alone
+ * it would occupy the log for a sync, while the release that it waits for comes in and has to wait, too.
+ * So it goes with the next batch that is somebody's answer. In an ensemble others wait, too. */
+static bool batch_may_wait(const struct server *server)
+{
+    bool awaited = server->batch_awaited || server->outstanding > server->parking;
+
+    MK_ASSERT(server->outstanding >= server->parking);
+    return !awaited && server_alone(server) && server->now.monotonic_ms < server_batch_due(server);
+}
+
+mk_ms server_batch_due(const struct server *server)
+{
+    return server->batch_begun_ms + server->options.parked_patience_ms;
+}
+
+bool server_batch_waits(const struct server *server)
+{
+    return server->batch.count > 0 && !server->batch_out && batch_may_wait(server);
+}
+
+void server_batch_hurry(struct server *server)
+{
+    server->options.parked_patience_ms = 0;
+}
+
 bool server_batch_take(struct server *server, struct server_batch *batch)
 {
     if (server->batch_out || server->ensemble->truncate_out || server->failure.text[0] != '\0') {
@@ -394,13 +426,14 @@ bool server_batch_take(struct server *server, struct server_batch *batch)
     calls_run(server); /* behind the transactions that woke them, and with them in one sync */
     server_reaper_run(server);
     server_propose_count(server);
-    if (server->batch.count == 0) {
+    if (server->batch.count == 0 || batch_may_wait(server)) {
         return false;
     }
     *batch = server->batch;
     history_lend(&server->history, batch);
     server->batch = (struct server_batch){.bytes = server->batch_spare};
     server->batch_spare = (struct mk_buf){0};
+    server->batch_awaited = false;
     server->batch_out = true;
     server->stats.batches++;
     if (!server_alone(server)) {

@@ -184,6 +184,7 @@ void server_request_free(struct server *server, struct request *request)
     MK_ASSERT(server->outstanding > 0);
 
     server->outstanding--;
+    server->parking -= request->parked != 0;
     MK_ASSERT(server->large_bytes >= request->large_bytes);
     server->large_bytes -= request->large_bytes;
     server_identities_unref(request->identities);
@@ -336,6 +337,7 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
     request->state = REQUEST_PROPOSED;
     request->own_body = prepared->own_body;
     request->parked = prepared->parked;
+    server->parking += prepared->parked != 0;
     request->close_after = decoded->op == JUTE_CLOSE_SESSION;
     mk_buf_append_bytes(&request->bytes, mk_buf_view(&prepared->body));
     /* Without a transaction: answered in its turn, once what is proposed by now has been applied. */

@@ -416,6 +416,10 @@ mk_ms server_next_tick(const struct server *server)
         !server->batch_out && server->calls_due_ms < due_ms) {
         due_ms = server->calls_due_ms;
     }
+    if (server_alone(server) && server->batch.count > 0 && !server->batch_out &&
+        server_batch_due(server) < due_ms) {
+        due_ms = server_batch_due(server);
+    }
     mk_ms reap_ms = server_reaper_due(server);
     if (reap_ms < due_ms) {
         due_ms = reap_ms;
@@ -475,6 +479,11 @@ uint64_t server_outstanding(const struct server *server)
     return server->outstanding;
 }
 
+uint64_t server_reads(const struct server *server)
+{
+    return server->stats.read_latency.all.count;
+}
+
 bool server_idle(const struct server *server)
 {
     return server->outstanding == 0 && server->batch.count == 0 && !server->batch_out;
@@ -495,6 +504,7 @@ void server_check(struct server *server)
         MK_ASSERT(conn->unprepared <= conn->queued);
     }
     MK_ASSERT(queued <= server->outstanding);
+    MK_ASSERT(server->parking <= server->outstanding);
     /* A leader's learners' sessions are known before they are applied. */
     MK_ASSERT(!server->serving || !server_alone(server) ||
               session_count(server->sessions) == (size_t)store_totals(server->store)->sessions);

@@ -94,9 +94,12 @@ struct server_options {
      * when recipes are new to the tree. */
     struct mk_bytes recipe_admin;
     int32_t recipe_admin_count;
-    uint32_t calls_max;                 /* parked calls, all sessions */
-    uint32_t session_calls_max;         /* ... of one session */
-    uint32_t wakes_per_step;            /* ready calls run between two turns of requests */
+    uint32_t calls_max;         /* parked calls, all sessions */
+    uint32_t session_calls_max; /* ... of one session */
+    uint32_t wakes_per_step;    /* ready calls run between two turns of requests */
+    /* How long a batch in which calls have parked, and which is nobody's answer, waits for one that is.
+     * 0: not at all. */
+    mk_ms parked_patience_ms;
     mk_ms call_result_ms;               /* callResultSeconds */
     mk_ms slow_run_ms;                  /* slowRunMs; 0: none is told */
     mk_ms (*elapsed_ms)(void *context); /* clock for the budget of a run, from the edge; or NULL */
@@ -177,6 +180,10 @@ struct server_batch {
     uint32_t count;
 };
 bool server_batch_take(struct server *server, struct server_batch *batch);
+/* There is a batch that waits for company, at the longest until server_next_tick(). */
+bool server_batch_waits(const struct server *server);
+/* From now on no batch waits for company: time will stand still, and everything is to be logged. */
+void server_batch_hurry(struct server *server);
 void server_batch_synced(struct server *server, struct server_batch *batch); /* frees it */
 
 /* ---- A member's: all of it stands still in a server that is alone ---- */
@@ -267,6 +274,8 @@ void server_checkpoint_request(struct server *server);
 bool server_idle(const struct server *server);
 /* Requests received and not answered. */
 uint64_t server_outstanding(const struct server *server);
+/* Requests answered without the log; starts anew with server_stats_reset(). */
+uint64_t server_reads(const struct server *server);
 
 /* ---- What an operator asks ---- */
 

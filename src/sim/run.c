@@ -190,7 +190,7 @@ static void take_loads(struct sim_run *run)
     }
 }
 
-/* The server waits for nothing: no batch is with the disk or to be taken, no rows are on their way, no
+/* The server waits for nothing: no batch is with the disk, waits for company or is to be taken, no rows are on their way, no
  * checkpoint is being written. Then it has nothing to wait for either: what it was asked is answered. */
 static void nobody_forgotten(struct sim_run *run)
 {
@@ -198,7 +198,7 @@ static void nobody_forgotten(struct sim_run *run)
     struct mk_link *link;
 
     if (machine->batch_out || sim_event_set(&run->take_event) || run->loads_count > 0 ||
-        machine->checkpoint != NULL) {
+        machine->checkpoint != NULL || server_batch_waits(machine->server)) {
         return;
     }
     for (link = run->links.next; link != &run->links; link = link->next) {
@@ -521,6 +521,7 @@ static void init_server_options(struct sim_run *run)
     options->checkpoint_ms = 4000;
     options->log_bytes_checkpoint = 256 * 1024;
     options->wakes_per_step = 4;
+    options->parked_patience_ms = (mk_ms)(sim_one_in(run, 2) ? 0 : 1 + sim_below(run, 50));
     options->session_calls_max = 20;
     options->call_result_ms = 3000;
     options->reap_interval_ms = (mk_ms)(20 + sim_below(run, 600));
