@@ -15,10 +15,11 @@
  * one client's sets nor a saturated server faster (two cores), and took the core that the loop or
  * a client could use.
  *
- * Both hand-overs wake a sleeping thread, which costs a lone client a third of its latency: where
- * nobody else could use the time, log_thread_append_now() does step 2 on the loop's own thread. The
- * loop is deaf while it syncs; so after a slow one it goes through the thread for a while, and a disk
- * that has become slow or stuck holds it up once in NOW_RETRY_MS at most. */
+ * Both hand-overs wake a sleeping thread, which costs a lone client a third of its latency, and those
+ * who hand a lock over as much: where hardly anybody else could use the time, log_thread_append_now()
+ * does step 2 on the loop's own thread. The loop is deaf while it syncs; so after a slow one it goes
+ * through the thread for a while, and a disk that has become slow or stuck holds it up once in
+ * NOW_RETRY_MS at most. */
 #include "edge/log_thread.h"
 
 #include <stdatomic.h>

@@ -28,6 +28,9 @@
 #define CHECKPOINT_MS_MAX 30000 /* systemd kills after 60 s; the log is replayed at the start */
 #define TIMER_MS_MAX 1000
 #define ALONE_MS 3 /* Requests of several clients come closer together than this, if it matters. */
+/* A batch of a few clients: a release, who it wakes, and who has come meanwhile, and some more of these. */
+#define SMALL_BATCH_MAX 16
+#define SMALL_BATCHES_MIN 8 /* Of many clients, too, a few may come first. */
 
 struct server_time edge_now(void)
 {
@@ -102,6 +105,7 @@ static void draining_begin(struct edge *edge)
 {
     edge->phase = EDGE_DRAINING;
     edge->phase_due_ms = edge->now_ms + DRAIN_MS_MAX;
+    server_batch_hurry(edge->core.server);
     listener_close(edge);
     for (struct mk_link *link = edge->conns.next; link != &edge->conns; link = link->next) {
         conn_reading_update(MK_CONTAINER(link, struct conn, link));
@@ -211,6 +215,20 @@ static bool client_alone(const struct edge *edge)
     return edge->now_ms - edge->alone_since_ms >= ALONE_MS;
 }
 
+/* A few clients write, and nobody reads: whoever asks for something during the sync would have had to
+ * wait for the next one anyway. */
+static bool writers_few(struct edge *edge, const struct server_batch *batch)
+{
+    uint64_t reads = server_reads(edge->core.server);
+
+    if (reads != edge->reads) {
+        edge->reads = reads;
+        edge->read_ms = edge->now_ms;
+    }
+    edge->small_batches = batch->count <= SMALL_BATCH_MAX ? edge->small_batches + 1 : 0;
+    return edge->small_batches > SMALL_BATCHES_MIN && edge->now_ms - edge->read_ms >= ALONE_MS;
+}
+
 void conn_heard(struct conn *conn)
 {
     struct edge *edge = conn->edge;
@@ -238,7 +256,8 @@ static void batch_hand_over(struct edge *edge)
     }
     disk_logged(edge->disk, batch.bytes.len);
     mk_summary_add(&edge->counters.log_batches, batch.count);
-    if (batch.count == 1 && client_alone(edge) &&
+    bool few = writers_few(edge, &batch);
+    if ((few || (batch.count == 1 && client_alone(edge))) &&
         log_thread_append_now(edge->log_thread, &batch, edge->now_ms)) {
         sync_count(edge);
         server_batch_synced(edge->core.server, &batch);

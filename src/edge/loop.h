@@ -45,6 +45,9 @@ struct edge {
     mk_ms started_ms;
     const struct conn *alone; /* who sent the last bytes, only compared with */
     mk_ms alone_since_ms;     /* ... and since when nobody else has sent any */
+    uint32_t small_batches;   /* so many of the last ones were small, one behind the other */
+    uint64_t reads;           /* as server_reads() has it, ... */
+    mk_ms read_ms;            /* ... and when it last changed */
     mk_ms phase_due_ms;       /* when DRAINING and CHECKPOINTING end at the latest */
 
     struct mk_link conns;
