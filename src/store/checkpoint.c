@@ -29,6 +29,14 @@ static void totals_list(struct store_totals *totals, int64_t *list[META_TOTALS])
     list[9] = &totals->counting;
 }
 
+/* What may be in the base is what was there when a checkpoint began. */
+static bool calls_any(const struct store *store)
+{
+    const struct store_totals *totals = &store->totals;
+
+    return totals->calls > 0 || totals->awaited > 0 || totals->ready > 0;
+}
+
 static void meta_put(struct store *store)
 {
     uint8_t value[META_BYTES];
@@ -68,6 +76,7 @@ enum mk_status checkpoint_load(struct store *store, struct mk_error *error)
     if (status == MK_OK &&
         checkpoint_meta_decode(mk_buf_view(&value), &store->applied, &store->totals)) {
         store->durable = store->applied;
+        store->committed.base_calls = calls_any(store);
     } else if (other) {
         status = MK_CORRUPT;
         mk_error_set(error,
@@ -114,6 +123,8 @@ struct store_checkpoint *store_checkpoint_start(struct store *store)
         meta_put(store);
         committed_freeze(&store->committed);
         checkpoint->applied = store->applied;
+        checkpoint->calls = calls_any(store);
+        store->committed.base_calls = store->committed.base_calls || checkpoint->calls;
     }
     checkpoint->writing = true;
     checkpoint->written = false;
@@ -158,6 +169,7 @@ void store_checkpoint_done(struct store *store, struct store_checkpoint *checkpo
     checkpoint->writing = false;
     if (checkpoint->written) {
         committed_settle(&store->committed);
+        store->committed.base_calls = checkpoint->calls;
         MK_ASSERT(checkpoint->applied >= store->durable);
         store->durable = checkpoint->applied;
     }

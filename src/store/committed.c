@@ -2,6 +2,8 @@
  * here follow it in that order. */
 #include "store/committed.h"
 
+#include "store/keys.h"
+
 #define COMMITTED_SETTLE_STEP 16 /* settled rows looked at by one call: 1 µs or so */
 #define COMMITTED_EVICT_STEP 64  /* clean rows looked at by one call, while there are too many */
 
@@ -27,6 +29,24 @@ void committed_init(struct committed *rows, struct store_base *base, uint64_t cl
     rows->active.number = 1;
     index_init(&rows->index, seed);
     mk_list_init(&rows->ring);
+}
+
+bool committed_base_lacks(const struct committed *rows, struct mk_bytes key)
+{
+    switch (key.data[0]) {
+    case KEY_AWAITED:
+    case KEY_AWAITED_COUNT:
+    case KEY_BROKEN:
+    case KEY_DEADLINE:
+    case KEY_GONE:
+    case KEY_HELD:
+    case KEY_PARKED:
+    case KEY_READY:
+    case KEY_RUNNING:
+    case KEY_SLOWED:
+    case KEY_WOKEN: return !rows->base_calls;
+    default: return false;
+    }
 }
 
 static void iters_free(struct committed *rows)
@@ -129,6 +149,9 @@ enum mk_status committed_get(struct committed *rows, struct mk_bytes key, bool m
 {
     uint64_t hash = index_hash(&rows->index, key);
     *row = index_find(&rows->index, key, hash);
+    if (*row == NULL && committed_base_lacks(rows, key)) {
+        return MK_NO_NODE;
+    }
     if (*row == NULL) {
         return committed_load(rows, key, hash, may_block, row);
     }
@@ -163,7 +186,7 @@ static struct row *active_row(struct committed *rows, struct mk_bytes key, size_
     struct row *row = old;
     if (old == NULL) {
         row = row_new(key, value_room);
-        row->below = !fresh;
+        row->below = !fresh && !committed_base_lacks(rows, key);
         index_insert(&rows->index, row, hash);
     } else if (row_is_clean(old)) {
         clean_take(rows, old);
@@ -319,8 +342,29 @@ static void generation_check(struct committed *rows, const struct generation *ge
     MK_ASSERT(bytes == generation->bytes);
 }
 
+/* Of each kind of which the base is said to have no row, it has none. */
+static void lacks_check(struct committed *rows)
+{
+    const struct store_base_ops *ops = rows->base->ops;
+    struct store_base_iter *iter = rows->base_calls ? NULL : ops->iter_new(rows->base, true);
+
+    for (int kind = 'a'; iter != NULL && kind <= 'z'; kind++) {
+        uint8_t byte = (uint8_t)kind;
+        struct mk_bytes key = mk_bytes_of(&byte, 1);
+        if (!committed_base_lacks(rows, key)) {
+            continue;
+        }
+        enum mk_status status = ops->iter_seek(iter, key, false);
+        MK_ASSERT(status != MK_OK || ops->iter_key(iter).data[0] != byte);
+    }
+    if (iter != NULL) {
+        ops->iter_free(iter);
+    }
+}
+
 void committed_check(struct committed *rows)
 {
+    lacks_check(rows);
     /* Not the settled table: rows that its cursor has passed may be gone. */
     table_check(&rows->active.table);
     table_check(&rows->frozen.table);

@@ -42,14 +42,19 @@ struct committed {
     struct store_load wanted;         /* for the last MK_WOULD_BLOCK */
     uint32_t settles;                 /* checkpoints taken in */
     struct store_base_iter *iters[2]; /* kept for reuse, by may_block; of the base as it is now */
+    bool base_calls;                  /* the base may hold rows about calls */
 };
+
+/* The base certainly has no row of this key's kind: it need not be asked. Most checkpoints find no call
+ * waiting, and each change of a call looks at a dozen rows that are about calls. */
+bool committed_base_lacks(const struct committed *rows, struct mk_bytes key);
 
 void committed_init(struct committed *rows, struct store_base *base, uint64_t clean_bytes_max,
                     uint64_t seed);
 void committed_free(struct committed *rows); /* not the base */
 
 /* The newest row under `key`, live or tombstone; it stays until the next committed_tidy(). Reads it
- * from the base if need be. MK_OK, MK_WOULD_BLOCK, failures. */
+ * from the base if need be. MK_OK, MK_NO_NODE, MK_WOULD_BLOCK, failures. */
 enum mk_status committed_get(struct committed *rows, struct mk_bytes key, bool may_block,
                              struct row **row);
 bool committed_holds(const struct committed *rows, struct mk_bytes key); /* without the base */

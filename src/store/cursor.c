@@ -32,6 +32,9 @@ static enum mk_status sources_seek(struct committed_cursor *cursor, struct mk_by
     const struct store_base_ops *ops = cursor->rows->base->ops;
     cursor->active = table_seek(&cursor->rows->active.table, from, backwards);
     cursor->frozen = table_seek(&cursor->rows->frozen.table, from, backwards);
+    if (cursor->iter == NULL) {
+        return MK_OK;
+    }
     enum mk_status status = ops->iter_seek(cursor->iter, from, backwards);
     if (status == MK_WOULD_BLOCK) {
         want_range(cursor, from);
@@ -179,14 +182,33 @@ static enum mk_status cursor_settle(struct committed_cursor *cursor)
 
 /* ---- The cursor ---- */
 
+/* Of a range of one kind of which the base has no row. */
+static bool base_lacks_range(const struct committed *rows, const struct range *range)
+{
+    uint8_t kind = range->low.data[0];
+    bool one_kind =
+        range->high.data[0] == kind || (range->high.len == 1 && range->high.data[0] == kind + 1);
+
+    return one_kind && committed_base_lacks(rows, range->low);
+}
+
+static void iter_take(struct committed_cursor *cursor)
+{
+    struct committed *rows = cursor->rows;
+
+    cursor->iter = rows->iters[cursor->may_block];
+    rows->iters[cursor->may_block] = NULL;
+    if (cursor->iter == NULL) {
+        cursor->iter = rows->base->ops->iter_new(rows->base, cursor->may_block);
+    }
+}
+
 enum mk_status committed_cursor_open(struct committed_cursor *cursor, struct committed *rows,
                                      struct range range, bool may_block)
 {
     *cursor = (struct committed_cursor){.rows = rows, .range = range, .may_block = may_block};
-    cursor->iter = rows->iters[may_block];
-    rows->iters[may_block] = NULL;
-    if (cursor->iter == NULL) {
-        cursor->iter = rows->base->ops->iter_new(rows->base, may_block);
+    if (!base_lacks_range(rows, &range)) {
+        iter_take(cursor);
     }
 
     struct mk_bytes from = range.backwards ? range.high : range.low;
@@ -208,6 +230,9 @@ enum mk_status committed_cursor_step(struct committed_cursor *cursor)
 void committed_cursor_close(struct committed_cursor *cursor)
 {
     struct committed *rows = cursor->rows;
+    if (cursor->iter == NULL) {
+        return; /* the base was not asked */
+    }
     if (rows->iters[cursor->may_block] == NULL && !cursor->stalled) {
         rows->iters[cursor->may_block] = cursor->iter;
     } else {

@@ -20,8 +20,8 @@ struct committed_cursor {
     bool may_block;
     struct table_cursor active;
     struct table_cursor frozen;
-    struct store_base_iter *iter;
-    bool iter_valid;     /* it stands on a row of the base */
+    struct store_base_iter *iter; /* NULL: the base has nothing there */
+    bool iter_valid;              /* it stands on a row of the base */
     bool stalled;        /* the iterator may be of an older base than the one that will be loaded */
     struct mk_bytes key; /* of the live row at which the cursor stands */
     struct mk_bytes value;

@@ -22,6 +22,13 @@ bool rows_any(const struct store_view *view, enum key_kind kind)
     return committed > 0 || (view->speculative && view->store->speculative.kinds[kind] > 0);
 }
 
+bool rows_in_memory(const struct store_view *view, enum key_kind kind)
+{
+    uint8_t key = (uint8_t)kind;
+
+    return committed_base_lacks(&view->store->committed, mk_bytes_of(&key, 1));
+}
+
 static bool view_may_block(const struct store_view *view)
 {
     return view->may_block || view->writing;

@@ -31,6 +31,7 @@ struct store_checkpoint {
     mk_zxid applied; /* the zxid up to which it is complete */
     bool writing;    /* handed out, and not done yet */
     bool written;    /* in the base */
+    bool calls;      /* there is a call in it */
 };
 
 struct store {
@@ -68,6 +69,9 @@ enum mk_status rows_get(struct store_view *view, struct mk_bytes key, struct mk_
  * KEY_SLOWED, KEY_DEADLINE, KEY_REAPABLE, KEY_QUOTA or KEY_COUNTING. It costs nothing, and it says no where nobody parks calls,
  * makes containers or sets quotas. */
 bool rows_any(const struct store_view *view, enum key_kind kind);
+
+/* Whether all rows of `kind` are in memory: reading them cannot block. */
+bool rows_in_memory(const struct store_view *view, enum key_kind kind);
 
 void rows_write_begin(struct store_view *view);
 /* A read in the midst of writing has failed. That is kept, and every rows_write_end() from then on
