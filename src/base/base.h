@@ -136,6 +136,7 @@ void mk_buf_put_u32(struct mk_buf *buf, uint32_t value);
 void mk_buf_put_i64(struct mk_buf *buf, int64_t value);
 void mk_buf_put_u64(struct mk_buf *buf, uint64_t value);
 void mk_buf_put_field(struct mk_buf *buf, struct mk_bytes bytes);  /* i32 length (-1 null), bytes */
+void mk_buf_put_decimal(struct mk_buf *buf, int64_t value);        /* as "%lld" */
 void mk_buf_put_base64(struct mk_buf *buf, struct mk_bytes bytes); /* standard alphabet, padded */
 void mk_buf_printf(struct mk_buf *buf, const char *format, ...) MK_PRINTF(2, 3);
 struct mk_bytes mk_buf_view(const struct mk_buf *buf); /* valid until the buffer changes */

@@ -99,6 +99,22 @@ void mk_buf_put_field(struct mk_buf *buf, struct mk_bytes bytes)
     mk_buf_append_bytes(buf, bytes);
 }
 
+void mk_buf_put_decimal(struct mk_buf *buf, int64_t value)
+{
+    char digits[20]; /* of -2^63 with its sign */
+    size_t at = sizeof(digits);
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+    do {
+        digits[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (value < 0) {
+        digits[--at] = '-';
+    }
+    mk_buf_append(buf, digits + at, sizeof(digits) - at);
+}
+
 /* Each three bytes become four characters; what is missing from the last three, an equals sign. */
 void mk_buf_put_base64(struct mk_buf *buf, struct mk_bytes bytes)
 {

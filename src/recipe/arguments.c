@@ -28,26 +28,48 @@ static bool argument_known(const struct operation *operation, struct mk_bytes na
     return false;
 }
 
+/* What is not there stays so: giving it nil would make room for it. */
 static void argument_check(lua_State *L, int arguments, const struct argument *argument)
 {
     lua_getfield(L, arguments, argument->name);
-    bool absent = lua_isnil(L, -1) || value_is_null(L, -1);
-    if (absent && !argument->optional) {
-        sandbox_raise(L, "BadArguments", "argument '%s' is missing", argument->name);
+    bool absent = lua_isnil(L, -1);
+    bool null = value_is_null(L, -1);
+    if ((absent || null) && !argument->optional) {
+        sandbox_raise(L, "BadArguments", "%s is missing", argument->what);
     }
     if (absent && argument->value.data == NULL) {
         lua_pop(L, 1);
+        return;
+    }
+    if (null && argument->value.data == NULL) {
+        lua_pop(L, 1);
         lua_pushnil(L);
     } else {
-        struct mk_error what;
-        if (absent) {
+        if (absent || null) {
             lua_pop(L, 1);
             value_push_msgpack(L, argument->value);
         }
-        mk_error_set(&what, "argument '%s'", argument->name);
-        schema_check(L, &argument->schema, what.text);
+        schema_check(L, &argument->schema, argument->what);
     }
     lua_setfield(L, arguments, argument->name);
+}
+
+static void names_check(lua_State *L, const struct operation *operation, int index)
+{
+    bool known = true;
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+        known = known && lua_type(L, -2) == LUA_TSTRING &&
+                argument_known(operation, sandbox_bytes(L, lua_gettop(L) - 1));
+    }
+    struct value_keys keys = {.count = 0};
+    if (!known) { /* which one is told must not depend on the order in a table */
+        keys = value_keys_sorted(L, index);
+    }
+    for (size_t i = 0; i < keys.count; i++) {
+        if (!argument_known(operation, keys.keys[i].text)) {
+            argument_unknown(L, operation, keys.keys[i].text);
+        }
+    }
 }
 
 static void arguments_decode(lua_State *L, const struct operation *operation,
@@ -70,12 +92,7 @@ static void arguments_decode(lua_State *L, const struct operation *operation,
     if (lua_type(L, index) != LUA_TTABLE || sandbox_has_metatable(L, index, SLOT_LIST)) {
         sandbox_raise(L, "BadArguments", "arguments must be a map of names to values");
     }
-    struct value_keys keys = value_keys_sorted(L, index);
-    for (size_t i = 0; i < keys.count; i++) {
-        if (!argument_known(operation, keys.keys[i].text)) {
-            argument_unknown(L, operation, keys.keys[i].text);
-        }
-    }
+    names_check(L, operation, index);
     *timeout_ms = -1;
     for (size_t i = 0; i < operation->arguments_count; i++) {
         argument_check(L, index, &operation->arguments[i]);

@@ -3,7 +3,9 @@
 #include "recipe/environment.h"
 #include "recipe/pattern.h"
 #include "recipe/text.h"
+#include "recipe/value.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- Positions: 1 is the first byte, -1 the last ---- */
@@ -431,6 +433,17 @@ static struct conversion conversion_parse(lua_State *L, struct mk_bytes format, 
     return conversion;
 }
 
+/* A whole number with nothing around it, "%d" or "%.0f": what recipes write into znodes. */
+static bool number_plain(const struct conversion *conversion, lua_Number number)
+{
+    bool integer = conversion->letter == 'd' || conversion->letter == 'i';
+    bool plain = conversion->flags[0] == '\0' && conversion->width == 0 &&
+                 (integer ? conversion->precision < 0
+                          : conversion->letter == 'f' && conversion->precision == 0);
+    return plain && fabs(number) <= VALUE_NUMBER_MAX && (integer || number == floor(number)) &&
+           (number != 0 || !signbit(number));
+}
+
 /* The specification is put together from parts that were checked one by one. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -438,6 +451,10 @@ static void number_format(struct mk_buf *out, const struct conversion *conversio
                           lua_Number number)
 {
     struct mk_error spec;
+    if (number_plain(conversion, number)) {
+        mk_buf_put_decimal(out, (int64_t)number);
+        return;
+    }
     bool integer = strchr("diouxXc", conversion->letter) != NULL;
     const char *length = conversion->letter == 'c' ? "" : integer ? "ll" : "";
     if (conversion->precision < 0) {

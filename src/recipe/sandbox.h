@@ -45,6 +45,7 @@ enum sandbox_slot {
     SLOT_CALL,
     SLOT_ARGUMENTS, /* decoded and checked, see struct sandbox */
     SLOT_MODULE,    /* what the chunk has returned, if it is `kept`, */
+    SLOT_TRACE,     /* sandbox_guard()'s message handler */
     SLOT_VARIABLES, /* and those that its functions share: a function, a value, a function ... */
 };
 

@@ -468,6 +468,8 @@ void schema_read(lua_State *L, int index, struct mk_arena *arena, const char *na
     mk_error_set(&what, "argument '%s'", name);
     argument_read(L, index, arena, what.text, 1, out);
     out->name = name;
+    out->what =
+        memcpy(mk_arena_alloc(arena, strlen(what.text) + 1), what.text, strlen(what.text) + 1);
     if (strcmp(name, "timeout") == 0 && out->schema.type != SCHEMA_DURATION) {
         luaL_error(L, "operation: the argument 'timeout' must be a duration");
     }

@@ -38,6 +38,7 @@ struct schema {
 /* One declared argument. */
 struct argument {
     const char *name;
+    const char *what; /* "argument 'name'": who is told what is wrong with it */
     struct schema schema;
     bool optional;
     struct mk_bytes value; /* the default, as MessagePack; null: none */

@@ -380,7 +380,7 @@ static void json_append_string(lua_State *L, int index, struct mk_buf *out)
 static void json_append_number(lua_State *L, double number, struct mk_buf *out)
 {
     if (number == (double)(int64_t)number) {
-        mk_buf_printf(out, "%lld", (long long)number);
+        mk_buf_put_decimal(out, (int64_t)number);
         return;
     }
     static const int precisions[] = {15, 16, 17};
@@ -430,7 +430,9 @@ static void json_append_at(lua_State *L, int index, struct mk_buf *out, size_t b
     switch (lua_type(L, index)) {
     case LUA_TNIL:
     case LUA_TLIGHTUSERDATA: mk_buf_append(out, "null", 4); break;
-    case LUA_TBOOLEAN: mk_buf_printf(out, "%s", lua_toboolean(L, index) ? "true" : "false"); break;
+    case LUA_TBOOLEAN:
+        mk_buf_append_bytes(out, lua_toboolean(L, index) ? MK_BYTES("true") : MK_BYTES("false"));
+        break;
     case LUA_TNUMBER:
         json_append_number(L, value_check_number(L, VALUE_ENCODING, lua_tonumber(L, index)), out);
         break;

@@ -49,7 +49,7 @@ struct recipe_version {
 struct sandbox *version_sandbox(struct recipe_version *version);
 /* A sandbox that grew beyond this is thrown away after the run: making another (30 us for the lock)
  * costs less than collecting that much garbage, and one heavy run is no burden to the next. The
- * lock's takes 46 KB when it is new and stays below 100 KB with the garbage of its runs. */
+ * lock's takes 46 KB when it is new and stays below 200 KB with the garbage of its runs. */
 #define VERSION_SANDBOX_BYTES_MAX ((size_t)2 * 1024 * 1024)
 
 /* After sandbox_enter(): a sandbox that grew too large or ran out of memory is thrown away. */

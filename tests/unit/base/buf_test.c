@@ -127,6 +127,24 @@ static void base64_is_padded_to_groups_of_four(void **state)
     assert_base64(MK_BYTES("\xfb\xff"), "+/8=");
 }
 
+static void assert_decimal(int64_t value, const char *expected)
+{
+    struct mk_buf buf = {0};
+    mk_buf_put_decimal(&buf, value);
+    assert_true(mk_bytes_equal(mk_buf_view(&buf), mk_bytes_text(expected)));
+    mk_buf_free(&buf);
+}
+
+static void any_integer_is_written_in_decimal(void **state)
+{
+    assert_decimal(0, "0");
+    assert_decimal(7, "7");
+    assert_decimal(-10, "-10");
+    assert_decimal(1234567890123456789, "1234567890123456789");
+    assert_decimal(INT64_MAX, "9223372036854775807");
+    assert_decimal(INT64_MIN, "-9223372036854775808");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +156,7 @@ int main(void)
         cmocka_unit_test(formatted_text_fits_whatever_its_length),
         cmocka_unit_test(nothing_can_be_appended_from_nowhere),
         cmocka_unit_test(stored_integers_are_loaded_again_at_any_address),
+        cmocka_unit_test(any_integer_is_written_in_decimal),
         cmocka_unit_test(base64_is_padded_to_groups_of_four),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -270,6 +270,11 @@ static void formats_as_in_lua(void **state)
     static const char *const expressions[] = {
         "string.format('%d|%5d|%-5d|%05d|%+d|% d', 7, 7, 7, 7, 7, 7)",
         "string.format('%d', -7.9)",
+        "string.format('%d|%d|%d', 2^53, -2^53, -0.5)",
+        "string.format('%.0f|%.0f|%.0f|%.0f', 0, -0, 12, -12)",
+        "string.format('%.0f|%.0f|%.0f', 2^53, -2^53, 1e300)",
+        "string.format('%.0f|%.0f|%.0f|%.1f', 0.7, 1.2, -0.2, 3)",
+        "string.format('%.3d|%5.0f|%+.0f|%.0f', 5, 5, 5, 1/0)",
         "string.format('%i|%u', 7, 7)",
         "string.format('%x|%X|%#x|%o', 255, 255, 255, 8)",
         "string.format('%c%c', 72, 105)",
