@@ -113,14 +113,26 @@ enum mk_status prepare_call_may(struct prepare *prepare, const struct prepare_wh
     return status;
 }
 
+static enum mk_status may_call(struct prepare *prepare, const struct prepare_who *who,
+                               struct mk_error *why)
+{
+    enum mk_status status = prepare_call_may(prepare, who, MK_BYTES(TREE_CALLS_PATH));
+
+    if (status != MK_OK) {
+        mk_error_set(why, "the ACL of " TREE_CALLS_PATH " does not let the caller call");
+    }
+    return status == MK_NO_NODE ? MK_UNIMPLEMENTED : status;
+}
+
 enum mk_status prepare_call_target(struct prepare *prepare, struct mk_bytes operation,
                                    struct call_target *target, struct mk_error *why)
 {
+    static const char unknown[] = "there is no recipe with an operation called that";
     const uint8_t *dot = operation.len > 0 ? memchr(operation.data, '.', operation.len) : NULL;
-    struct mk_buf path = {0};
+    struct mk_buf *path = prepare_scratch(prepare);
     struct store_znode znode;
 
-    mk_error_set(why, "there is no recipe with an operation called that");
+    memcpy(why->text, unknown, sizeof(unknown));
     if (dot == NULL || dot == operation.data || operation.len > 2 * RECIPE_NAME_BYTES_MAX + 1) {
         return MK_UNIMPLEMENTED;
     }
@@ -132,10 +144,9 @@ enum mk_status prepare_call_target(struct prepare *prepare, struct mk_bytes oper
             target->version, mk_bytes_of(dot + 1, operation.len - name.len - 1));
         return target->operation != NULL ? MK_OK : MK_UNIMPLEMENTED;
     }
-    mk_buf_append_bytes(&path, MK_BYTES(TREE_RECIPES_PATH "/"));
-    mk_buf_append_bytes(&path, name);
-    enum mk_status status = store_znode_read(prepare->view, mk_buf_view(&path), true, &znode);
-    mk_buf_free(&path);
+    mk_buf_append_bytes(path, MK_BYTES(TREE_RECIPES_PATH "/"));
+    mk_buf_append_bytes(path, name);
+    enum mk_status status = store_znode_read(prepare->view, mk_buf_view(path), true, &znode);
     if (status != MK_OK) {
         return status == MK_NO_NODE ? MK_UNIMPLEMENTED : status;
     }
@@ -342,9 +353,7 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
                                  &prepared->body);
     }
     if (status == MK_OK) {
-        mk_error_set(&why, "the ACL of " TREE_CALLS_PATH " does not let the caller call");
-        status = prepare_call_may(prepare, who, MK_BYTES(TREE_CALLS_PATH));
-        status = status == MK_NO_NODE ? MK_UNIMPLEMENTED : status;
+        status = may_call(prepare, who, &why);
     }
     if (status == MK_OK && !prepare_call_chroot(&step.call.chroot)) {
         mk_error_set(&why, "the chroot is not a path");

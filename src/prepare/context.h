@@ -16,6 +16,9 @@ struct builtin {
     struct store_call_place ended; /* how far they have been looked for */
 };
 
+/* What a run fills, in the order of struct recipe_run. */
+enum run_buffer { RUN_RESULT, RUN_MESSAGE, RUN_ONCE, RUN_WAIT_PATHS, RUN_BUFFERS };
+
 /* Of one operation; see struct prepare_figures. */
 struct figures {
     uint64_t calls, failures, instructions, effects, run_ms;
@@ -32,6 +35,8 @@ struct prepare {
     const struct mk_log *log;
     bool gone_last;         /* the last call whose turn it was had lost its session */
     struct mk_arena scraps; /* of the request at hand; reset by every door function */
+    struct mk_buf scratch;  /* see prepare_scratch() */
+    struct mk_buf run_buffers[RUN_BUFFERS]; /* empty; for the next run */
     struct builtin builtin;
     struct mk_map_bytes figures; /* operation -> struct figures */
     bool slow_told;              /* a slow run, ... */
@@ -44,6 +49,9 @@ struct changer {
     mk_session session;
     struct mk_bytes identities;
 };
+
+/* An empty buffer to put something together in, until the next call of it. */
+struct mk_buf *prepare_scratch(struct prepare *prepare);
 
 enum mk_status prepare_may(const struct prepare *prepare, const struct changer *changer,
                            struct mk_bytes acl, int permission);

@@ -33,7 +33,23 @@ void prepare_free(struct prepare *prepare)
     prepare_builtin_deinit(prepare);
     prepare_figures_free(prepare);
     mk_arena_free(&prepare->scraps);
+    mk_buf_free(&prepare->scratch);
+    for (size_t i = 0; i < RUN_BUFFERS; i++) {
+        mk_buf_free(&prepare->run_buffers[i]);
+    }
     mk_free(prepare);
+}
+
+/* A call's record and results are smaller; what is larger comes seldom. */
+#define SCRATCH_BYTES_KEPT ((size_t)64 * 1024)
+
+struct mk_buf *prepare_scratch(struct prepare *prepare)
+{
+    if (prepare->scratch.cap > SCRATCH_BYTES_KEPT) {
+        mk_buf_free(&prepare->scratch);
+    }
+    prepare->scratch.len = 0;
+    return &prepare->scratch;
 }
 
 void prepare_result_reset(struct prepared *prepared)

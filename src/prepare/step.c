@@ -90,12 +90,10 @@ static enum mk_status put_own_delete(struct call_step *step, struct mk_bytes pat
     return status == MK_NO_NODE || status == MK_NOT_EMPTY ? MK_OK : status;
 }
 
-static struct mk_bytes scrap_of(struct call_step *step, struct mk_buf *buf)
+/* What has been put together in the scratch buffer, in the scraps. */
+static struct mk_bytes scratch_keep(struct call_step *step)
 {
-    struct mk_bytes copy = mk_arena_copy(&step->prepare->scraps, mk_buf_view(buf));
-
-    mk_buf_free(buf);
-    return copy;
+    return mk_arena_copy(&step->prepare->scraps, mk_buf_view(&step->prepare->scratch));
 }
 
 static struct mk_bytes record_path(struct call_step *step)
@@ -108,10 +106,8 @@ static struct mk_bytes record_path(struct call_step *step)
 
 static enum mk_status put_record(struct call_step *step)
 {
-    struct mk_buf buf = {0};
-
-    tree_call_encode(&buf, &step->call);
-    struct mk_bytes data = scrap_of(step, &buf);
+    tree_call_encode(prepare_scratch(step->prepare), &step->call);
+    struct mk_bytes data = scratch_keep(step);
     return step->first ? put_own_create(step, record_path(step), data, 0)
                        : put_own_set(step, record_path(step), data);
 }
@@ -121,22 +117,22 @@ static enum mk_status put_record(struct call_step *step)
 static struct mk_bytes node_path(struct call_step *step)
 {
     static const char digits[] = "0123456789abcdef";
-    struct mk_buf buf = {0};
 
     if (!step->first) {
         return step->node;
     }
+    struct mk_buf *buf = prepare_scratch(step->prepare);
     if (step->node.data != NULL) {
-        mk_buf_append_bytes(&buf, step->node);
+        mk_buf_append_bytes(buf, step->node);
     } else {
-        mk_buf_append_bytes(&buf, MK_BYTES(TREE_CALLS_PATH "/"));
-        mk_buf_append_bytes(&buf, step->call.operation);
-        mk_buf_put_u8(&buf, '-');
+        mk_buf_append_bytes(buf, MK_BYTES(TREE_CALLS_PATH "/"));
+        mk_buf_append_bytes(buf, step->call.operation);
+        mk_buf_put_u8(buf, '-');
     }
     for (int shift = 60; shift >= 0; shift -= 4) {
-        mk_buf_put_u8(&buf, (uint8_t)digits[((uint64_t)step->number >> shift) & 15]);
+        mk_buf_put_u8(buf, (uint8_t)digits[((uint64_t)step->number >> shift) & 15]);
     }
-    return scrap_of(step, &buf);
+    return scratch_keep(step);
 }
 
 /* Who may read and delete the node of a call that outlives its session: whoever can prove to be who
@@ -153,7 +149,9 @@ static struct mk_bytes outliving_acl(struct call_step *step)
     mk_buf_put_field(&asked, MK_BYTES(""));
     enum mk_status status = tree_acl_fix(&step->prepare->options.acl, mk_buf_view(&asked),
                                          step->call.identities, &fixed, &open);
-    struct mk_bytes acl = status == MK_OK && !open ? scrap_of(step, &fixed) : MK_BYTES_NULL;
+    struct mk_bytes acl = status == MK_OK && !open
+                              ? mk_arena_copy(&step->prepare->scraps, mk_buf_view(&fixed))
+                              : MK_BYTES_NULL;
     mk_buf_free(&fixed);
     mk_buf_free(&asked);
     return acl;
@@ -183,19 +181,19 @@ static enum mk_status put_node_waiting(struct call_step *step)
 static struct mk_bytes node_data(struct call_step *step, const char *error, struct mk_bytes message,
                                  struct mk_bytes result)
 {
-    struct mk_buf buf = {0};
+    struct mk_buf *buf = prepare_scratch(step->prepare);
 
     if (error == NULL) {
-        mk_buf_append_bytes(&buf, MK_BYTES("{\"state\":\"done\",\"result\":"));
-        mk_buf_append_bytes(&buf, result);
+        mk_buf_append_bytes(buf, MK_BYTES("{\"state\":\"done\",\"result\":"));
+        mk_buf_append_bytes(buf, result);
     } else {
-        mk_buf_append_bytes(&buf, MK_BYTES("{\"state\":\"failed\",\"error\":"));
-        recipe_json_string(&buf, mk_bytes_text(error));
-        mk_buf_append_bytes(&buf, MK_BYTES(",\"message\":"));
-        recipe_json_string(&buf, message);
+        mk_buf_append_bytes(buf, MK_BYTES("{\"state\":\"failed\",\"error\":"));
+        recipe_json_string(buf, mk_bytes_text(error));
+        mk_buf_append_bytes(buf, MK_BYTES(",\"message\":"));
+        recipe_json_string(buf, message);
     }
-    mk_buf_put_u8(&buf, '}');
-    return scrap_of(step, &buf);
+    mk_buf_put_u8(buf, '}');
+    return scratch_keep(step);
 }
 
 static void put_body(struct mk_buf *body, const char *error, struct mk_bytes message,
@@ -349,6 +347,34 @@ static enum mk_status step_operation(struct call_step *step, struct recipe_versi
     return status;
 }
 
+/* A run's buffers serve the next one, too, unless this one has made them large. */
+#define RUN_BUFFER_BYTES_KEPT 4096
+
+static void run_done(struct call_step *step, struct recipe_run *run)
+{
+    struct mk_buf *kept = step->prepare->run_buffers;
+    struct mk_buf *used[RUN_BUFFERS] = {&run->result, &run->message, &run->once_out,
+                                        &run->wait_paths};
+
+    for (size_t i = 0; i < RUN_BUFFERS; i++) {
+        if (kept[i].data == NULL && used[i]->cap <= RUN_BUFFER_BYTES_KEPT) {
+            kept[i] = *used[i];
+            kept[i].len = 0;
+            *used[i] = (struct mk_buf){0};
+        }
+    }
+    recipe_run_deinit(run);
+}
+
+static struct mk_buf buffer_take(struct call_step *step, enum run_buffer which)
+{
+    struct mk_buf *kept = &step->prepare->run_buffers[which];
+    struct mk_buf taken = *kept;
+
+    *kept = (struct mk_buf){0};
+    return taken;
+}
+
 static struct recipe_run run_of(struct call_step *step, struct recipe_version *version,
                                 const struct recipe_operation *operation, struct host *host)
 {
@@ -363,6 +389,10 @@ static struct recipe_run run_of(struct call_step *step, struct recipe_version *v
         .now_ms = step->at.time_ms,
         .session = step->call.session,
         .host = &host->base,
+        .result = buffer_take(step, RUN_RESULT),
+        .message = buffer_take(step, RUN_MESSAGE),
+        .once_out = buffer_take(step, RUN_ONCE),
+        .wait_paths = buffer_take(step, RUN_WAIT_PATHS),
     };
 }
 
@@ -553,7 +583,7 @@ enum mk_status prepare_step_run(struct call_step *step, struct mk_buf *body, boo
             status = prepare_step_end(step, error, mk_buf_view(&run.message), body);
         }
     }
-    recipe_run_deinit(&run);
+    run_done(step, &run);
     return status;
 }
 
@@ -591,7 +621,7 @@ static enum mk_status run_cancel(struct call_step *step, bool *redo)
                run.error_name);
         *redo = true;
     }
-    recipe_run_deinit(&run);
+    run_done(step, &run);
     return status;
 }
 

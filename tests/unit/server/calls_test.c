@@ -172,6 +172,33 @@ static void a_repeated_call_id_gets_the_first_answer(void **state)
     assert_string_equal(first.result, again.result);
 }
 
+static struct outcome acquire_of(struct client *client, int64_t id, int64_t done_through)
+{
+    char json[64];
+
+    snprintf(json, sizeof(json), "{\"path\":\"/locks/%d\"}", (int)id);
+    struct jute_request request = request_recipe("lock.acquire", id, json);
+    request.done_through = done_through;
+    return outcome_of(client_call(client, &request));
+}
+
+static void answers_are_kept_until_they_were_seen_in_whatever_order_the_calls_ended(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome third = acquire_of(&fixture->ann, 3, 0);
+    struct outcome first = acquire_of(&fixture->ann, 1, 0);
+    struct outcome second = acquire_of(&fixture->ann, 2, 0);
+    struct outcome fourth = acquire_of(&fixture->ann, 4, 1);
+
+    assert_string_equal(acquire_of(&fixture->ann, 2, 1).result, second.result);
+    assert_string_equal(acquire_of(&fixture->ann, 3, 1).result, third.result);
+    assert_string_equal(acquire_of(&fixture->ann, 4, 1).result, fourth.result);
+    assert_string_not_equal(first.result, second.result);
+    struct outcome fifth = acquire_of(&fixture->ann, 5, 3);
+    assert_string_equal(acquire_of(&fixture->ann, 4, 3).result, fourth.result);
+    assert_string_equal(acquire_of(&fixture->ann, 5, 3).result, fifth.result);
+}
+
 static void a_parked_call_goes_on_after_the_servers_death(void **state)
 {
     struct fixture *fixture = *state;
@@ -346,6 +373,7 @@ int main(void)
         TEST(the_end_of_the_holders_session_grants_the_lock_to_the_next),
         TEST(a_call_that_is_not_granted_in_time_fails_and_leaves_nothing_behind),
         TEST(a_repeated_call_id_gets_the_first_answer),
+        TEST(answers_are_kept_until_they_were_seen_in_whatever_order_the_calls_ended),
         TEST(a_parked_call_goes_on_after_the_servers_death),
         TEST(a_call_node_tells_the_result_to_any_client),
         TEST(deleting_the_node_of_a_waiting_call_cancels_it),
