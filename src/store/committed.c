@@ -220,6 +220,19 @@ void committed_put(struct committed *rows, struct mk_bytes key, struct mk_bytes 
     rows->active.bytes += row_bytes(row);
 }
 
+/* Whether somebody may ask for just this row again, and it is worth knowing that there is none. */
+static bool row_may_be_asked_for(const struct committed *rows, struct mk_bytes key)
+{
+    static const char calls[] = "c" TREE_CALLS_PATH; /* and a NUL: whose names never come again */
+
+    switch (key.data[0]) {
+    case KEY_CHILD: return !mk_bytes_starts(key, mk_bytes_of(calls, sizeof(calls)));
+    case KEY_ORDER:
+    case KEY_EPHEMERAL: return false; /* one of a range, always */
+    default: return !committed_base_lacks(rows, key);
+    }
+}
+
 /* Nothing below has a row under this key, so its tombstone need not be written: only remembered, as
  * a clean row, that there is none. Tables of short-lived znodes stay small that way. */
 static void active_forget(struct committed *rows, struct row *row)
@@ -227,6 +240,11 @@ static void active_forget(struct committed *rows, struct row *row)
     MK_ASSERT(row->tombstone && !row->below);
     table_remove(&rows->active.table, row);
     rows->active.bytes -= row_bytes(row);
+    if (!row_may_be_asked_for(rows, row_key(row))) {
+        index_remove(&rows->index, row, index_hash(&rows->index, row_key(row)));
+        row_free(row);
+        return;
+    }
     row->referenced = false;
     clean_add(rows, row);
 }
