@@ -29,6 +29,12 @@ enum edge_exit {
 
 enum edge_action { EDGE_SERVE, EDGE_CHECK, EDGE_SHOW_HELP, EDGE_SHOW_VERSION };
 
+/* The CPU time of the loop's thread, as it was asked for last. */
+struct edge_elapsed {
+    uint64_t asked_ns; /* monotonic */
+    mk_ms used_ms;
+};
+
 #define EDGE_SUPER_USERS_MAX 64 /* each is looked at when a SASL user comes in */
 #define EDGE_SASL_SECRET_BYTES 32
 
@@ -93,6 +99,8 @@ struct edge_options {
     mk_ms peer_connect_ms; /* cnxTimeout */
     struct mk_buf ignored; /* keys that only ZooKeeper knows what to do with: "a, b" */
     struct mk_arena texts; /* owns every char * above */
+    struct edge_elapsed
+        elapsed; /* for server_options.elapsed_context: options outlive the server */
 };
 void edge_options_default(struct edge_options *options);
 void edge_options_free(struct edge_options *options);
@@ -135,7 +143,7 @@ enum mk_status edge_bind(struct edge *edge, struct mk_error *error);
 
 /* Monotonic milliseconds, and wall time: what server_tick() wants, also before the loop runs. */
 struct server_time edge_now(void);
-mk_ms edge_elapsed_ms(void *context); /* for server_options.elapsed_ms */
+mk_ms edge_elapsed_ms(void *context); /* for server_options.elapsed_ms; a struct edge_elapsed */
 
 /* What the loop drives. All stay the caller's. */
 struct edge_core {

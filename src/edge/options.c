@@ -359,6 +359,7 @@ enum mk_status options_check(struct edge_options *options, struct mk_error *erro
         return MK_BAD_ARGUMENTS;
     }
     server->elapsed_ms = edge_elapsed_ms;
+    server->elapsed_context = &options->elapsed;
     enum mk_status status = options_ensemble_check(options, error);
     if (status == MK_OK) {
         status = options_auth_check(options, error);
