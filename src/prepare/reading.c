@@ -92,9 +92,12 @@ enum mk_status prepare_call_read(struct prepare *prepare, struct store_view *vie
 {
     struct call_target target = {0};
     struct mk_error why;
+    /* What is proposed and changes nothing is not in a view: that may be older than what is applied. */
+    mk_zxid applied = store_applied(prepare->store);
+    mk_zxid seen = store_view_zxid(view);
     struct call_step step = {
         .prepare = prepare,
-        .at = {.zxid = store_view_zxid(view), .time_ms = time_ms},
+        .at = {.zxid = seen > applied ? seen : applied, .time_ms = time_ms},
         .who = *who,
         .call =
             {

@@ -271,6 +271,7 @@ void sim_locks_deinit(struct sim_check *check);
 const struct sim_znode *sim_lock_first(const struct sim_check *check, struct mk_bytes lock);
 const struct sim_call *sim_call_of(const struct sim_check *check, mk_session session,
                                    int64_t call_id);
+bool sim_call_has_ended(const struct sim_check *check, mk_session session, int64_t call_id);
 void sim_calls_deinit(struct sim_check *check);
 
 /* ---- Recipes other than the lock, and their versions (check_recipe.c) ---- */

@@ -173,6 +173,11 @@ static const struct sim_outcome *outcome_of(const struct sim_check *check, mk_se
     return NULL;
 }
 
+bool sim_call_has_ended(const struct sim_check *check, mk_session session, int64_t call_id)
+{
+    return outcome_of(check, session, call_id) != NULL;
+}
+
 static void ended(struct sim_check *check, const struct sim_ending *ending, mk_session session,
                   int64_t call_id, struct mk_bytes body)
 {

@@ -361,19 +361,27 @@ static bool may_wait(const struct sim_check *check, const struct sim_op *op)
     return false;
 }
 
+/* It asks for the result of a call that an earlier request made: the reply comes when that call has
+ * ended, whatever the connection has asked in between. */
+static bool asks_again(const struct sim_check *check, const struct sim_op *op)
+{
+    return op->decoded == MK_OK && op->request.op == JUTE_CALL && op->request.call_id != 0 &&
+           !op->request.dry_run && !op->committed &&
+           sim_call_has_ended(check, op->session, op->request.call_id);
+}
+
 /* NULL: it is none's turn, as of this transaction. */
 static struct sim_op *op_answered(struct sim_check *check, struct sim_check_conn *conn, int32_t xid)
 {
+    bool overtakes = false;
     struct mk_link *link;
 
     for (link = conn->ops.next; link != &conn->ops; link = link->next) {
         struct sim_op *op = MK_CONTAINER(link, struct sim_op, in_conn);
         if (op->request.xid == xid) {
-            return op;
+            return !overtakes || asks_again(check, op) ? op : NULL;
         }
-        if (!may_wait(check, op)) {
-            return NULL;
-        }
+        overtakes = overtakes || !may_wait(check, op);
     }
     return NULL;
 }
