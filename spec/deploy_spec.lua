@@ -185,6 +185,17 @@ describe("recipe.deploy", function()
     assert.are.same(before, world:znodes(ROOT))
   end)
 
+  it("is refused to whoever is confined to a chroot, super included", function()
+    admin:create("/tenant", "")
+    local tenant = world:session { chroot = "/tenant" }
+    tenant:auth("digest", "super:secret")
+
+    assert.are.equal("NoAuth",
+      (refused(tenant, "recipe.deploy", { name = "gate", source = gate "one" })))
+    assert.are.equal("NoAuth", (refused(tenant, "recipe.remove", { name = "lock" })))
+    assert.are.equal("same", listed("lock").catalogue)
+  end)
+
   it("is allowed to whom the ACL of /zookeeper/recipes gives WRITE", function()
     ann:auth("digest", "ann:ann")
     local before = (refused(ann, "recipe.deploy", { name = "gate", source = gate "one" }))
@@ -593,6 +604,59 @@ describe("recipe.remove", function()
       proposals = proposals + 1
     end
     assert.is_true(proposals >= 5)
+  end)
+
+  it("takes `expect`", function()
+    local first = admin:deploy("gate", gate "one")
+    admin:deploy("gate", gate "two")
+
+    assert.are.equal("Conflict",
+      (refused(admin, "recipe.remove", { name = "gate", expect = first.version })))
+    assert.are.equal("two", ann:call("gate.answer"))
+  end)
+
+  it("with fail_waiting removes a recipe on several versions of which calls wait", function()
+    local before = world:znodes(ROOT)
+    local calls = {}
+    for i = 1, 3 do
+      admin:deploy("gate", gate("v" .. i))
+      calls[i] = ann:start("gate.pass", { path = "/open" })
+    end
+
+    local removal = admin:start("recipe.remove", { name = "gate", fail_waiting = true })
+
+    assert.is_true(removal:result().changed)
+    for _, call in ipairs(calls) do assert.are.equal("Cancelled", (call:error())) end
+    local after = world:znodes(ROOT)
+    assert.are.equal(ROOT .. "/.ending", table.remove(after, 1))
+    assert.are.same(before, after)
+  end)
+
+  it("with fail_waiting finds calls wherever they stand among those of others", function()
+    admin:deploy("gate", gate "one")
+    admin:deploy("door", gate "one")
+    admin:deploy("other", gate "one")
+    local first = ann:start("gate.pass", { path = "/open" })
+    for _ = 1, 300 do bob:start("other.pass", { path = "/open" }) end
+    local last = ann:start("door.pass", { path = "/open" })
+
+    local one = admin:start("recipe.remove", { name = "door", fail_waiting = true })
+    local two = admin:start("recipe.remove", { name = "gate", fail_waiting = true })
+    world:advance("1s") -- 256 are looked at in a turn
+
+    assert.is_true(one:result().changed)
+    assert.is_true(two:result().changed)
+    assert.are.equal("Cancelled", (last:error()))
+    assert.are.equal("Cancelled", (first:error()))
+    assert.are.equal(300, world:waiting())
+  end)
+
+  it("is not brought to its end by hand, where nothing is being removed", function()
+    local made = admin:deploy("gate", gate "one")
+
+    assert.are.equal("NoNode",
+      (refused(admin, "recipe.ended", { marker = "gate." .. made.version })))
+    assert.are.equal("one", ann:call("gate.answer"))
   end)
 
   it("goes on when who asked for it is gone", function()
