@@ -45,6 +45,8 @@ struct process {
     int data_lock; /* -1: not held */
     int log_lock;
     char state_path[PATH_BYTES];
+    struct store_options store_options;
+    struct store_disk_options disk_options;
     char log_path[PATH_BYTES];
     struct edge *edge;
     struct edge_core core;
@@ -87,10 +89,6 @@ static enum edge_exit options_read(struct process *process, int argc, char *cons
         mk_log(process->log, MK_LOG_INFO,
                "options of ZooKeeper that have no effect here are ignored  keys=\"%.*s\"",
                (int)process->options.ignored.len, (const char *)process->options.ignored.data);
-    }
-    if (process->options.ensemble != NULL) {
-        mk_error_set(&error, "server.N: ensembles are not available yet: leave one line, or none");
-        return failed(process, EDGE_EXIT_USAGE, &error);
     }
     if (edge_catalogue_read(&process->options, &error) != MK_OK ||
         edge_sasl_users_read(&process->options, &error) != MK_OK) {
@@ -223,22 +221,28 @@ static enum edge_exit store_start(struct process *process)
     const struct edge_options *options = &process->options;
     struct mk_error error = {""};
     /* RocksDB's blocks and our rows hold the same data at two levels: half each. */
-    struct store_disk_options disk = {.cache_bytes = options->cache_bytes / 2,
-                                      .open_files_max = STATE_FILES_MAX};
-    struct store_options rows = {.cache_bytes = options->cache_bytes / 2,
-                                 .overlay_bytes = options->overlay_bytes,
-                                 .overlay_bytes_max = options->overlay_bytes * OVERLAY_FACTOR};
+    struct store_disk_options *disk = &process->disk_options;
+    struct store_options *rows = &process->store_options;
 
-    rows.hash_seed = secret_draw();
+    *disk = (struct store_disk_options){.cache_bytes = options->cache_bytes / 2,
+                                        .open_files_max = STATE_FILES_MAX};
+    *rows = (struct store_options){.cache_bytes = options->cache_bytes / 2,
+                                   .overlay_bytes = options->overlay_bytes,
+                                   .overlay_bytes_max = options->overlay_bytes * OVERLAY_FACTOR,
+                                   .hash_seed = secret_draw()};
+    process->core.state_path = process->state_path;
+    process->core.store_options = rows;
+    process->core.disk_options = disk;
+    process->core.store_owner = &process->core.store;
     process->options.server.hash_secret = secret_draw();
     if (store_state_settle(options->data_dir, &error) != MK_OK) {
         return failed(process, EDGE_EXIT_DATA, &error);
     }
-    struct store_base *base = store_base_rocks(process->state_path, &disk, &error);
+    struct store_base *base = store_base_rocks(process->state_path, disk, &error);
     if (base == NULL) {
         return open_failed(process, &error);
     }
-    process->core.store = store_open(base, &rows, &error);
+    process->core.store = store_open(base, rows, &error);
     if (process->core.store == NULL) {
         return open_failed(process, &error);
     }
@@ -437,7 +441,8 @@ static enum edge_exit serve(struct process *process)
     enum mk_status status = MK_OK;
 
     if (process->options.ensemble != NULL) {
-        server_join(core->server, core->epochs, logged, edge_now());
+        bool amnesiac = edge_amnesiac(process->options.data_dir);
+        server_join(core->server, core->epochs, amnesiac ? -1 : logged, edge_now());
     } else {
         status = server_lead(core->server, (uint32_t)core->epochs.current, logged, edge_now());
     }

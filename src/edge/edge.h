@@ -150,10 +150,19 @@ struct edge_core {
     struct server *server;
     struct store *store;
     struct store_log *log;
-    const char *log_path;        /* its directory, in which the epochs are */
+    const char *log_path; /* its directory, in which the epochs are */
+    /* For who takes in a leader's snapshot: where the state is, how it is opened, and where its owner
+     * keeps the store, which is exchanged for another one. */
+    const char *state_path;
+    const struct store_options *store_options;
+    const struct store_disk_options *disk_options;
+    struct store **store_owner;
     struct server_epochs epochs; /* as they are there */
     mk_ms recovery_ms;           /* how long it took to come so far */
 };
+/* Whether some of what was here may be lost, until a leader has brought this server up to date: then it is
+ * to be started with -1 for its last zxid. */
+bool edge_amnesiac(const char *data_dir);
 /* Serve until SIGTERM or SIGINT; then answer what is outstanding and checkpoint, both for a bounded
  * time, and return EDGE_EXIT_OK. When the disk fails the process ends here and now, with a line that
  * says why, so that nothing is acknowledged that may not be kept. */

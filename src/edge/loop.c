@@ -132,7 +132,8 @@ static void checkpointing_begin(struct edge *edge)
 
 static bool threads_idle(struct edge *edge)
 {
-    return log_thread_idle(edge->log_thread) && disk_idle(edge->disk);
+    return log_thread_idle(edge->log_thread) && disk_idle(edge->disk) &&
+           snapshots_idle(edge->snapshots);
 }
 
 static void phase_advance(struct edge *edge)
@@ -264,6 +265,7 @@ static void batch_hand_over(struct edge *edge)
     }
     disk_logged(edge->disk, batch.bytes.len);
     mk_summary_add(&edge->counters.log_batches, batch.count);
+    ensemble_flush(edge); /* The others' logs sync while ours does. */
     bool few = writers_few(edge, &batch);
     if ((few || (batch.count == 1 && client_alone(edge))) &&
         log_thread_append_now(edge->log_thread, &batch, edge->now_ms)) {
@@ -334,7 +336,7 @@ static void turn_end(struct edge *edge)
         return;
     }
     failure_check(edge);
-    ensemble_take(edge); /* Before the batch: the others' logs sync while ours does. */
+    ensemble_take(edge);
     batch_hand_over(edge);
     struct server_conn *dirty = server_next_dirty(edge->core.server);
     for (; dirty != NULL; dirty = server_next_dirty(edge->core.server)) {
@@ -342,6 +344,7 @@ static void turn_end(struct edge *edge)
     }
     batch_hand_over(edge); /* A connection that closed may have had something to say. */
     ensemble_flush(edge);
+    snapshots_take(edge->snapshots);
     disk_take(edge->disk);
     mk_summary_add(&edge->counters.outstanding, server_outstanding(edge->core.server));
     due_close(edge, &edge->flushing);
@@ -440,6 +443,7 @@ enum edge_exit edge_run(struct edge *edge, const struct edge_core *core)
     edge->core = *core;
     status_settings_read(edge);
     edge->disk = disk_new(edge);
+    edge->snapshots = snapshots_new(edge);
     edge->log_thread = log_thread_start(&(struct log_thread_options){
         .loop = &edge->loop,
         .store_log = core->log,
@@ -485,6 +489,7 @@ void edge_free(struct edge *edge)
         log_thread_stop(edge->log_thread);
     }
     disk_free(edge->disk);
+    snapshots_free(edge->snapshots);
     ensemble_close(edge);
     uv_walk(&edge->loop, handle_close, NULL);
     uv_run(&edge->loop, UV_RUN_DEFAULT);

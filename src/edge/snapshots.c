@@ -1,0 +1,288 @@
+/* Snapshots between servers, on libuv's threads:
+ *
+ *   out   a piece for a learner; as many at once as there are learners that read them
+ *   in    bytes of the leader's go into `state.new`, beside the state; when all have come:
+ *         durable (thread) --> old store closed --> `state.new` is the state --> log emptied --> new
+ *         store opened, all in the loop: nobody is served yet
+ *
+ * A crash leaves the one state or the other, whole; a start ends what was left half done. What fails here
+ * ends the process: the server could not follow. */
+#include "edge/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NEW_PATH_BYTES 1024
+#define STREAM_OVERLAY_BYTES ((uint64_t)32 << 20) /* what an install keeps in memory */
+
+struct piece_job {
+    uv_work_t work;
+    struct edge *edge;
+    struct server_snapshot *snapshot;
+};
+
+struct snapshots {
+    struct edge *edge;
+    size_t pieces; /* under way */
+
+    uv_work_t work;
+    bool working;
+    struct server_install step;
+    struct store_install *install; /* NULL: none has begun */
+    enum mk_status status;
+    struct mk_error error;
+    bool replacing; /* all is durable: the store is exchanged as soon as nothing uses the old one */
+    bool marked;    /* the mark is there: see server_install.forgets */
+    char new_path[NEW_PATH_BYTES];
+    char mark_path[NEW_PATH_BYTES];
+};
+
+/* ---- Out ---- */
+
+static void piece_work(uv_work_t *work)
+{
+    struct piece_job *job = MK_CONTAINER(work, struct piece_job, work);
+
+    server_snapshot_read(job->snapshot);
+}
+
+static void piece_done(uv_work_t *work, int cancelled)
+{
+    struct piece_job *job = MK_CONTAINER(work, struct piece_job, work);
+    struct edge *edge = job->edge;
+    (void)cancelled;
+
+    turn_begin(edge);
+    edge->snapshots->pieces--;
+    server_snapshot_done(edge->core.server, job->snapshot);
+    mk_free(job);
+}
+
+static void pieces_take(struct snapshots *snapshots)
+{
+    struct server_snapshot *snapshot;
+
+    while ((snapshot = server_snapshot_take(snapshots->edge->core.server)) != NULL) {
+        struct piece_job *job = mk_alloc_zero(1, sizeof(*job));
+        job->edge = snapshots->edge;
+        job->snapshot = snapshot;
+        snapshots->pieces++;
+        uv_queue_work(&snapshots->edge->loop, &job->work, piece_work, piece_done);
+    }
+}
+
+/* ---- In: on a thread ---- */
+
+static enum mk_status failed(struct snapshots *snapshots, const char *what)
+{
+    mk_error_set(&snapshots->error, "%s: %s: %s", snapshots->new_path, what, strerror(errno));
+    return errno == ENOSPC ? MK_NO_SPACE : MK_IO;
+}
+
+/* The data directory's entries are durable. */
+static bool directory_sync(const struct snapshots *snapshots)
+{
+    int directory = open(snapshots->edge->options->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = directory >= 0 && fsync(directory) == 0;
+
+    if (directory >= 0) {
+        (void)close(directory);
+    }
+    return synced;
+}
+
+static enum mk_status mark_put(struct snapshots *snapshots)
+{
+    int file = open(snapshots->mark_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+
+    if (file < 0) {
+        return failed(snapshots, "cannot be marked");
+    }
+    (void)close(file);
+    snapshots->marked = true;
+    return directory_sync(snapshots) ? MK_OK : failed(snapshots, "cannot be marked");
+}
+
+static enum mk_status install_begin(struct snapshots *snapshots)
+{
+    const struct edge_core *core = &snapshots->edge->core;
+    struct store_options rows = *core->store_options;
+    struct store_install_options options = {
+        .zxid = snapshots->step.zxid,
+        .bytes_max = snapshots->edge->options->server.frame_bytes_max,
+        .trailer = true,
+    };
+    enum mk_status status =
+        store_state_settle(snapshots->edge->options->data_dir, &snapshots->error);
+
+    if (status != MK_OK) {
+        return status;
+    }
+    struct store_base *base =
+        store_base_rocks(snapshots->new_path, core->disk_options, &snapshots->error);
+    if (base == NULL) {
+        return MK_IO;
+    }
+    rows.overlay_bytes = STREAM_OVERLAY_BYTES;
+    snapshots->install = store_install_begin(base, &rows, &options, &snapshots->error);
+    return snapshots->install != NULL ? MK_OK : MK_IO;
+}
+
+static enum mk_status bytes_work(struct snapshots *snapshots)
+{
+    struct server_install *step = &snapshots->step;
+    enum mk_status status = snapshots->install != NULL ? MK_OK : install_begin(snapshots);
+
+    if (status == MK_OK) {
+        status =
+            store_install_bytes(snapshots->install, step->bytes, &step->used, &snapshots->error);
+    }
+    step->whole = status == MK_END;
+    step->broken = status == MK_MALFORMED;
+    return step->whole || step->broken ? MK_OK : status;
+}
+
+static void install_work(uv_work_t *work)
+{
+    struct snapshots *snapshots = MK_CONTAINER(work, struct snapshots, work);
+
+    snapshots->status = MK_OK;
+    switch (snapshots->step.step) {
+    case SERVER_INSTALL_BYTES: snapshots->status = bytes_work(snapshots); break;
+    case SERVER_INSTALL_FINISH:
+        snapshots->status = snapshots->step.forgets ? mark_put(snapshots) : MK_OK;
+        if (snapshots->status == MK_OK) {
+            snapshots->status = store_install_finish(snapshots->install, &snapshots->error);
+            snapshots->install = NULL;
+        }
+        break;
+    case SERVER_INSTALL_DISCARD:
+        if (snapshots->install != NULL) {
+            store_install_abort(snapshots->install);
+            snapshots->install = NULL;
+        }
+        snapshots->status =
+            store_state_settle(snapshots->edge->options->data_dir, &snapshots->error);
+        break;
+    }
+}
+
+/* ---- In: in the loop ---- */
+
+static enum mk_status store_change(struct snapshots *snapshots, struct store **store)
+{
+    const struct edge_core *core = &snapshots->edge->core;
+    enum mk_status status =
+        store_state_replace(snapshots->edge->options->data_dir, &snapshots->error);
+
+    if (status == MK_OK) {
+        status = store_log_reset(core->log, snapshots->step.zxid, &snapshots->error);
+    }
+    if (status != MK_OK) {
+        return status;
+    }
+    struct store_base *base =
+        store_base_rocks(core->state_path, core->disk_options, &snapshots->error);
+    *store = base != NULL ? store_open(base, core->store_options, &snapshots->error) : NULL;
+    return *store != NULL ? MK_OK : MK_IO;
+}
+
+static void store_replace(struct snapshots *snapshots)
+{
+    struct edge *edge = snapshots->edge;
+
+    snapshots->replacing = false;
+    store_close(server_store_release(edge->core.server));
+    *edge->core.store_owner = NULL;
+    snapshots->status = store_change(snapshots, edge->core.store_owner);
+    if (snapshots->status == MK_OK) {
+        edge->core.store = *edge->core.store_owner;
+    }
+    if (snapshots->status != MK_OK) {
+        edge_die(edge->log, EDGE_EXIT_FAILED, "the leader's snapshot cannot be installed",
+                 snapshots->status, &snapshots->error);
+    }
+    mk_log(edge->log, MK_LOG_INFO, "the leader's snapshot is installed  zxid=0x%" PRIx64,
+           (uint64_t)snapshots->step.zxid);
+    server_store_replaced(edge->core.server, edge->core.store);
+}
+
+static void install_done(uv_work_t *work, int cancelled)
+{
+    struct snapshots *snapshots = MK_CONTAINER(work, struct snapshots, work);
+    struct edge *edge = snapshots->edge;
+    (void)cancelled;
+
+    if (snapshots->status != MK_OK) {
+        edge_die(edge->log, EDGE_EXIT_FAILED, "the leader's snapshot cannot be taken in",
+                 snapshots->status, &snapshots->error);
+    }
+    turn_begin(edge);
+    snapshots->working = false;
+    if (snapshots->step.step == SERVER_INSTALL_FINISH) {
+        snapshots->replacing = true;
+    } else {
+        server_install_done(edge->core.server, &snapshots->step);
+    }
+}
+
+/* ---- Together ---- */
+
+void snapshots_take(struct snapshots *snapshots)
+{
+    struct edge *edge = snapshots->edge;
+
+    if (edge->phase >= EDGE_DRAINING) {
+        return; /* what is under way comes to its end; nothing is begun */
+    }
+    if (snapshots->replacing && disk_idle(edge->disk) && log_thread_idle(edge->log_thread)) {
+        store_replace(snapshots);
+    }
+    if (snapshots->marked && server_serving(edge->core.server)) {
+        snapshots->marked = unlink(snapshots->mark_path) != 0;
+    }
+    pieces_take(snapshots);
+    if (!snapshots->working && !snapshots->replacing &&
+        server_install_take(edge->core.server, &snapshots->step)) {
+        snapshots->working = true;
+        uv_queue_work(&edge->loop, &snapshots->work, install_work, install_done);
+    }
+}
+
+bool snapshots_idle(const struct snapshots *snapshots)
+{
+    return snapshots->pieces == 0 && !snapshots->working;
+}
+
+bool edge_amnesiac(const char *data_dir)
+{
+    char path[NEW_PATH_BYTES];
+    int bytes = snprintf(path, sizeof(path), "%s/amnesiac", data_dir);
+
+    return bytes > 0 && (size_t)bytes < sizeof(path) && access(path, F_OK) == 0;
+}
+
+struct snapshots *snapshots_new(struct edge *edge)
+{
+    struct snapshots *snapshots = mk_alloc_zero(1, sizeof(*snapshots));
+    const char *data_dir = edge->options->data_dir;
+
+    snapshots->edge = edge;
+    (void)snprintf(snapshots->new_path, sizeof(snapshots->new_path), "%s/state.new", data_dir);
+    (void)snprintf(snapshots->mark_path, sizeof(snapshots->mark_path), "%s/amnesiac", data_dir);
+    snapshots->marked = edge_amnesiac(data_dir);
+    return snapshots;
+}
+
+void snapshots_free(struct snapshots *snapshots)
+{
+    MK_ASSERT(snapshots == NULL || snapshots_idle(snapshots));
+    if (snapshots != NULL && snapshots->install != NULL) {
+        store_install_abort(snapshots->install);
+    }
+    mk_free(snapshots);
+}
