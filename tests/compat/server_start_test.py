@@ -34,17 +34,6 @@ def a_mistake_in_the_file_names_its_line():
     contains(err, "mistake.cfg line 4: maxClientCnxns=many is not a whole number")
 
 
-def an_ensemble_is_refused_for_now():
-    os.makedirs("member", exist_ok=True)
-    with open("member/myid", "w", encoding="utf-8") as myid:
-        myid.write("1\n")
-    with open("ensemble.cfg", "w", encoding="utf-8") as config:
-        config.write("server.1=a:2888:3888\nserver.2=b:2888:3888\ndataDir=member\n")
-    code, _, err = run("--config", "ensemble.cfg")
-    assert code == 2
-    contains(err, "ensembles are not available yet")
-
-
 def the_sample_file_of_zookeeper_works_as_it_is():
     with open("zoo.cfg", "w", encoding="utf-8") as config:
         config.write("# The number of milliseconds of each tick\ntickTime=2000\ninitLimit=10\n"
@@ -225,8 +214,7 @@ if __name__ == "__main__":
         version_goes_to_stdout,
         an_unknown_option_suggests_the_nearest,
         a_mistake_in_the_file_names_its_line,
-        an_ensemble_is_refused_for_now,
-        the_sample_file_of_zookeeper_works_as_it_is,
+           the_sample_file_of_zookeeper_works_as_it_is,
         the_file_that_debian_ships_works_as_it_is,
         a_port_in_use_is_said_before_anything_is_touched,
         an_address_of_another_machine_is_refused,
