@@ -28,8 +28,8 @@
 -- Errors     NoAuth   the caller may not create or delete below path
 --
 -- Fairness   first asked, first granted: a reader does not pass a writer who waits, and readers who
---            are next to each other in the queue are granted together. Writers first: so do readers
---            who were first, until they have given way 16 times; nobody waits for ever
+--            are next to each other in the queue are granted together; with writers first, when
+--            the writers who wait have had their turn
 -- Fencing    the zxid of the grant: who slept through the end of their session holds a smaller one
 -- Wakes      one waiter per release, or the readers who are next; a writer once more for each of
 --            the readers that it waits for
