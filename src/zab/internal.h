@@ -96,7 +96,6 @@ struct learning {
     mk_ms redial_at;
     unsigned redials;
     bool promised_before; /* ACKEPOCH says -1 */
-    bool begun;           /* the first transaction of the history has come */
     mk_zxid installed;    /* the snapshot's zxid; -1: there was none */
     mk_zxid history;      /* the last zxid before NEWLEADER */
     mk_zxid commits;      /* told to be committed, served or not */

@@ -65,9 +65,12 @@ void zab_leader_alive(struct zab *zab)
     }
 }
 
+/* An original ZooKeeper that leads hangs up if anything comes before the ACK of its NEWLEADER. */
 static void answer_ping(struct zab *zab, const struct jute_packet *packet)
 {
-    zab_do_send(zab, NULL, JUTE_PACKET_PING, packet->zxid);
+    if (zab->phase >= LEARNER_TAKEN) {
+        zab_do_send(zab, NULL, JUTE_PACKET_PING, packet->zxid);
+    }
 }
 
 void zab_leader_packet(struct zab *zab, const struct jute_packet *packet)

@@ -162,37 +162,14 @@ void zab_learner_header(struct zab *zab, const struct jute_packet *packet)
     }
 }
 
-/* A snapshot that an original ZooKeeper takes while its tree changes begins, for its log, where the
- * first transaction behind it is: at or below its zxid. Those are applied again. */
-static void history_first(struct zab *zab, mk_zxid zxid)
-{
-    struct learning *learn = &zab->learn;
-    bool first = !learn->begun;
-
-    learn->begun = true;
-    if (!first || learn->installed < 0 || zxid > learn->installed || zxid <= 0) {
-        return;
-    }
-    zab->logged = zxid - 1;
-    zab->durable = zxid - 1;
-    learn->commits = zxid - 1;
-}
-
 void zab_learner_history(struct zab *zab, const struct jute_packet *packet)
 {
-    if (packet->type == JUTE_PACKET_PROPOSAL || packet->type == JUTE_PACKET_INFORM) {
-        history_first(zab, packet->zxid);
-    }
     if (packet->type != JUTE_PACKET_NEWLEADER) {
         zab_learner_late(zab, packet);
         return;
     }
     if (packet->zxid != EPOCH_BEGIN(zab->epoch)) {
         zab_leave(zab, "the leader's NEWLEADER is of another epoch");
-        return;
-    }
-    if (zab->logged < zab->learn.installed) {
-        zab_leave(zab, "the leader's history does not reach its snapshot");
         return;
     }
     if (zab->logged < zab->known) {
@@ -245,9 +222,20 @@ static void handle_uptodate(struct zab *zab)
     zab->known = zab->committed > zab->known ? zab->committed : zab->known;
 }
 
+/* What an original ZooKeeper sends behind a snapshot may begin at or below the snapshot's zxid. All of
+ * that is in the snapshot: it is neither appended nor committed once more. */
+static bool in_snapshot(const struct zab *zab, const struct jute_packet *packet)
+{
+    return zab->phase == LEARNER_HISTORY && packet->zxid > 0 &&
+           packet->zxid <= zab->learn.installed;
+}
+
 /* Before UPTODATE, what comes is noted: appended, or told to be committed. */
 void zab_learner_late(struct zab *zab, const struct jute_packet *packet)
 {
+    if (in_snapshot(zab, packet)) {
+        return;
+    }
     switch (packet->type) {
     case JUTE_PACKET_PROPOSAL: (void)zab_learner_append(zab, packet->zxid); break;
     case JUTE_PACKET_COMMIT: (void)zab_learner_commit(zab, packet->zxid); break;

@@ -85,10 +85,6 @@ static void role_end(struct zab *zab)
         }
         zab_do(zab, ZAB_HANG_UP);
     }
-    if (zab->phase == LEARNER_HISTORY && !zab->installing && zab->learn.installed > zab->logged) {
-        zab->logged = zab->learn.installed; /* the state has what was to be applied once more */
-        zab->durable = zab->learn.installed;
-    }
     zab->role = ZAB_LOOKING;
     zab->epoch = 0;
     zab->committed = 0;
