@@ -96,6 +96,7 @@ static void serve_if_applied(struct server *server)
         return;
     }
     ensemble->serve_wanted = false;
+    store_fuzzy_end(server->store); /* a snapshot knows of nothing that was not in this history */
     ensemble->serve_status = server_serve_begin(server);
     if (ensemble->serve_status != MK_OK) {
         server_fail(server, ensemble->serve_status, "beginning to serve");

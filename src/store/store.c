@@ -4,6 +4,10 @@
 
 enum { VIEW_COMMITTED, VIEW_SPECULATIVE };
 
+/* See store_fuzzy_begin(). */
+#define FACT_FUZZY MK_BYTES("fuzzy")
+#define FUZZY MK_BYTES("1")
+
 #define LISTINGS_CACHE_SHARE \
     16 /* of the cache's memory: ten thousand lists of a hundred in 256 MiB */
 
@@ -55,21 +59,6 @@ struct store *store_open_bare(struct store_base *base, const struct store_option
     view_init(store, VIEW_SPECULATIVE);
     store->checkpoint = (struct store_checkpoint){.store = store, .applied = store->applied};
     *fresh = status == MK_NO_NODE;
-    return store;
-}
-
-struct store *store_open(struct store_base *base, const struct store_options *options,
-                         struct mk_error *error)
-{
-    bool fresh;
-    struct store *store = store_open_bare(base, options, &fresh, error);
-    if (store != NULL && fresh) {
-        struct store_view *view = &store->views[VIEW_COMMITTED];
-        view->begun = true;
-        enum mk_status status = znodes_plant(view, 0);
-        MK_ASSERT(status == MK_OK); /* nothing is read from a base that is empty */
-        view->begun = false;
-    }
     return store;
 }
 
@@ -150,6 +139,62 @@ void store_again(struct store *store, bool again)
     MK_ASSERT(!store->views[VIEW_COMMITTED].begun);
     store->again = again;
     store->views[VIEW_COMMITTED].zxid = store->applied;
+}
+
+static void fuzzy_note(struct store *store, struct mk_bytes value)
+{
+    struct store_view *view = store_committed(store);
+
+    store_begin(view, store->applied, 0);
+    store_fact_put(view, FACT_FUZZY, value);
+    store_end(view);
+}
+
+void store_fuzzy_begin(struct store *store)
+{
+    store_again(store, true);
+    fuzzy_note(store, FUZZY);
+}
+
+void store_fuzzy_end(struct store *store)
+{
+    if (store->again) {
+        fuzzy_note(store, MK_BYTES(""));
+        store_again(store, false);
+    }
+}
+
+/* When it is opened: whether it was when it was closed. */
+static enum mk_status fuzzy_read(struct store *store, struct mk_error *error)
+{
+    struct mk_buf value = {0};
+    enum mk_status status = store_fact_read(store_committed(store), FACT_FUZZY, &value);
+
+    if (status == MK_OK) {
+        store_again(store, mk_bytes_equal(mk_buf_view(&value), FUZZY));
+    } else if (status != MK_NO_NODE) {
+        mk_error_set(error, "cannot read of what kind the state is: %s", mk_status_text(status));
+    }
+    mk_buf_free(&value);
+    return status == MK_NO_NODE ? MK_OK : status;
+}
+
+struct store *store_open(struct store_base *base, const struct store_options *options,
+                         struct mk_error *error)
+{
+    bool fresh;
+    struct store *store = store_open_bare(base, options, &fresh, error);
+    if (store != NULL && fresh) {
+        struct store_view *view = &store->views[VIEW_COMMITTED];
+        view->begun = true;
+        enum mk_status status = znodes_plant(view, 0);
+        MK_ASSERT(status == MK_OK); /* nothing is read from a base that is empty */
+        view->begun = false;
+    } else if (store != NULL && fuzzy_read(store, error) != MK_OK) {
+        store_close(store);
+        return NULL;
+    }
+    return store;
 }
 
 void store_end(struct store_view *view)

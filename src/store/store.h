@@ -342,6 +342,10 @@ void store_install_abort(struct store_install *install);
  * view at any zxid, and their effects may be there, in part or whole, with those of later ones. Once
  * the last that a snapshot may know of has been applied, the state is the one without the repetition. */
 void store_again(struct store *store, bool again);
+/* The state is that of such a snapshot: what is applied is applied again from now on, and whenever the
+ * store has been opened, until all that the snapshot may know of has been. Between transactions. */
+void store_fuzzy_begin(struct store *store);
+void store_fuzzy_end(struct store *store); /* nothing, if it has not begun */
 
 /* Debug and simulator: every index agrees with the znodes. Asserts. O(everything). */
 void store_check(struct store *store);

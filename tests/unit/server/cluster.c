@@ -198,9 +198,6 @@ static void install_bytes(struct member *member, struct server_install *step)
     }
     enum mk_status status = store_install_bytes(member->install, step->bytes, &step->used, &error);
     step->whole = status == MK_END;
-    if (step->whole) {
-        server_install_complete(member->install);
-    }
     step->broken = status != MK_OK && status != MK_END;
     server_install_done(member->world.server, step);
 }
@@ -212,6 +209,7 @@ static void install_finish(struct member *member)
         .cache_bytes = 1 << 20, .overlay_bytes = 64 << 20, .overlay_bytes_max = 128 << 20};
     struct mk_error error = {""};
 
+    store_fuzzy_begin(store_install_store(member->install));
     assert_int_equal(store_install_finish(member->install, &error), MK_OK);
     member->install = NULL;
     store_close(server_store_release(world->server));
