@@ -1,0 +1,185 @@
+"""Several servers as one ensemble, on loopback: ours, or among them some that are ZooKeeper's."""
+
+import glob
+import itertools
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from kazoo.client import KazooClient
+
+import harness
+
+SECONDS_MAX = 120
+TICK_MS = 500
+SESSION_SECONDS = 30
+ZOOKEEPER = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+
+
+folders = itertools.count(1)
+
+
+class Member:
+    """One server of an ensemble, by its number."""
+
+    def __init__(self, number, folder):
+        self.number = number
+        self.port, self.quorum, self.election = (harness.free_port() for _ in range(3))
+        self.data = os.path.join(folder, f"member-{number}")
+        self.config = self.data + ".cfg"
+        self.log = self.data + ".log"
+        self.process = None
+        self.lines = []
+
+    def line(self, role):
+        return (f"server.{self.number}=127.0.0.1:{self.quorum}:{self.election}:{role}"
+                f";127.0.0.1:{self.port}")
+
+    def prepare(self, lines):
+        self.lines = lines
+        os.makedirs(self.data, exist_ok=True)
+        with open(os.path.join(self.data, "myid"), "w", encoding="ascii") as file:
+            file.write(f"{self.number}\n")
+        with open(self.config, "w", encoding="ascii") as file:
+            file.write("\n".join(lines + [f"dataDir={self.data}"]) + "\n")
+
+    def command(self):
+        return [harness.needed("MOONKEEPERD"), "--config", self.config]
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log)
+
+    def end(self, number):
+        """Its exit code; 0 if it was not there."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        try:
+            return self.process.wait(SECONDS_MAX)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def word(self, word):
+        """What a four-letter word is answered; "" if nobody is there."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+                connection.sendall(word.encode())
+                answer = b""
+                while part := connection.recv(65536):
+                    answer += part
+                return answer.decode()
+        except OSError:
+            return ""
+
+    def mode(self):
+        found = re.search(r"^Mode: (\w+)$", self.word("srvr"), re.MULTILINE)
+        return found.group(1) if found else ""
+
+    def metrics(self):
+        return dict(line.split("\t", 1) for line in self.word("mntr").splitlines() if "\t" in line)
+
+    def files(self, pattern):
+        return glob.glob(os.path.join(self.data, "**", pattern), recursive=True)
+
+    def log_text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+
+class ZooKeeperMember(Member):
+    """ZooKeeper's own server. Ended by a signal it has a code of its own."""
+
+    properties = ("-Dzookeeper.extendedTypesEnabled=true",)
+
+    def command(self):
+        jar = harness.needed("ZOOKEEPER_JAR", "/usr/share/java/zookeeper.jar")
+        return ["java", "-Xmx256m", *self.properties, "-cp", jar, ZOOKEEPER, self.config]
+
+    def end(self, number):
+        super().end(number)
+        return 0
+
+
+def until(what, condition):
+    """The first true value of `condition`."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not so in {SECONDS_MAX} s: {what}")
+
+
+class Ensemble:
+    """Servers with the same options; the last `observers` of them do not vote, those of the numbers in
+    `zookeepers` are ZooKeeper's. The one of the number `first` serves with a single other before the rest
+    start: of three empty servers it leads, if its number is the larger of the two."""
+
+    def __init__(self, count=3, observers=0, zookeepers=(), first=None):
+        folder = os.path.abspath(f"ensemble-{next(folders)}")
+        os.makedirs(folder)
+        self.members = [(ZooKeeperMember if number in zookeepers else Member)(number, folder)
+                        for number in range(1, count + 1)]
+        lines = [f"tickTime={TICK_MS}", "initLimit=20", "syncLimit=10", "maxClientCnxns=0",
+                 "minSessionTimeout=1000", "maxSessionTimeout=60000",
+                 "4lw.commands.whitelist=*", "admin.enableServer=false", "recipes=off"]
+        for member in self.members:
+            votes = member.number <= count - observers
+            lines.append(member.line("participant" if votes else "observer"))
+        for member in self.members:
+            member.prepare(lines)
+        self.clients = []
+        self.first = first
+
+    def start(self, *members):
+        for member in members or self.members:
+            member.start()
+
+    def alive(self):
+        return [member for member in self.members if member.process is not None]
+
+    def leader(self):
+        leaders = [member for member in self.alive() if member.mode() == "leader"]
+        return leaders[0] if len(leaders) == 1 else None
+
+    def serving(self):
+        """Everybody who is alive serves, and one of them leads."""
+        until("all serve", lambda: all(member.mode() for member in self.alive()))
+        return until("there is a leader", self.leader)
+
+    def client(self, *members):
+        hosts = ",".join(f"127.0.0.1:{member.port}" for member in members or self.members)
+        client = KazooClient(hosts, timeout=SESSION_SECONDS, randomize_hosts=False,
+                             connection_retry={"max_tries": -1, "max_delay": 0.2},
+                             command_retry={"max_tries": -1, "max_delay": 0.2})
+        client.start(SECONDS_MAX)
+        self.clients.append(client)
+        return client
+
+    def __enter__(self):
+        if self.first is not None:
+            first = self.members[self.first - 1]
+            first.start()
+            until("it is there", lambda: first.word("ruok") == "imok")
+            next(member for member in self.members if member is not first).start()
+            self.serving()
+        self.start(*(member for member in self.members if member.process is None))
+        return self
+
+    def __exit__(self, kind, *_):
+        for client in self.clients:
+            client.stop()
+            client.close()
+        codes = [member.end(signal.SIGTERM) for member in self.members]
+        if kind is not None or any(codes):
+            for member in self.members:
+                print(f"--- {member.number}:\n" + member.log_text()[-3000:], flush=True)
+        assert not any(codes), codes
