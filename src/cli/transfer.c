@@ -1,11 +1,18 @@
-/* import, export: the data of a server that has stopped, ours or a ZooKeeper's, as the other's. */
+/* import, export: the data of a server that has stopped, ours or a ZooKeeper's, as the other's. What does it
+ * stands on RocksDB, which takes longer to load than other commands take to run: so it is a module. */
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "transfer/transfer.h"
 
+#include <dlfcn.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MODULE "moonkeeper_transfer.so"
+#define PATH_BYTES 4096
 
 struct words { /* of the command line */
     const char *from, *to, *log_from, *log_to;
@@ -34,6 +41,34 @@ static int words_read(struct words *words, int argc, char **argv)
     words->from = argv[optind];
     words->to = argv[optind + 1];
     return CLI_OK;
+}
+
+/* What the module shows under `name`; NULL: said why not. It lies beside this program, or where both were
+ * installed. Nothing else is tried: it must be of the same build. */
+static void *module_find(const char *command, const char *name)
+{
+    static const char *const places[] = {".", CLI_TRANSFER_FROM_BIN};
+    char self[PATH_BYTES];
+    char path[PATH_BYTES];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    self[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(self, '/');
+    for (size_t i = 0; slash != NULL && i < MK_COUNT(places); i++) {
+        int bytes =
+            snprintf(path, sizeof(path), "%.*s/%s/" MODULE, (int)(slash - self), self, places[i]);
+        void *module = bytes < PATH_BYTES && access(path, R_OK) == 0
+                           ? dlopen(path, RTLD_NOW | RTLD_LOCAL)
+                           : NULL;
+        void *found = module != NULL ? dlsym(module, name) : NULL;
+        if (found != NULL) {
+            return found;
+        }
+    }
+    const char *why = dlerror();
+    fprintf(stderr, "moonkeeper: %s: " MODULE " cannot be loaded: %s\n", command,
+            why != NULL ? why : "it is neither beside this program nor in its installation");
+    return NULL;
 }
 
 static void report_print(const struct cli *cli, const char *done,
@@ -67,7 +102,11 @@ int cli_import(struct cli *cli, int argc, char **argv)
                                            .log = words.log_to};
     struct transfer_report report;
     struct mk_error warning, error;
-    enum mk_status status = transfer_import(&places, &report, &warning, &error);
+    transfer_importer *import = (transfer_importer *)module_find(argv[0], "transfer_import");
+    if (import == NULL) {
+        return CLI_FAILED;
+    }
+    enum mk_status status = import(&places, &report, &warning, &error);
     if (warning.text[0] != '\0' && status == MK_OK) {
         fprintf(stderr, "moonkeeper: import: passed over for an older snapshot: %s\n",
                 warning.text);
@@ -93,7 +132,11 @@ int cli_export(struct cli *cli, int argc, char **argv)
         .zookeeper = words.to, .data = words.from, .log = words.log_from};
     struct transfer_report report;
     struct mk_error error;
-    if (transfer_export(&places, &report, &error) != MK_OK) {
+    transfer_exporter *export = (transfer_exporter *)module_find(argv[0], "transfer_export");
+    if (export == NULL) {
+        return CLI_FAILED;
+    }
+    if (export(&places, &report, &error) != MK_OK) {
         return cli_fail(cli, CLI_FAILED, argv[0], NULL, error.text);
     }
     report_print(cli, "exported", &report);

@@ -46,6 +46,7 @@ struct disk {
 
     uv_work_t chores_work;
     bool chores_running;
+    bool held; /* none is begun */
     bool prewrite_wanted;
     bool prewriting; /* what the chores under way do */
     bool backup_wanted;
@@ -237,7 +238,7 @@ static void chores_done(uv_work_t *work, int cancelled)
 static void chores_start(struct disk *disk)
 {
     bool wanted = disk->prewrite_wanted || disk->remove_wanted != 0 || disk->backup_wanted;
-    if (!wanted || disk->chores_running || disk->edge->phase >= EDGE_DRAINING ||
+    if (!wanted || disk->held || disk->chores_running || disk->edge->phase >= EDGE_DRAINING ||
         disk->edge->now_ms < disk->chores_not_before_ms) {
         return;
     }
@@ -313,6 +314,19 @@ void disk_take(struct disk *disk)
 bool disk_idle(const struct disk *disk)
 {
     return disk->load_jobs == 0 && disk->checkpoint == NULL && !disk->chores_running;
+}
+
+void disk_hold(struct disk *disk)
+{
+    disk->held = true;
+}
+
+void disk_release(struct disk *disk)
+{
+    MK_ASSERT(disk->held && disk_idle(disk));
+    disk->held = false;
+    disk->remove_wanted = 0; /* It was said of the old state: the new one may not have so much. */
+    disk->prewrite_wanted = true;
 }
 
 struct disk *disk_new(struct edge *edge)

@@ -153,12 +153,14 @@ void disk_take(struct disk *disk); /* the core's loads and checkpoint; once a tu
 void disk_logged(struct disk *disk, size_t bytes);
 void disk_backup(struct disk *disk); /* write one soon; says in the log what came of it */
 bool disk_idle(const struct disk *disk);
+/* No further chore begins; then they may again, with another state and an empty log. */
+void disk_hold(struct disk *disk);
+void disk_release(struct disk *disk);
 
 /* snapshots.c: from and to other servers. */
 struct snapshots *snapshots_new(struct edge *edge);
 void snapshots_free(struct snapshots *snapshots);
-void snapshots_take(
-    struct snapshots *snapshots); /* the core's wishes; once a turn, before the disk's */
+void snapshots_take(struct snapshots *snapshots); /* once a turn, before the disk's */
 bool snapshots_idle(const struct snapshots *snapshots);
 
 #endif

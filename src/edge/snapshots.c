@@ -1,12 +1,25 @@
 /* Snapshots between servers, on libuv's threads:
  *
- *   out   a piece for a learner; as many at once as there are learners that read them
- *   in    bytes of the leader's go into `state.new`, beside the state; when all have come:
- *         durable (thread) --> old store closed --> `state.new` is the state --> log emptied --> new
- *         store opened, all in the loop: nobody is served yet
+ *   out   pieces for learners, of a few at once
+ *   in    bytes of the leader's go into `state.new`, beside the state. When all have come and are durable,
+ *         and nothing else is at work on state or log, the loop puts them in the old state's place: nobody
+ *         is served yet
  *
- * A crash leaves the one state or the other, whole; a start ends what was left half done. What fails here
- * ends the process: the server could not follow. */
+ * A crash before or after any step leaves what a start can go on with:
+ *
+ *   mark      if something that the log loses may have been committed. So far state and log are whole, and
+ *             to start as one that may have lost something is only careful. From here on it is needed: by
+ *             what it has left this server must neither vote nor be counted
+ *   cut       the log above the snapshot. If it ends before the old state now, a start empties it; else
+ *             it goes on behind the old state. Were the state replaced first, then a start would find
+ *             the end of another history behind the new state, and take it for its own
+ *   replace   the state; a start ends it if it was begun. What is left of the log is not above the new
+ *             state, and a start replays none of it
+ *   empty     the log, which goes on behind the snapshot. A start does the same when the state is ahead
+ *
+ * Without a mark nothing in the log is above the snapshot, and nothing is cut. The mark goes when the server
+ * serves: then it has all that was committed. What fails here ends the process: the server could not
+ * follow. */
 #include "edge/loop.h"
 
 #include <errno.h>
@@ -17,6 +30,7 @@
 #include <unistd.h>
 
 #define NEW_PATH_BYTES 1024
+#define PIECES_MAX 2 /* of libuv's four threads: loads and checkpoints want some */
 #define STREAM_OVERLAY_BYTES ((uint64_t)32 << 20) /* what an install keeps in memory */
 
 struct piece_job {
@@ -64,9 +78,11 @@ static void piece_done(uv_work_t *work, int cancelled)
 
 static void pieces_take(struct snapshots *snapshots)
 {
-    struct server_snapshot *snapshot;
-
-    while ((snapshot = server_snapshot_take(snapshots->edge->core.server)) != NULL) {
+    while (snapshots->pieces < PIECES_MAX) {
+        struct server_snapshot *snapshot = server_snapshot_take(snapshots->edge->core.server);
+        if (snapshot == NULL) {
+            return;
+        }
         struct piece_job *job = mk_alloc_zero(1, sizeof(*job));
         job->edge = snapshots->edge;
         job->snapshot = snapshot;
@@ -77,10 +93,12 @@ static void pieces_take(struct snapshots *snapshots)
 
 /* ---- In: on a thread ---- */
 
-static enum mk_status failed(struct snapshots *snapshots, const char *what)
+static enum mk_status mark_failed(struct snapshots *snapshots)
 {
-    mk_error_set(&snapshots->error, "%s: %s: %s", snapshots->new_path, what, strerror(errno));
-    return errno == ENOSPC ? MK_NO_SPACE : MK_IO;
+    int code = errno;
+
+    mk_error_set(&snapshots->error, "cannot write %s: %s", snapshots->mark_path, strerror(code));
+    return code == ENOSPC ? MK_NO_SPACE : MK_IO;
 }
 
 /* The data directory's entries are durable. */
@@ -100,11 +118,11 @@ static enum mk_status mark_put(struct snapshots *snapshots)
     int file = open(snapshots->mark_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
 
     if (file < 0) {
-        return failed(snapshots, "cannot be marked");
+        return mark_failed(snapshots);
     }
     (void)close(file);
     snapshots->marked = true;
-    return directory_sync(snapshots) ? MK_OK : failed(snapshots, "cannot be marked");
+    return directory_sync(snapshots) ? MK_OK : mark_failed(snapshots);
 }
 
 static enum mk_status install_begin(struct snapshots *snapshots)
@@ -143,6 +161,9 @@ static enum mk_status bytes_work(struct snapshots *snapshots)
     }
     step->whole = status == MK_END;
     step->broken = status == MK_MALFORMED;
+    if (step->whole) {
+        server_install_complete(snapshots->install);
+    }
     return step->whole || step->broken ? MK_OK : status;
 }
 
@@ -174,12 +195,15 @@ static void install_work(uv_work_t *work)
 
 /* ---- In: in the loop ---- */
 
+/* Cut, replace, empty, and open again. */
 static enum mk_status store_change(struct snapshots *snapshots, struct store **store)
 {
     const struct edge_core *core = &snapshots->edge->core;
-    enum mk_status status =
-        store_state_replace(snapshots->edge->options->data_dir, &snapshots->error);
+    enum mk_status status = store_log_truncate(core->log, snapshots->step.zxid, &snapshots->error);
 
+    if (status == MK_OK) {
+        status = store_state_replace(snapshots->edge->options->data_dir, &snapshots->error);
+    }
     if (status == MK_OK) {
         status = store_log_reset(core->log, snapshots->step.zxid, &snapshots->error);
     }
@@ -190,6 +214,14 @@ static enum mk_status store_change(struct snapshots *snapshots, struct store **s
         store_base_rocks(core->state_path, core->disk_options, &snapshots->error);
     *store = base != NULL ? store_open(base, core->store_options, &snapshots->error) : NULL;
     return *store != NULL ? MK_OK : MK_IO;
+}
+
+/* Nothing reads or writes the old state or the log. */
+static bool at_rest(const struct snapshots *snapshots)
+{
+    const struct edge *edge = snapshots->edge;
+
+    return snapshots->pieces == 0 && disk_idle(edge->disk) && log_thread_idle(edge->log_thread);
 }
 
 static void store_replace(struct snapshots *snapshots)
@@ -207,6 +239,7 @@ static void store_replace(struct snapshots *snapshots)
         edge_die(edge->log, EDGE_EXIT_FAILED, "the leader's snapshot cannot be installed",
                  snapshots->status, &snapshots->error);
     }
+    disk_release(edge->disk);
     mk_log(edge->log, MK_LOG_INFO, "the leader's snapshot is installed  zxid=0x%" PRIx64,
            (uint64_t)snapshots->step.zxid);
     server_store_replaced(edge->core.server, edge->core.store);
@@ -226,9 +259,14 @@ static void install_done(uv_work_t *work, int cancelled)
     snapshots->working = false;
     if (snapshots->step.step == SERVER_INSTALL_FINISH) {
         snapshots->replacing = true;
-    } else {
-        server_install_done(edge->core.server, &snapshots->step);
+        disk_hold(edge->disk);
+        return;
     }
+    if (snapshots->step.broken) {
+        mk_log(edge->log, MK_LOG_WARN, "the leader's snapshot cannot be read: %s",
+               snapshots->error.text);
+    }
+    server_install_done(edge->core.server, &snapshots->step);
 }
 
 /* ---- Together ---- */
@@ -240,15 +278,17 @@ void snapshots_take(struct snapshots *snapshots)
     if (edge->phase >= EDGE_DRAINING) {
         return; /* what is under way comes to its end; nothing is begun */
     }
-    if (snapshots->replacing && disk_idle(edge->disk) && log_thread_idle(edge->log_thread)) {
+    if (snapshots->replacing && at_rest(snapshots)) {
         store_replace(snapshots);
     }
     if (snapshots->marked && server_serving(edge->core.server)) {
         snapshots->marked = unlink(snapshots->mark_path) != 0;
     }
+    if (snapshots->replacing) {
+        return; /* no further piece of the old state, nor another step */
+    }
     pieces_take(snapshots);
-    if (!snapshots->working && !snapshots->replacing &&
-        server_install_take(edge->core.server, &snapshots->step)) {
+    if (!snapshots->working && server_install_take(edge->core.server, &snapshots->step)) {
         snapshots->working = true;
         uv_queue_work(&edge->loop, &snapshots->work, install_work, install_done);
     }

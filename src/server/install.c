@@ -133,6 +133,21 @@ void server_install_done(struct server *server, const struct server_install *don
     }
 }
 
+/* Log time does not go behind what is stored, whoever leads next. */
+void server_install_complete(struct store_install *install)
+{
+    struct store *store = store_install_store(install);
+    struct store_view *view = store_committed(store);
+    uint8_t value[sizeof(mk_ms)];
+
+    mk_store_u64(value, (uint64_t)store_install_time(install));
+    store_again(store, true); /* it is of the zxid that the store has applied */
+    store_begin(view, store_applied(store), 0);
+    store_fact_put(view, MK_BYTES(APPLY_TIME), mk_bytes_of(value, sizeof(value)));
+    store_end(view);
+    store_again(store, false);
+}
+
 void server_store_replaced(struct server *server, struct store *store)
 {
     struct ensemble *ensemble = server->ensemble;

@@ -8,6 +8,9 @@
 
 #include "base/base.h"
 
+/* These two are what the module moonkeeper_transfer.so shows to who loads it. */
+#define TRANSFER_DOOR __attribute__((visibility("default")))
+
 struct transfer_places {
     const char *zookeeper;     /* dataDir, with version-2 in it, or version-2 itself */
     const char *zookeeper_log; /* dataLogDir, likewise; NULL: the same. Import only */
@@ -26,10 +29,13 @@ struct transfer_report {
 /* `data` must not hold a state or log yet. Snapshots that are damaged are passed over for an older one, as
  * ZooKeeper does it, and named in `warning` (empty: none were). MK_CORRUPT: no snapshot is whole, or the log
  * is damaged; MK_NODE_EXISTS, MK_NO_NODE, MK_IN_USE, MK_UNIMPLEMENTED (compressed with snappy), failures. */
-enum mk_status transfer_import(const struct transfer_places *places, struct transfer_report *report,
-                               struct mk_error *warning, struct mk_error *error);
+typedef enum mk_status transfer_importer(const struct transfer_places *places,
+                                         struct transfer_report *report, struct mk_error *warning,
+                                         struct mk_error *error);
+TRANSFER_DOOR transfer_importer transfer_import;
 /* `zookeeper` must not hold snapshots or logs; `myid` is left alone. */
-enum mk_status transfer_export(const struct transfer_places *places, struct transfer_report *report,
-                               struct mk_error *error);
+typedef enum mk_status transfer_exporter(const struct transfer_places *places,
+                                         struct transfer_report *report, struct mk_error *error);
+TRANSFER_DOOR transfer_exporter transfer_export;
 
 #endif

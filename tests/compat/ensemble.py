@@ -16,6 +16,7 @@ import harness
 SECONDS_MAX = 120
 TICK_MS = 500
 SESSION_SECONDS = 30
+HISTORY = 100  # transactions that a leader keeps for who comes back, if it has a checkpoint of the rest
 ZOOKEEPER = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 
 
@@ -130,7 +131,8 @@ class Ensemble:
                         for number in range(1, count + 1)]
         lines = [f"tickTime={TICK_MS}", "initLimit=20", "syncLimit=10", "maxClientCnxns=0",
                  "minSessionTimeout=1000", "maxSessionTimeout=60000",
-                 "4lw.commands.whitelist=*", "admin.enableServer=false", "recipes=off"]
+                 "4lw.commands.whitelist=*", "admin.enableServer=false", "recipes=off",
+                 f"commitLogCount={HISTORY}", "overlayBytes=1M"]
         for member in self.members:
             votes = member.number <= count - observers
             lines.append(member.line("participant" if votes else "observer"))
@@ -138,6 +140,7 @@ class Ensemble:
             member.prepare(lines)
         self.clients = []
         self.first = first
+        self.starting = self.members
 
     def start(self, *members):
         for member in members or self.members:
@@ -171,7 +174,7 @@ class Ensemble:
             until("it is there", lambda: first.word("ruok") == "imok")
             next(member for member in self.members if member is not first).start()
             self.serving()
-        self.start(*(member for member in self.members if member.process is None))
+        self.start(*(member for member in self.starting if member.process is None))
         return self
 
     def __exit__(self, kind, *_):

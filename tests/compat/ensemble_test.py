@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Three servers that behave as one: processes on loopback, kazoo as their client, kill -9."""
 
+import os
 import re
 import signal
 import subprocess
@@ -11,15 +12,18 @@ import time
 try:
     from kazoo.exceptions import KazooException, NodeExistsError
     from kazoo.handlers.threading import KazooTimeoutError
+    from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 except ImportError:
     print("1..0 # SKIP there is no kazoo")
     sys.exit(77)
 
 import harness
-from ensemble import SECONDS_MAX, Ensemble, until
+from ensemble import HISTORY, SECONDS_MAX, Ensemble, until
 from harness import case
 
 KILLS = 4
+INSTALL_KILLS = 6
+MANY = 600  # znodes, which are more than that, and more than fits between two checkpoints
 
 
 def same_everywhere(ensemble, path, data):
@@ -229,7 +233,7 @@ def _():
         client = ensemble.client(leader)
         client.create("/before", b"")
         follower.end(signal.SIGKILL)
-        for number in range(700):  # more than are kept in memory
+        for number in range(HISTORY // 2):  # fewer than the leader keeps
             client.create_async(f"/meanwhile-{number}", b"x")
         client.create("/last", b"last")
 
@@ -237,7 +241,8 @@ def _():
 
         ensemble.serving()
         same_everywhere(ensemble, "/last", b"last")
-        assert len(ensemble.client(follower).get_children("/")) >= 702
+        assert len(ensemble.client(follower).get_children("/")) >= HISTORY // 2 + 2
+        assert snapshots_in(follower) == 0
 
 
 @case("an observer serves, and has no vote")
@@ -257,16 +262,128 @@ def _():
               lambda: not observer.mode() and not ensemble.members[2].mode())
 
 
-def refused():
-    """Whether this moonkeeperd takes part in no ensemble at all."""
-    lone = Ensemble(count=2).members[0]
-    done = subprocess.run([harness.needed("MOONKEEPERD"), "--check", "--config", lone.config],
-                          stderr=subprocess.PIPE, text=True, timeout=SECONDS_MAX, check=False)
-    return "ensembles are not available yet" in done.stderr
+# ---- Servers that take in a snapshot
+
+INSTALLED = "the leader's snapshot is installed"
+
+
+def walk(client, path="/"):
+    """All there is at and below `path`: data, ACL and Stat of each znode, by its path."""
+    data, stat = client.get(path)
+    acl, _ = client.get_acls(path)
+    znodes = {path: (data, acl, stat)}
+    for child in client.get_children(path):
+        znodes.update(walk(client, f"{path.rstrip('/')}/{child}"))
+    return znodes
+
+
+def alike(ensemble):
+    """What every server holds, which is the same."""
+    held = []
+    for member in ensemble.members:
+        client = ensemble.client(member)
+        client.sync("/")
+        held.append(walk(client))
+    for znodes in held[1:]:
+        differs = [path for path in held[0].keys() | znodes.keys()
+                   if held[0].get(path) != znodes.get(path)]
+        assert not differs, sorted(differs)[:10]
+    return held[0]
+
+
+def write_many(client, folder, count=MANY):
+    """More than the leader keeps for who comes back: it makes checkpoints meanwhile."""
+    client.ensure_path(folder)
+    pending = [client.create_async(f"{folder}/{number}", os.urandom(5000))
+               for number in range(count)]
+    for created in pending:
+        created.get(timeout=SECONDS_MAX)
+
+
+def snapshots_in(member):
+    return member.log_text().count(INSTALLED)
+
+
+@case("an empty server joins while writes go on, and has what the others have")
+def _():
+    ensemble = Ensemble()
+    first, second, third = ensemble.members
+    ensemble.starting = [first, second]
+    with ensemble:
+        ensemble.serving()
+        client = ensemble.client(first, second)
+        client.create("/ephemeral", b"", ephemeral=True, makepath=True)
+        client.create("/read-only", b"", acl=[make_digest_acl("ann", "secret", read=True)] +
+                      OPEN_ACL_UNSAFE)
+        write_many(client, "/many")
+        load = Load(client)
+        load.grows()
+
+        ensemble.start(third)
+
+        until("it serves", third.mode)
+        load.grows()
+        load.end()
+        assert snapshots_in(third) == 1
+        held = alike(ensemble)
+        assert {"/ephemeral", "/read-only", f"/many/{MANY - 1}"} <= held.keys()
+        assert {f"/load/{number}" for number in load.acknowledged} <= held.keys()
+
+
+@case("who took a snapshot starts again from it, leads with it, and takes another")
+def _():
+    with Ensemble() as ensemble:
+        leader = ensemble.serving()
+        behind, other = (member for member in ensemble.members if member is not leader)
+        for turn in range(2):
+            behind.end(signal.SIGKILL)
+            write_many(ensemble.client(leader, other), f"/many-{turn}")
+            ensemble.start(behind)
+            ensemble.serving()
+            assert snapshots_in(behind) == turn + 1
+        behind.end(signal.SIGKILL)
+        ensemble.start(behind)
+        ensemble.serving()
+        ensemble.client(leader).create("/after", b"")
+        same_everywhere(ensemble, "/after", b"")
+
+        leader.end(signal.SIGKILL)
+        other.end(signal.SIGKILL)
+        ensemble.start(other)
+        ensemble.serving()
+        ensemble.client(behind, other).create("/then", b"")
+        ensemble.start(leader)
+
+        ensemble.serving()
+        assert f"/many-1/{MANY - 1}" in alike(ensemble)
+
+
+@case("killed again and again while it takes a snapshot, a server comes back and has all of it")
+def _():
+    with Ensemble() as ensemble:
+        leader = ensemble.serving()
+        behind, other = (member for member in ensemble.members if member is not leader)
+        behind.end(signal.SIGKILL)
+        client = ensemble.client(leader, other)
+        state_new = os.path.join(behind.data, "state.new")
+        write_many(client, "/many-0", 5 * MANY)
+        for kill in range(1, INSTALL_KILLS + 1):
+            taken = snapshots_in(behind)
+            ensemble.start(behind)
+            # Some way into it; the last one is killed when the old state has gone.
+            until("a snapshot comes in",
+                  lambda: os.path.exists(state_new) or snapshots_in(behind) > taken)
+            time.sleep(0.005 * kill)
+            behind.end(signal.SIGKILL)
+            write_many(client, f"/many-{kill}")
+
+        ensemble.start(behind)
+
+        ensemble.serving()
+        assert snapshots_in(behind) >= 1
+        assert not os.path.exists(state_new)
+        assert f"/many-{INSTALL_KILLS}/{MANY - 1}" in alike(ensemble)
 
 
 if __name__ == "__main__":
-    if refused():
-        print("1..0 # SKIP ensembles are not available yet")
-        sys.exit(harness.SKIPPED)
     harness.main()

@@ -14,7 +14,7 @@ except ImportError:
     sys.exit(77)
 
 import harness
-from ensemble import Ensemble, Member, ZooKeeperMember, until
+from ensemble import HISTORY, Ensemble, Member, ZooKeeperMember, until
 from harness import case
 
 FOLLOWER = (2, 3)    # ZooKeeper's, if ours is to follow: 3 leads
@@ -194,7 +194,7 @@ def _():
                 client = ensemble.client(*(other for other in ensemble.members if other is not member))
                 many(client, f"/before-{member.number}", 20)
                 member.end(signal.SIGKILL)
-                many(client, f"/meanwhile-{member.number}", 100)
+                many(client, f"/meanwhile-{member.number}", HISTORY // 2)
                 comes_back(ensemble, member)
                 agree(ensemble)
 

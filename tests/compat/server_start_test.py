@@ -214,7 +214,7 @@ if __name__ == "__main__":
         version_goes_to_stdout,
         an_unknown_option_suggests_the_nearest,
         a_mistake_in_the_file_names_its_line,
-           the_sample_file_of_zookeeper_works_as_it_is,
+        the_sample_file_of_zookeeper_works_as_it_is,
         the_file_that_debian_ships_works_as_it_is,
         a_port_in_use_is_said_before_anything_is_touched,
         an_address_of_another_machine_is_refused,

@@ -198,6 +198,9 @@ static void install_bytes(struct member *member, struct server_install *step)
     }
     enum mk_status status = store_install_bytes(member->install, step->bytes, &step->used, &error);
     step->whole = status == MK_END;
+    if (step->whole) {
+        server_install_complete(member->install);
+    }
     step->broken = status != MK_OK && status != MK_END;
     server_install_done(member->world.server, step);
 }

@@ -118,7 +118,7 @@ static void what_is_written_through_any_server_is_read_from_all(void **state)
 {
     struct cluster cluster;
     struct client clients[3] = {{0}};
-    char path[16];
+    char path[24];
     (void)state;
     cluster_init(&cluster, 3, 0);
     cluster_await(&cluster);
@@ -399,7 +399,7 @@ static void a_follower_that_was_away_gets_what_it_lacks(void **state)
 {
     struct cluster cluster;
     struct client ann;
-    char path[16];
+    char path[24];
     (void)state;
     cluster_init(&cluster, 3, 0);
     cluster_await(&cluster);
@@ -562,7 +562,7 @@ static void an_ensemble_that_was_stopped_comes_back_with_everything(void **state
     (void)state;
     cluster_init(&cluster, 3, 0);
     for (int round = 0; round < 4; round++) {
-        char path[16];
+        char path[24];
         cluster_await(&cluster);
         open_client(&ann, cluster_follower(&cluster, (size_t)round % 2));
         (void)snprintf(path, sizeof(path), "/round-%d", round);
