@@ -21,8 +21,11 @@
 #define SNAPSHOT_PIECE_BYTES ((size_t)1 << 20)
 /* Received of a snapshot and not taken in. Beyond it nothing is read from the leader. */
 #define INSTALL_INPUT_BYTES_MAX ((size_t)8 << 20)
-/* What waits for the log to be idle. Beyond it nothing is read from the leader. */
-#define LEARNER_BATCH_BYTES_MAX ((size_t)32 << 20)
+/* What waits for the log to be idle. Beyond it nothing is read from any peer. */
+#define PEER_BATCH_BYTES_MAX ((size_t)32 << 20)
+/* Zxids that a learner's syncs wait for, each of 8 bytes. A learner has no more requests than its clients
+ * may have outstanding; beyond this one nothing is read from it. */
+#define PEER_SYNCS_BYTES_MAX ((size_t)1 << 20)
 
 /* A learner that is being brought up to date with a snapshot. The diagram is in sync.c. */
 enum sync_step { SYNC_NONE, SYNC_CHECKPOINT, SYNC_STREAM };
@@ -82,6 +85,7 @@ struct ensemble {
     enum mk_status serve_status;
     struct install install;
     const struct jute_packet *packet;  /* being handled */
+    mk_ms packet_time_ms;              /* of the transaction in it */
     mk_zxid appended;                  /* the last of the own log, durable or not */
     mk_zxid told;                      /* leader: what learners have been told to be committed */
     struct mk_buf wire, wire_inform;   /* scratch: packets that several learners get */

@@ -170,8 +170,29 @@ static size_t data_max(const struct server *server)
     return (size_t)server->options.frame_bytes_max * PEER_DATA_BYTES_FRAMES + PEER_DATA_BYTES_MORE;
 }
 
+/* zab goes by the packet's zxid, and the log keeps the data: they must be of the same transaction. */
+static bool is_sound(struct server *server, const struct jute_packet *packet)
+{
+    struct jute_txn txn;
+
+    if (packet->type != JUTE_PACKET_PROPOSAL && packet->type != JUTE_PACKET_INFORM) {
+        return true;
+    }
+    if (jute_txn_decode(packet->data, &txn) != MK_OK || txn.zxid != packet->zxid ||
+        txn.time_ms < 0) {
+        return false;
+    }
+    server->ensemble->packet_time_ms = txn.time_ms;
+    return true;
+}
+
 static void leader_packet(struct server *server, const struct jute_packet *packet)
 {
+    if (!is_sound(server, packet)) {
+        server_peer_refuse(server, server->ensemble->leader,
+                           "a transaction of the leader's is none");
+        return;
+    }
     server->ensemble->packet = packet;
     zab_leader_packet(server->zab, packet);
     server_actions_run(server);
@@ -235,7 +256,8 @@ static void update_pause(struct server *server, struct server_peer *peer)
                     ? peer->in.len > INSTALL_INPUT_BYTES_MAX + data_max(server)
                     : held(server, peer);
     bool pause = full || peer->requests_bytes > PEER_REQUESTS_BYTES_MAX ||
-                 (leader && server->batch.bytes.len > LEARNER_BATCH_BYTES_MAX);
+                 peer->syncs.len > PEER_SYNCS_BYTES_MAX ||
+                 server->batch.bytes.len > PEER_BATCH_BYTES_MAX;
 
     if (pause != peer->paused) {
         peer->paused = pause;

@@ -205,11 +205,12 @@ void server_relay_resume(struct server *server, struct server_peer *peer)
         status = execute(server, peer, &packet);
         if (status == MK_WOULD_BLOCK) {
             server_load_wait(server, &peer->wait);
-            return;
+            break;
         }
         peer->wait.in_vain = 0;
         relayed_free(peer, first);
     }
+    server_peers_pause(server); /* there may be room again */
 }
 
 void server_relay_drop(struct server_peer *peer)
@@ -297,4 +298,5 @@ void server_relay_committed(struct server *server)
     for (; link != &server->ensemble->peers; link = link->next) {
         answer_syncs(server, MK_CONTAINER(link, struct server_peer, all));
     }
+    server_peers_pause(server); /* there is room again */
 }

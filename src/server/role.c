@@ -176,8 +176,8 @@ void server_batch_taken(struct server *server, const struct server_batch *batch)
     struct mk_bytes entry;
     size_t offset = 0;
 
+    server_peers_pause(server); /* there is room again */
     if (server->role != ZAB_LEADING) {
-        server_peers_pause(server); /* there is room again */
         return;
     }
     if (!learners_write(server, is_follower, MK_BYTES(""))) {
@@ -226,26 +226,20 @@ static void commit(struct server *server, mk_zxid zxid)
     commit_through(server, zxid);
 }
 
-/* The packet that is being handled holds a transaction. It comes from another server: it is looked at. */
+/* The packet that is being handled holds a transaction: it has been looked at when it came. */
 static void append(struct server *server)
 {
     struct ensemble *ensemble = server->ensemble;
     const struct jute_packet *packet = ensemble->packet;
-    struct jute_txn txn;
 
     MK_ASSERT(packet != NULL && ensemble->leader != NULL);
-    if (jute_txn_decode(packet->data, &txn) != MK_OK || txn.zxid != packet->zxid ||
-        txn.zxid <= ensemble->appended) {
-        server_peer_refuse(server, ensemble->leader, "a transaction of the leader's is none");
-        return;
-    }
     size_t entry = store_log_entry_begin(&server->batch.bytes);
     mk_buf_append_bytes(&server->batch.bytes, packet->data);
     store_log_entry_end(&server->batch.bytes, entry);
-    server->batch.last = txn.zxid;
+    server->batch.last = packet->zxid;
     server->batch.count++;
-    ensemble->appended = txn.zxid;
-    zab_time_seen(server->zab, txn.time_ms);
+    ensemble->appended = packet->zxid;
+    zab_time_seen(server->zab, ensemble->packet_time_ms);
 }
 
 /* ---- The own disk ---- */

@@ -806,6 +806,49 @@ static void what_is_no_packet_ends_the_connection_and_nothing_else(void **state)
     cluster_deinit(&cluster);
 }
 
+static struct server_peer *leader_of(struct cluster *cluster, struct member *follower)
+{
+    for (size_t i = 0; i < CLUSTER_LINKS_MAX; i++) {
+        struct link *link = &cluster->links[i];
+        if (link->used && link->members[0] == follower && link->peers[0] != NULL) {
+            return link->peers[0];
+        }
+    }
+    fail_msg("it has no leader");
+    return NULL;
+}
+
+static void what_a_leader_proposes_and_is_no_transaction_is_not_counted_as_history(void **state)
+{
+    struct cluster cluster;
+    struct client ann;
+    (void)state;
+    cluster_init(&cluster, 3, 0);
+    cluster_await(&cluster);
+    struct member *leader = cluster_leader(&cluster);
+    struct member *follower = cluster_follower(&cluster, 1);
+    open_client(&ann, leader);
+    create(&ann, "/a", "", 0);
+    client_deinit(&ann);
+    struct jute_packet packet =
+        JUTE_PACKET(JUTE_PACKET_PROPOSAL, store_applied(leader->world.store) + 1);
+    packet.data = MK_BYTES("no transaction");
+    struct mk_buf out = {0};
+    jute_put_packet(&out, &packet);
+
+    server_peer_bytes(follower->world.server, leader_of(&cluster, follower), mk_buf_view(&out));
+    assert_string_equal(member_mode(follower), "looking");
+    cluster_stop(&cluster, leader);
+    cluster_await(&cluster); /* else it would be elected for what it has not, and could not lead */
+
+    open_client(&ann, follower);
+    assert_exists(&ann, "/a", true);
+    cluster_check(&cluster);
+    client_deinit(&ann);
+    mk_buf_free(&out);
+    cluster_deinit(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -835,6 +878,7 @@ int main(void)
         cmocka_unit_test(a_follower_may_stop_at_any_step_and_comes_back),
         cmocka_unit_test(any_server_may_stop_at_any_step_of_the_beginning),
         cmocka_unit_test(what_is_no_packet_ends_the_connection_and_nothing_else),
+        cmocka_unit_test(what_a_leader_proposes_and_is_no_transaction_is_not_counted_as_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
