@@ -16,7 +16,7 @@ import harness
 SECONDS_MAX = 120
 TICK_MS = 500
 SESSION_SECONDS = 30
-HISTORY = 100  # transactions that a leader keeps for who comes back, if it has a checkpoint of the rest
+HISTORY = 100  # transactions kept for who comes back, if there is a checkpoint of the rest
 ZOOKEEPER = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 
 
@@ -120,9 +120,9 @@ def until(what, condition):
 
 
 class Ensemble:
-    """Servers with the same options; the last `observers` of them do not vote, those of the numbers in
-    `zookeepers` are ZooKeeper's. The one of the number `first` serves with a single other before the rest
-    start: of three empty servers it leads, if its number is the larger of the two."""
+    """Servers with the same options; the last `observers` of them do not vote, those of the numbers
+    in `zookeepers` are ZooKeeper's. The one of the number `first` serves with a single other before
+    the rest start: of three empty servers it leads, if its number is the larger of the two."""
 
     def __init__(self, count=3, observers=0, zookeepers=(), first=None):
         folder = os.path.abspath(f"ensemble-{next(folders)}")

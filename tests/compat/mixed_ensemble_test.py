@@ -53,7 +53,7 @@ def tree(client):
 
 
 def agree(ensemble):
-    """Every server that is there shows the same znodes, to the byte, and none has found a difference."""
+    """Every server that is there shows the same znodes, and none has found a difference."""
     expected = None
     for member in ensemble.alive():
         client = ensemble.client(member)
@@ -185,13 +185,14 @@ def _():
             agree(ensemble)
 
 
-@case("who was killed comes back and has what was written meanwhile, of either kind and under either")
+@case("who was killed comes back and has what was written meanwhile, under either kind")
 def _():
     for kind, numbers in ((zookeepers, FOLLOWER), (ours, LEADER)):
         with Ensemble(zookeepers=numbers, first=3) as ensemble:
             led_by(ensemble, kind)
             for member in (ours(ensemble)[0], zookeepers(ensemble)[0]):
-                client = ensemble.client(*(other for other in ensemble.members if other is not member))
+                others = [other for other in ensemble.members if other is not member]
+                client = ensemble.client(*others)
                 many(client, f"/before-{member.number}", 20)
                 member.end(signal.SIGKILL)
                 many(client, f"/meanwhile-{member.number}", HISTORY // 2)
