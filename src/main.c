@@ -80,7 +80,7 @@ static enum edge_exit options_read(struct process *process, int argc, char *cons
         fprintf(stderr, "moonkeeperd: %s\n", error.text);
         return EDGE_EXIT_USAGE;
     }
-    if (process->options.action != EDGE_SERVE && process->options.action != EDGE_CHECK) {
+    if (process->options.action == EDGE_SHOW_HELP || process->options.action == EDGE_SHOW_VERSION) {
         return EDGE_EXIT_OK;
     }
     process->lines = edge_lines_new((enum mk_log_level)process->options.log_level, STDERR_FILENO);
@@ -468,6 +468,32 @@ static enum edge_exit process_run(struct process *process)
     return code;
 }
 
+/* `moonkeeper repair --rejoin`. */
+static enum edge_exit rejoin(struct process *process)
+{
+    struct mk_error error = {""};
+    char aside[EDGE_ASIDE_BYTES];
+
+    if (process->options.ensemble == NULL) {
+        mk_error_set(&error,
+                     "this server is alone: there is nobody to get its data from; restore a "
+                     "copy of the data directory");
+        return failed(process, EDGE_EXIT_USAGE, &error);
+    }
+    enum edge_exit code = directories_lock(process);
+    if (code != EDGE_EXIT_OK) {
+        return code;
+    }
+    if (edge_rejoin(process->options.data_dir, log_home(process), aside, &error) != MK_OK) {
+        return failed(process, EDGE_EXIT_FAILED, &error);
+    }
+    printf("put aside as %s/%s: at its next start this server gets everything from the leader; "
+           "then that "
+           "can be removed\n",
+           process->options.data_dir, aside);
+    return EDGE_EXIT_OK;
+}
+
 static void process_end(struct process *process)
 {
     edge_free(process->edge);
@@ -501,6 +527,7 @@ int main(int argc, char **argv)
     if (code == EDGE_EXIT_OK) {
         switch (process.options.action) {
         case EDGE_CHECK: code = recipes_check(&process); break;
+        case EDGE_REJOIN: code = rejoin(&process); break;
         case EDGE_SHOW_HELP: (void)fputs(edge_help, stdout); break;
         case EDGE_SHOW_VERSION: printf("moonkeeperd %s\n", EDGE_VERSION); break;
         case EDGE_SERVE: code = process_run(&process); break;

@@ -16,6 +16,7 @@ static const char overview[] =
     "A server of this machine, by its configuration\n"
     "  start stop restart status CONFIG         also start-foreground, print-cmd\n"
     "  import ZOOKEEPER_DATADIR DATADIR         export DATADIR ZOOKEEPER_DATADIR\n"
+    "  repair --rejoin CONFIG                   a member of an ensemble starts from nothing\n"
     "Znodes\n"
     "  create [-e] [-s] [-c] [--hold[=TIME]] PATH [DATA]\n"
     "  get PATH            set [-v VERSION] PATH DATA       delete [-v VERSION] PATH\n"
@@ -165,6 +166,12 @@ static const struct topic {
      "Find the client port in CONFIG, as zkServer.sh does, ask there, and print the mode.\n"
      "Exit codes: 0 it answers; 1 it does not.\n"},
     {"print-cmd", "print-cmd CONFIG", "Print the command that start runs.\n"},
+    {"repair", "repair --rejoin CONFIG",
+     "Of a member of an ensemble that has stopped, whose data is damaged or must not be believed:\n"
+     "put state and log aside (nothing is deleted), and have the next start get everything from\n"
+     "the leader. Until it has, the server takes no part in elections. Its promises, the epochs,\n"
+     "stay. While more than half of the others run, nothing is lost. Exit codes: 0 done;\n"
+     "2 CONFIG is not an ensemble's; 3 the server still runs.\n"},
     {"import", "import [--log-from DIR] [--log-to DIR] ZOOKEEPER_DATADIR DATADIR",
      "Make the data of a ZooKeeper, which must have been stopped, a server's data: znodes with\n"
      "their Stats, ACLs, and sessions, with which clients go on. From the newest snapshot that is\n"

@@ -41,6 +41,7 @@ static const struct command {
     {"restart", cli_restart},
     {"status", cli_status},
     {"print-cmd", cli_print_cmd},
+    {"repair", cli_repair},
     {"import", cli_import},
     {"export", cli_export},
 };

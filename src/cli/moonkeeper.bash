@@ -43,7 +43,7 @@ _moonkeeper_command() {
 _moonkeeper() {
     local word=${COMP_WORDS[COMP_CWORD]} command index words="" line
     local commands="create get set delete ls stat exists sync call calls lock lead recipe word shell start start-foreground
-        stop restart status print-cmd import export version help"
+        stop restart status print-cmd repair import export version help"
     index=$(_moonkeeper_command)
     command=${COMP_WORDS[index]}
     COMPREPLY=()
@@ -64,6 +64,7 @@ _moonkeeper() {
         lead:-*) words="--value --timeout --grace" ;;
         shell:-*) words="-server -timeout -r -waitforconnection --json" ;;
         start:-* | stop:-* | restart:-*) words="--wait" ;;
+        repair:-*) words="--rejoin" ;;
         import:-*) words="--log-from --log-to" ;;
         export:-*) words="--log-from" ;;
         recipe:-*) words="--seeds --seed --minutes --steps --invariants --name --expect --comment --fail-waiting" ;;
@@ -77,7 +78,7 @@ _moonkeeper() {
             ;;
         help:*) words=$commands ;;
         word:*) words="ruok srvr stat mntr isro conf" ;;
-        start:* | start-foreground:* | stop:* | restart:* | status:* | print-cmd:* | import:* | export:*)
+        start:* | start-foreground:* | stop:* | restart:* | status:* | print-cmd:* | repair:* | import:* | export:*)
             while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$word")
             return
             ;;

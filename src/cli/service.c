@@ -66,16 +66,18 @@ static int order_read(struct order *order, int argc, char **argv, mk_ms wait_ms)
     return CLI_OK;
 }
 
-static int program_find(struct order *order, const char *command)
+static int program_missing(const char *command)
 {
-    if (service_program_find(order->program)) {
-        return CLI_OK;
-    }
     fprintf(stderr,
             "moonkeeper: %s: moonkeeperd is neither beside this program, nor in the sbin of its "
             "installation, nor in PATH\n",
             command);
     return CLI_FAILED;
+}
+
+static int program_find(struct order *order, const char *command)
+{
+    return service_program_find(order->program) ? CLI_OK : program_missing(command);
 }
 
 /* ---- Questions to a server ---- */
@@ -242,6 +244,24 @@ int cli_start_foreground(struct cli *cli, int argc, char **argv)
         code = CLI_FAILED;
     }
     return code;
+}
+
+/* ---- repair ---- */
+
+int cli_repair(struct cli *cli, int argc, char **argv)
+{
+    char program[SERVICE_PATH_BYTES];
+
+    (void)cli;
+    if (argc != 3 || strcmp(argv[1], "--rejoin") != 0) {
+        return cli_usage(argv[0], "usage: moonkeeper repair --rejoin CONFIG");
+    }
+    if (!service_program_find(program)) {
+        return program_missing(argv[0]);
+    }
+    (void)execl(program, program, "--config", argv[2], "--rejoin", (char *)NULL);
+    fprintf(stderr, "moonkeeper: %s: %s: %s\n", argv[0], program, strerror(errno));
+    return CLI_FAILED;
 }
 
 /* ---- stop ---- */

@@ -23,6 +23,9 @@ const char edge_help[] =
     "  --address A         listen on this address only                      [all]\n"
     "  --option KEY=VALUE  any option of the file, for example --option cacheSize=1G\n"
     "  --check             say whether options and recipes are valid, and end\n"
+    "  --rejoin            put aside what this member of an ensemble holds, and end: at its next "
+    "start\n"
+    "                      it gets everything from the leader, and does not vote before\n"
     "  --version           print the version\n"
     "  --help              print this\n"
     "\n"
@@ -161,8 +164,8 @@ static enum mk_status argument_apply(struct edge_options *options, int argc, cha
     const char *argument = argv[*at];
     const char *value = NULL;
 
-    if (strcmp(argument, "--check") == 0) {
-        options->action = EDGE_CHECK;
+    if (strcmp(argument, "--check") == 0 || strcmp(argument, "--rejoin") == 0) {
+        options->action = argument[2] == 'c' ? EDGE_CHECK : EDGE_REJOIN;
         return MK_OK;
     }
     const char *name = argument_find(argc, argv, at, &value);

@@ -27,7 +27,7 @@ enum edge_exit {
 
 /* ---- Options: conf/moonkeeper.cfg is their manual ---- */
 
-enum edge_action { EDGE_SERVE, EDGE_CHECK, EDGE_SHOW_HELP, EDGE_SHOW_VERSION };
+enum edge_action { EDGE_SERVE, EDGE_CHECK, EDGE_REJOIN, EDGE_SHOW_HELP, EDGE_SHOW_VERSION };
 
 /* The CPU time of the loop's thread, as it was asked for last. */
 struct edge_elapsed {
@@ -161,8 +161,15 @@ struct edge_core {
     mk_ms recovery_ms;           /* how long it took to come so far */
 };
 /* Whether some of what was here may be lost, until a leader has brought this server up to date: then it is
- * to be started with -1 for its last zxid. */
+ * to be started with -1 for its last zxid. A file says so, beside the state. */
 bool edge_amnesiac(const char *data_dir);
+enum mk_status edge_amnesiac_mark(const char *data_dir, struct mk_error *error); /* durably */
+bool edge_amnesiac_end(const char *data_dir); /* false: it stays */
+/* Both directories locked, and no server in them: mark it, then put state and log aside (what `*aside` names,
+ * in both). Promises stay. Nothing is deleted; after a failure it can be asked again. */
+#define EDGE_ASIDE_BYTES 32
+enum mk_status edge_rejoin(const char *data_dir, const char *log_home, char aside[EDGE_ASIDE_BYTES],
+                           struct mk_error *error);
 /* Serve until SIGTERM or SIGINT; then answer what is outstanding and checkpoint, both for a bounded
  * time, and return EDGE_EXIT_OK. When the disk fails the process ends here and now, with a line that
  * says why, so that nothing is acknowledged that may not be kept. */

@@ -52,7 +52,6 @@ struct snapshots {
     bool replacing; /* all is durable: the store is exchanged as soon as nothing uses the old one */
     bool marked;    /* the mark is there: see server_install.forgets */
     char new_path[NEW_PATH_BYTES];
-    char mark_path[NEW_PATH_BYTES];
 };
 
 /* ---- Out ---- */
@@ -93,36 +92,10 @@ static void pieces_take(struct snapshots *snapshots)
 
 /* ---- In: on a thread ---- */
 
-static enum mk_status mark_failed(struct snapshots *snapshots)
-{
-    int code = errno;
-
-    mk_error_set(&snapshots->error, "cannot write %s: %s", snapshots->mark_path, strerror(code));
-    return code == ENOSPC ? MK_NO_SPACE : MK_IO;
-}
-
-/* The data directory's entries are durable. */
-static bool directory_sync(const struct snapshots *snapshots)
-{
-    int directory = open(snapshots->edge->options->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool synced = directory >= 0 && fsync(directory) == 0;
-
-    if (directory >= 0) {
-        (void)close(directory);
-    }
-    return synced;
-}
-
 static enum mk_status mark_put(struct snapshots *snapshots)
 {
-    int file = open(snapshots->mark_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-
-    if (file < 0) {
-        return mark_failed(snapshots);
-    }
-    (void)close(file);
     snapshots->marked = true;
-    return directory_sync(snapshots) ? MK_OK : mark_failed(snapshots);
+    return edge_amnesiac_mark(snapshots->edge->options->data_dir, &snapshots->error);
 }
 
 static enum mk_status install_begin(struct snapshots *snapshots)
@@ -282,7 +255,7 @@ void snapshots_take(struct snapshots *snapshots)
         store_replace(snapshots);
     }
     if (snapshots->marked && server_serving(edge->core.server)) {
-        snapshots->marked = unlink(snapshots->mark_path) != 0;
+        snapshots->marked = !edge_amnesiac_end(edge->options->data_dir);
     }
     if (snapshots->replacing) {
         return; /* no further piece of the old state, nor another step */
@@ -299,14 +272,6 @@ bool snapshots_idle(const struct snapshots *snapshots)
     return snapshots->pieces == 0 && !snapshots->working;
 }
 
-bool edge_amnesiac(const char *data_dir)
-{
-    char path[NEW_PATH_BYTES];
-    int bytes = snprintf(path, sizeof(path), "%s/amnesiac", data_dir);
-
-    return bytes > 0 && (size_t)bytes < sizeof(path) && access(path, F_OK) == 0;
-}
-
 struct snapshots *snapshots_new(struct edge *edge)
 {
     struct snapshots *snapshots = mk_alloc_zero(1, sizeof(*snapshots));
@@ -314,7 +279,6 @@ struct snapshots *snapshots_new(struct edge *edge)
 
     snapshots->edge = edge;
     (void)snprintf(snapshots->new_path, sizeof(snapshots->new_path), "%s/state.new", data_dir);
-    (void)snprintf(snapshots->mark_path, sizeof(snapshots->mark_path), "%s/amnesiac", data_dir);
     snapshots->marked = edge_amnesiac(data_dir);
     return snapshots;
 }

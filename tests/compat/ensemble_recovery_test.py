@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import time
 
 from server_process import Closed, Server, contains, main
@@ -58,7 +59,7 @@ class Ensemble:
         with open(os.path.join(folder, "myid"), "w", encoding="utf-8") as myid:
             myid.write("%d\n" % number)
         with open(folder + ".cfg", "w", encoding="utf-8") as config:
-            config.write("tickTime=1000\ninitLimit=20\nsyncLimit=20\n" + self.lines)
+            config.write("tickTime=1000\ninitLimit=20\nsyncLimit=20\ndataDir=%s\n" % folder + self.lines)
         self.servers[number] = Server(folder, ["--config", folder + ".cfg"], wait=False)
 
     def wait_serving(self):
@@ -179,6 +180,40 @@ def a_server_that_was_emptied_gets_everything_back():
     ensemble.end()
 
 
-main([what_is_written_through_one_is_read_from_all,
+def a_member_that_rejoins_starts_from_nothing_and_keeps_its_promises():
+    ensemble = Ensemble("rejoins")
+    for i in range(20):
+        write(ensemble, "/%d" % i)
+    number = next(number for number in ensemble.servers if ensemble.mode(number) == "follower")
+    folder = ensemble.folder(number)
+    cli = os.environ["MOONKEEPER"]
+    command = [cli, "repair", "--rejoin", folder + ".cfg"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 3, refused
+    ensemble.kill(number)
+    segment = next(name for name in os.listdir(folder + "/log") if name.startswith("log."))
+    with open(os.path.join(folder, "log", segment), "r+b") as log:
+        log.seek(60)
+        log.write(b"damage")
+    ensemble.start(number)
+    damaged = ensemble.servers.pop(number)
+    until("it refuses to start", lambda: damaged.process.poll() is not None)
+    contains(damaged.lines(), "moonkeeper repair --rejoin")
+    epoch = open(folder + "/log/acceptedEpoch", encoding="utf-8").read()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    contains(done.stdout, "put aside as")
+    assert os.path.exists(folder + "/aside-1/state") and os.path.exists(folder + "/amnesiac")
+    assert segment in os.listdir(folder + "/aside-1")
+    assert open(folder + "/log/acceptedEpoch", encoding="utf-8").read() == epoch
+    ensemble.start(number)
+    ensemble.wait_serving()
+    contains(ensemble.servers[number].lines(), "the leader's snapshot is installed")
+    assert len(synced_children(ensemble.servers[number])) == 21
+    until("it has remembered", lambda: not os.path.exists(folder + "/amnesiac"))
+    ensemble.end()
+
+
+main([a_member_that_rejoins_starts_from_nothing_and_keeps_its_promises,
+      what_is_written_through_one_is_read_from_all,
       leaders_are_killed_and_nothing_acknowledged_is_lost,
       a_server_that_was_emptied_gets_everything_back])
