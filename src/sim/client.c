@@ -134,17 +134,24 @@ static int64_t done_through(const struct sim_client *client)
     return done;
 }
 
-void sim_client_call(struct sim_client *client, const char *operation, int64_t call_id,
-                     struct mk_bytes arguments)
+static struct jute_request call_of(const char *operation, int64_t call_id,
+                                   struct mk_bytes arguments)
 {
-    struct jute_request request = {
+    return (struct jute_request){
         .op = JUTE_CALL,
         .operation = mk_bytes_text(operation),
         .call_id = call_id,
         .data = arguments,
         .format = JUTE_CALL_JSON,
     };
+}
+
+void sim_client_call(struct sim_client *client, const char *operation, int64_t call_id,
+                     struct mk_bytes arguments)
+{
+    struct jute_request request = call_of(operation, call_id, arguments);
     int64_t done = done_through(client);
+
     request.done_through = call_id != 0 && call_id - 1 < done ? call_id - 1 : done;
     (void)sim_client_send(client, &request);
 }
@@ -152,14 +159,9 @@ void sim_client_call(struct sim_client *client, const char *operation, int64_t c
 void sim_client_try(struct sim_client *client, const char *operation, int64_t call_id,
                     struct mk_bytes arguments)
 {
-    struct jute_request request = {
-        .op = JUTE_CALL,
-        .operation = mk_bytes_text(operation),
-        .call_id = call_id,
-        .data = arguments,
-        .format = JUTE_CALL_JSON,
-        .dry_run = true,
-    };
+    struct jute_request request = call_of(operation, call_id, arguments);
+
+    request.dry_run = true;
     struct sim_pending *pending = sim_client_send(client, &request);
     pending->call_id = 0;
 }
