@@ -582,7 +582,7 @@ void server_ensemble_init(struct server *server)
     mk_list_init(&ensemble->syncs);
     server->ensemble = ensemble;
     server->role = ZAB_LOOKING;
-    server->zab = zab_new(&options, server->log);
+    server->zab = zab_new(&options);
 }
 
 void server_ensemble_deinit(struct server *server)

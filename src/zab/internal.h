@@ -138,7 +138,6 @@ struct queued {
 
 struct zab {
     struct zab_options options;
-    const struct mk_log *log;
     size_t self; /* index among the members */
     mk_ms now;
     enum zab_role role;

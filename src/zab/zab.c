@@ -21,13 +21,12 @@ static void options_check(const struct zab_options *options)
     MK_ASSERT(options->notify_min_ms > 0 && options->notify_min_ms <= options->notify_max_ms);
 }
 
-struct zab *zab_new(const struct zab_options *options, const struct mk_log *log)
+struct zab *zab_new(const struct zab_options *options)
 {
     struct zab *zab = mk_alloc_zero(1, sizeof *zab);
 
     options_check(options);
     zab->options = *options;
-    zab->log = log;
     zab->self = zab_member_index(options, options->id);
     MK_ASSERT(zab->self != MEMBER_NONE);
     zab->learn.leader = -1;

@@ -52,7 +52,7 @@ struct zab_learner; /* a connection to this leader */
 /* ---- Life ---- */
 
 /* Asserts that the options are in their ranges: who reads them from a file checks them first. */
-struct zab *zab_new(const struct zab_options *options, const struct mk_log *log);
+struct zab *zab_new(const struct zab_options *options);
 void zab_free(struct zab *zab); /* with all learners */
 
 /* Once. Both epochs are what is durable: ZAB_EPOCH_MAX >= accepted >= current >= 0; `logged` is the

@@ -11,7 +11,7 @@ struct zab *alone_new(int64_t accepted, mk_zxid logged)
                                   .finalize_ms = 200,
                                   .notify_min_ms = 200,
                                   .notify_max_ms = 60000};
-    struct zab *zab = zab_new(&options, NULL);
+    struct zab *zab = zab_new(&options);
     struct zab_action action;
 
     zab_start(zab, accepted, accepted, logged, 0);

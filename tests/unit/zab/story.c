@@ -32,7 +32,7 @@ struct story story_begin(const struct story_options *options)
         zab.members[i] = (struct zab_member){
             .id = (int64_t)i + 1, .observer = i >= options->voters, .weight = weight};
     }
-    story.zab = zab_new(&zab, NULL);
+    story.zab = zab_new(&zab);
     zab_start(story.zab, options->accepted, options->current, options->logged, 0);
     return story;
 }

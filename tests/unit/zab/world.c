@@ -342,7 +342,7 @@ void machine_start(struct machine *machine)
     options.id = machine->id;
     machine->up = true;
     machine->memory = disk->history;
-    machine->zab = zab_new(&options, NULL);
+    machine->zab = zab_new(&options);
     machine->dialling = -1;
     machine->applied = disk->history.base;
     zab_start(machine->zab, disk->accepted, disk->current,
