@@ -634,6 +634,41 @@ static void without_a_quorum_of_logs_nothing_is_acknowledged(void **state)
 
 /* ---- Observers ---- */
 
+static void a_sync_is_answered_when_all_that_was_proposed_before_it_has_committed(void **state)
+{
+    struct cluster cluster;
+    struct client ann, ben;
+    struct jute_reply reply;
+    (void)state;
+    cluster_init(&cluster, 3, 0);
+    cluster_await(&cluster);
+    open_client(&ann, cluster_leader(&cluster));
+    open_client(&ben, cluster_follower(&cluster, 0));
+    for (size_t i = 0; i < 3; i++) {
+        cluster.members[i].stuck = true;
+    }
+    struct jute_request before = request_create("/before", "", 0);
+    struct jute_request sync = request_path(JUTE_SYNC, "/");
+    (void)client_send(&ann, &before);
+    cluster_settle(&cluster);
+
+    int32_t xid = client_send(&ben, &sync);
+    cluster_settle(&cluster);
+    assert_false(client_next(&ben, &reply));
+
+    for (size_t i = 0; i < 3; i++) {
+        cluster.members[i].stuck = false;
+    }
+    cluster_settle(&cluster);
+    assert_true(client_next(&ben, &reply));
+    assert_int_equal(reply.xid, xid);
+    assert_int_equal(reply.error, 0);
+    assert_exists(&ben, "/before", true);
+    client_deinit(&ann);
+    client_deinit(&ben);
+    cluster_deinit(&cluster);
+}
+
 static void an_observer_serves_and_forwards_and_is_no_part_of_any_quorum(void **state)
 {
     struct cluster cluster;
@@ -873,6 +908,7 @@ int main(void)
         cmocka_unit_test(an_ensemble_that_was_stopped_comes_back_with_everything),
         cmocka_unit_test(a_leader_whose_log_is_stuck_goes_on_with_the_logs_of_others),
         cmocka_unit_test(without_a_quorum_of_logs_nothing_is_acknowledged),
+        cmocka_unit_test(a_sync_is_answered_when_all_that_was_proposed_before_it_has_committed),
         cmocka_unit_test(an_observer_serves_and_forwards_and_is_no_part_of_any_quorum),
         cmocka_unit_test(a_leader_may_stop_at_any_step_and_nothing_acknowledged_is_lost),
         cmocka_unit_test(a_follower_may_stop_at_any_step_and_comes_back),
