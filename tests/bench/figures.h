@@ -30,6 +30,45 @@ static inline void *allocate(size_t count, size_t size)
     return memory;
 }
 
+/* --- Servers: one, or the members of an ensemble. */
+
+#define SERVERS_MAX 16
+
+struct servers {
+    int ports[SERVERS_MAX];
+    int pids[SERVERS_MAX]; /* none: their CPU time is not asked for */
+    uint32_t ports_count;
+    uint32_t pids_count;
+};
+
+/* "2181" or "2181,2182,2183". The number of them; 0: it is no such list. */
+static inline uint32_t servers_parse(const char *text, int max, int numbers[SERVERS_MAX])
+{
+    for (uint32_t count = 0; count < SERVERS_MAX;) {
+        char *end;
+        long number = strtol(text, &end, 10);
+
+        if (end == text || number < 1 || number > max) {
+            return 0;
+        }
+        numbers[count++] = (int)number;
+        if (*end == '\0') {
+            return count;
+        }
+        if (*end != ',') {
+            return 0;
+        }
+        text = end + 1;
+    }
+    return 0;
+}
+
+/* Clients take the servers in turn. */
+static inline int servers_port(const struct servers *servers, uint32_t client)
+{
+    return servers->ports[client % servers->ports_count];
+}
+
 static inline uint64_t now_ns(void)
 {
     struct timespec now;
@@ -116,7 +155,7 @@ static inline double histogram_quantile_us(const struct histogram *histogram, do
 /* --- Results. */
 
 struct usage {
-    double server_cpu_seconds;
+    double server_cpu_seconds; /* of all servers together; so is RSS */
     double load_cpu_seconds;
     uint64_t server_rss_kib;
 };
@@ -144,17 +183,17 @@ static inline void usage_read_server(struct usage *usage, int pid)
         DIE("cannot read %s", path);
     }
     fclose(file);
-    usage->server_cpu_seconds = (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
-    usage->server_rss_kib = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
+    usage->server_cpu_seconds += (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    usage->server_rss_kib += (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
 }
 
-static inline struct usage usage_read(int server_pid)
+static inline struct usage usage_read(const struct servers *servers)
 {
     struct usage usage = {0};
     struct rusage own;
 
-    if (server_pid != 0) {
-        usage_read_server(&usage, server_pid);
+    for (uint32_t i = 0; i < servers->pids_count; i++) {
+        usage_read_server(&usage, servers->pids[i]);
     }
     getrusage(RUSAGE_SELF, &own);
     usage.load_cpu_seconds = (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec) +

@@ -74,6 +74,7 @@ enum opcode {
     OPCODE_GET_DATA = 4,
     OPCODE_SET_DATA = 5,
     OPCODE_GET_CHILDREN = 8,
+    OPCODE_SYNC = 9,
     OPCODE_PING = 11,
     OPCODE_MULTI = 14,
     OPCODE_CALL = 700,
@@ -103,8 +104,7 @@ static const char *const operation_names[OPERATION_COUNT] = {
 struct options {
     enum operation operation;
     const char *root;
-    int port;
-    int server_pid; /* 0: the server's CPU time is not asked for. */
+    struct servers servers;
     uint32_t connections_count;
     uint32_t depth;
     uint32_t threads_count;
@@ -266,6 +266,13 @@ static void frame_init_delete(struct frame *frame, const char *root, const char 
     put_path(frame, root, name);
     put_i32(frame, -1);
     frame_end(frame, 0);
+}
+
+static void frame_init_sync(struct frame *frame)
+{
+    frame_begin(frame, 64, OPCODE_SYNC);
+    put_text(frame, "/");
+    frame_end(frame, 4 + 1);
 }
 
 /* Moonkeeper's: one more for a counter. */
@@ -602,7 +609,7 @@ static void znodes_create(const struct options *options)
     if (options->reuse || !needs_znodes(options)) {
         return;
     }
-    control_open(&control, options->port);
+    control_open(&control, servers_port(&options->servers, 0));
     control_create(&control, options->root, NULL, 0, 1);
     control_create(&control, options->root, "k#", /* An empty counter is 0. */
                    options->operation == OPERATION_CALL ? 0 : options->value_bytes,
@@ -617,6 +624,23 @@ static void znodes_create(const struct options *options)
     control_close(&control);
 }
 
+/* Who is connected to another server of an ensemble than the one that was asked to create may look
+ * sooner than that server has heard of it. */
+static void servers_sync(const struct options *options)
+{
+    struct frame sync;
+
+    frame_init_sync(&sync);
+    for (uint32_t i = 1; i < options->servers.ports_count; i++) {
+        struct control control;
+
+        control_open(&control, options->servers.ports[i]);
+        control_repeat(&control, &sync, 0, 1, 0);
+        control_close(&control);
+    }
+    free(sync.bytes);
+}
+
 static uint64_t created_number(uint32_t connection_index, uint64_t n)
 {
     return (uint64_t)connection_index << 32 | n;
@@ -629,7 +653,7 @@ static void znodes_delete(const struct options *options, const struct worker *wo
     if (options->keep || !needs_znodes(options)) {
         return;
     }
-    control_open(&control, options->port);
+    control_open(&control, servers_port(&options->servers, 0));
     control_delete(&control, options->root, "k#", 0, keys_needed(options));
     for (uint32_t i = 0; i < options->threads_count; i++) {
         for (uint32_t j = 0; j < workers[i].connections_count; j++) {
@@ -789,7 +813,8 @@ static void connection_open(struct connection *connection, uint64_t now)
                             : connection->index / CONNECTIONS_PER_SOURCE;
 
     connection->opened_ns = now;
-    connection->fd = socket_open(worker->run->options->port, (uint32_t)source);
+    connection->fd = socket_open(servers_port(&worker->run->options->servers, connection->index),
+                                 (uint32_t)source);
     connection->state = CONNECTION_OPENING;
     connection->xid_sent = 0;
     connection->xid_received = 0;
@@ -1176,10 +1201,10 @@ static void run_measure(struct run *run, struct worker *workers)
     run_times_set(run);
     pthread_barrier_wait(&run->ready);
     sleep_until(run->measure_from_ns);
-    before = usage_read(options->server_pid);
+    before = usage_read(&options->servers);
     if (options->count == 0) {
         sleep_until(run->measure_to_ns);
-        after = usage_read(options->server_pid);
+        after = usage_read(&options->servers);
     }
     for (uint32_t i = 0; i < options->threads_count; i++) {
         pthread_join(workers[i].thread, NULL);
@@ -1187,7 +1212,7 @@ static void run_measure(struct run *run, struct worker *workers)
         done_ns = workers[i].done_ns > done_ns ? workers[i].done_ns : done_ns;
     }
     if (options->count != 0) {
-        after = usage_read(options->server_pid);
+        after = usage_read(&options->servers);
     } else {
         done_ns = run->measure_to_ns;
     }
@@ -1208,6 +1233,7 @@ static void run_all(const struct options *options)
     struct run run;
 
     znodes_create(options);
+    servers_sync(options);
     run_init(&run, options);
     pthread_barrier_init(&run.ready, NULL, options->threads_count + 1);
     for (uint32_t i = 0; i < options->threads_count; i++) {
@@ -1235,7 +1261,9 @@ static void usage_print(FILE *to)
 {
     fputs(
         "Usage: bench_load --port 2181 --op get --connections 50 --depth 16 --seconds 5\n"
-        "  --port N           of a server on 127.0.0.1\n"
+        "  --port N           of a server on 127.0.0.1; A,B,C of an ensemble: connections take "
+        "its\n"
+        "                     servers in turn\n"
         "  --op NAME          get exists set create mixed children ephemeral multi watchers "
         "connect call\n"
         "                     mixed: 90 % get, 10 % set; children: of a znode with 100;\n"
@@ -1255,7 +1283,7 @@ static void usage_print(FILE *to)
         "  --root NAME        znode under / to work in, bench\n"
         "  --keep             leave the znodes behind\n"
         "  --reuse            take, and leave, the znodes as an earlier run with --keep left them\n"
-        "  --server-pid PID   report that process's CPU time and RSS\n"
+        "  --server-pid PIDS  report these processes' CPU time and RSS\n"
         "  --json             one JSON object on stdout\n"
         "Exit codes: 0 measured, 1 the server failed or answered wrongly, 2 usage.\n",
         to);
@@ -1309,7 +1337,7 @@ static void options_check(struct options *options, bool single)
     if (options->operation == OPERATION_COUNT) {
         usage_fail("--op");
     }
-    if (options->port == 0) {
+    if (options->servers.ports_count == 0) {
         usage_fail("--port");
     }
     if (strchr(options->root, '/') != NULL || strlen(options->root) < 1 ||
@@ -1358,7 +1386,10 @@ static void options_parse(struct options *options, int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (option) {
-        case 'p': options->port = (int)number_parse(optarg, 1, 65535, "--port"); break;
+        case 'p':
+            options->servers.ports_count =
+                servers_parse(optarg, UINT16_MAX, options->servers.ports);
+            break;
         case 'o': options->operation = operation_parse(optarg); break;
         case 'c':
             options->connections_count =
@@ -1377,7 +1408,7 @@ static void options_parse(struct options *options, int argc, char **argv)
             break;
         case 'r': options->root = optarg; break;
         case 'P':
-            options->server_pid = (int)number_parse(optarg, 1, INT32_MAX, "--server-pid");
+            options->servers.pids_count = servers_parse(optarg, INT32_MAX, options->servers.pids);
             break;
         case '1': single = true; break;
         case 'K': options->keep = true; break;

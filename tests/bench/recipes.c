@@ -55,8 +55,7 @@ struct options {
     const struct scenario *scenario;
     enum side side;
     uint32_t clients_count;
-    int port;
-    int server_pid;
+    struct servers servers;
     double seconds;
     double warmup_seconds;
     bool json;
@@ -830,7 +829,7 @@ static void setup(const struct options *options)
 {
     struct session session;
 
-    session_open(&session, options->port, 0);
+    session_open(&session, servers_port(&options->servers, 0), 0);
     setup_znode(&session, ROOT, "");
     options->scenario->setup(&session, options->clients_count);
     if (options->side == SIDE_RECIPE && options->scenario->setup == semaphore_setup) {
@@ -860,10 +859,10 @@ static void measure(struct run *run, int epoll)
         client_begin(&run->clients[i]);
     }
     pump(run, epoll, run->from_ns);
-    struct usage before = usage_read(options->server_pid);
+    struct usage before = usage_read(&options->servers);
     uint64_t requests = requests_of(run);
     pump(run, epoll, run->to_ns);
-    struct usage after = usage_read(options->server_pid);
+    struct usage after = usage_read(&options->servers);
     requests = requests_of(run) - requests;
     if (run->histogram.count == 0) {
         DIE("no operation was completed in the time given");
@@ -891,7 +890,7 @@ static void run_all(const struct options *options)
         struct client *client = &run.clients[i];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
 
-        session_open(&client->session, options->port, i);
+        session_open(&client->session, servers_port(&options->servers, i), i);
         client->run = &run;
         client->index = i;
         epoll_ctl(epoll, EPOLL_CTL_ADD, client->session.fd, &event);
@@ -917,7 +916,8 @@ static void usage_print(FILE *to)
         "  --clients N        64; double-barrier: 100\n"
         "  --seconds S        length of the measurement, 5; with the warm-up at most 20\n"
         "  --warmup S         the same load before it, not counted, 1\n"
-        "  --server-pid PID   report that process's CPU time and RSS\n"
+        "  --port A,B,C       of an ensemble: clients take its servers in turn\n"
+        "  --server-pid PIDS  report these processes' CPU time and RSS\n"
         "  --json             one JSON object on stdout\n"
         "Exit codes: 0 measured, 1 the server failed or answered wrongly, 2 usage.\n",
         to);
@@ -965,7 +965,7 @@ static enum side side_parse(const char *name)
 
 static void options_check(struct options *options)
 {
-    if (options->port == 0) {
+    if (options->servers.ports_count == 0) {
         usage_fail("--port");
     }
     if (options->scenario == NULL) {
@@ -998,7 +998,10 @@ static void options_parse(struct options *options, int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (option) {
-        case 'p': options->port = (int)number_parse(optarg, 65535, "--port"); break;
+        case 'p':
+            options->servers.ports_count =
+                servers_parse(optarg, UINT16_MAX, options->servers.ports);
+            break;
         case 'n': options->scenario = scenario_parse(optarg); break;
         case 'i': options->side = side_parse(optarg); break;
         case 'c':
@@ -1006,7 +1009,9 @@ static void options_parse(struct options *options, int argc, char **argv)
             break;
         case 's': options->seconds = number_parse(optarg, SECONDS_MAX, "--seconds"); break;
         case 'w': options->warmup_seconds = number_parse(optarg, SECONDS_MAX, "--warmup"); break;
-        case 'P': options->server_pid = (int)number_parse(optarg, INT32_MAX, "--server-pid"); break;
+        case 'P':
+            options->servers.pids_count = servers_parse(optarg, INT32_MAX, options->servers.pids);
+            break;
         case 'j': options->json = true; break;
         case 'h': usage_print(stdout); exit(0);
         default: usage_fail("option");

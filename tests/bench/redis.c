@@ -36,7 +36,7 @@ struct options {
     bool lock;
     bool json;
     int port;
-    int server_pid;
+    struct servers servers;
     uint32_t connections_count;
     uint32_t depth;
     uint32_t keys_count;
@@ -293,12 +293,12 @@ static void run_all(const struct options *options)
     }
     pump(&run, epoll, now_ns() + (uint64_t)(options->warmup_seconds * 1e9));
 
-    struct usage before = usage_read(options->server_pid);
+    struct usage before = usage_read(&options->servers);
     uint64_t from_ns = now_ns();
     run.histogram = histogram;
     pump(&run, epoll, from_ns + (uint64_t)(options->seconds * 1e9));
     double seconds = (double)(now_ns() - from_ns) / 1e9;
-    struct usage after = usage_read(options->server_pid);
+    struct usage after = usage_read(&options->servers);
 
     if (histogram->count == 0) {
         DIE("no operation was completed in the time given");
@@ -359,7 +359,9 @@ static void options_parse(struct options *options, int argc, char **argv)
             options->lock = strcmp(optarg, "lock") == 0;
             break;
         case 'p': options->port = (int)number_parse(optarg, 65535, "--port"); break;
-        case 'P': options->server_pid = (int)number_parse(optarg, INT32_MAX, "--server-pid"); break;
+        case 'P':
+            options->servers.pids_count = servers_parse(optarg, INT32_MAX, options->servers.pids);
+            break;
         case 'c':
             options->connections_count =
                 (uint32_t)number_parse(optarg, CONNECTIONS_MAX, "--connections");
