@@ -17,8 +17,8 @@
 #define RETRY_MS 100
 #define BACKLOG 128
 /* Twice as many as there can be members: one that comes back may be here before its old connection is
- * known to be broken. */
-#define LINKS_MAX (2 * JUTE_MEMBERS_MAX)
+ * known to be broken. Of strangers the core keeps only some, fewer than that. */
+#define LINKS_MAX (3 * JUTE_MEMBERS_MAX)
 #define SENDING_IDLE_BYTES (64 * 1024) /* A larger buffer is not held on to while it is empty. */
 
 struct link {
@@ -229,6 +229,9 @@ static void on_connection(uv_stream_t *listener, int status)
     if (uv_accept(listener, (uv_stream_t *)socket) != 0) {
         dial_socket_close(socket);
         return;
+    }
+    if (quorum->links_count >= LINKS_MAX) {
+        quorum_flush(quorum); /* Whom the core has left goes at the end of the turn, or now. */
     }
     (void)link_open(quorum, socket, -1);
 }

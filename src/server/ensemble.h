@@ -26,6 +26,13 @@
 /* Zxids that a learner's syncs wait for, each of 8 bytes. A learner has no more requests than its clients
  * may have outstanding; beyond this one nothing is read from it. */
 #define PEER_SYNCS_BYTES_MAX ((size_t)1 << 20)
+/* Connections to a leader that have not said who is there. A learner says it at once; whoever does not is
+ * closed after a while, and the oldest before that, so that nobody keeps learners out by being there.
+ * One machine may hold some learners, and comes back with all of them at once. */
+#define STRANGERS_MAX 64
+#define STRANGERS_OF_ADDRESS_MAX 16
+/* A learner says who it is in 20 bytes. */
+#define STRANGER_DATA_BYTES_MAX 1024
 
 /* A learner that is being brought up to date with a snapshot. The diagram is in sync.c. */
 enum sync_step { SYNC_NONE, SYNC_CHECKPOINT, SYNC_STREAM };

@@ -55,6 +55,41 @@ static struct server_peer *open_leader(struct server *server, int64_t dialled,
     return ensemble->leader;
 }
 
+static bool is_stranger(const struct server_peer *peer)
+{
+    return !peer->closing && peer->learner != NULL && zab_learner_unknown(peer->learner);
+}
+
+/* The oldest of them: of one address, or of all (NULL), if there are as many as `max`. */
+static struct server_peer *stranger_too_many(struct server *server, const char *address, size_t max)
+{
+    struct mk_link *link = server->ensemble->peers.next;
+    struct server_peer *oldest = NULL;
+    size_t count = 0;
+
+    for (; link != &server->ensemble->peers; link = link->next) {
+        struct server_peer *peer = MK_CONTAINER(link, struct server_peer, all);
+        if (is_stranger(peer) && (address == NULL || strcmp(peer->address, address) == 0)) {
+            oldest = oldest == NULL ? peer : oldest;
+            count++;
+        }
+    }
+    return count < max ? NULL : oldest;
+}
+
+/* The newest of them has come from that address: its own make room first. */
+static void strangers_bound(struct server *server, const char *address)
+{
+    struct server_peer *goes = stranger_too_many(server, address, STRANGERS_OF_ADDRESS_MAX + 1);
+
+    if (goes == NULL) {
+        goes = stranger_too_many(server, NULL, STRANGERS_MAX + 1);
+    }
+    if (goes != NULL) {
+        server_peer_refuse(server, goes, "it has not said who it is, and others wait to do so");
+    }
+}
+
 static struct server_peer *open_learner(struct server *server, struct mk_bytes address, void *owner)
 {
     if (!zab_accepts_learners(server->zab)) {
@@ -66,6 +101,7 @@ static struct server_peer *open_learner(struct server *server, struct mk_bytes a
         peer_free(peer);
         return NULL;
     }
+    strangers_bound(server, peer->address);
     return peer;
 }
 
@@ -165,8 +201,12 @@ void server_peer_write(struct server *server, struct server_peer *peer, struct m
 
 /* ---- In ---- */
 
-static size_t data_max(const struct server *server)
+/* In a packet. Of what is kept for somebody who has not said who it is, many times this is held. */
+static size_t data_max(const struct server *server, const struct server_peer *peer)
 {
+    if (is_stranger(peer)) {
+        return STRANGER_DATA_BYTES_MAX;
+    }
     return (size_t)server->options.frame_bytes_max * PEER_DATA_BYTES_FRAMES + PEER_DATA_BYTES_MORE;
 }
 
@@ -228,7 +268,7 @@ static void consume(struct server *server, struct server_peer *peer)
         struct mk_bytes rest = mk_bytes_of(peer->in.data + done, peer->in.len - done);
         struct jute_packet packet;
         size_t used;
-        enum mk_status status = jute_packet_read(rest, data_max(server), &packet, &used);
+        enum mk_status status = jute_packet_read(rest, data_max(server, peer), &packet, &used);
         if (status == MK_WOULD_BLOCK) {
             break;
         }
@@ -253,7 +293,7 @@ static void update_pause(struct server *server, struct server_peer *peer)
 {
     bool leader = peer == server->ensemble->leader;
     bool full = leader && server_installs(server)
-                    ? peer->in.len > INSTALL_INPUT_BYTES_MAX + data_max(server)
+                    ? peer->in.len > INSTALL_INPUT_BYTES_MAX + data_max(server, peer)
                     : held(server, peer);
     bool pause = full || peer->requests_bytes > PEER_REQUESTS_BYTES_MAX ||
                  peer->syncs.len > PEER_SYNCS_BYTES_MAX ||

@@ -99,6 +99,7 @@ static void handle_info(struct zab *zab, struct zab_learner *learner,
     identify(zab, learner, info.id, packet->type == JUTE_PACKET_OBSERVERINFO);
     learner->state = HANDLER_GREETED;
     learner->accepted = EPOCH_OF(packet->zxid);
+    zab_learner_alive(zab, learner); /* from here on it may wait for others */
     if (zab->phase == LEADER_BROADCAST && learner->accepted > zab->epoch && !learner->observer) {
         zab_leave(zab, "a voter has promised itself to a later epoch: a new one lets it in");
         return;

@@ -147,6 +147,15 @@ bool zab_accepts_learners(const struct zab *zab)
     return zab_leader_role(zab) && zab->lead.learners_count < ZAB_LEARNERS_MAX;
 }
 
+/* A learner says who it is as soon as it is connected, whatever the leader waits for. */
+static mk_ms greeting_ms(const struct zab *zab)
+{
+    const struct zab_options *options = &zab->options;
+
+    return zab_ticks_ms(zab, options->sync_limit < options->init_limit ? options->sync_limit
+                                                                       : options->init_limit);
+}
+
 struct zab_learner *zab_learner_new(struct zab *zab, void *owner)
 {
     if (!zab_accepts_learners(zab)) {
@@ -156,7 +165,7 @@ struct zab_learner *zab_learner_new(struct zab *zab, void *owner)
     learner->owner = owner;
     learner->id = -1;
     learner->member = MEMBER_NONE;
-    learner->deadline = zab->now + zab_ticks_ms(zab, zab->options.init_limit);
+    learner->deadline = zab->now + greeting_ms(zab);
     mk_list_append(&zab->lead.learners, &learner->link);
     zab->lead.learners_count++;
     return learner;
@@ -199,11 +208,14 @@ void zab_leader_end(struct zab *zab)
     }
 }
 
-/* Any packet shows that it lives. */
+/* Any packet shows that it lives; of somebody who does not say who it is that means nothing. */
 static void heard(struct zab *zab, struct zab_learner *learner)
 {
     uint32_t ticks = zab->options.sync_limit;
 
+    if (learner->state == HANDLER_NEW) {
+        return;
+    }
     if (learner->state < HANDLER_TAKEN) {
         ticks += zab->options.init_limit;
     }
@@ -352,6 +364,11 @@ mk_ms zab_leader_next_tick(const struct zab *zab)
 void *zab_learner_owner(const struct zab_learner *learner)
 {
     return learner->owner;
+}
+
+bool zab_learner_unknown(const struct zab_learner *learner)
+{
+    return learner->state == HANDLER_NEW;
 }
 
 int64_t zab_learner_id(const struct zab_learner *learner)

@@ -96,6 +96,7 @@ void zab_learner_lost(struct zab *zab, struct zab_learner *learner); /* frees it
 void zab_learner_synchronised(struct zab *zab, struct zab_learner *learner);
 
 int64_t zab_learner_id(const struct zab_learner *learner);
+bool zab_learner_unknown(const struct zab_learner *learner);    /* has not said who it is */
 bool zab_learner_observer(const struct zab_learner *learner);   /* gets INFORM */
 bool zab_learner_registered(const struct zab_learner *learner); /* gets live traffic */
 bool zab_learner_serving(const struct zab_learner *learner);    /* UPTODATE is sent */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cluster.h"
+#include "server/ensemble.h"
 #include "unit/cmocka.h"
 
 #define TIMEOUT_MS 10000
@@ -884,6 +885,106 @@ static void what_a_leader_proposes_and_is_no_transaction_is_not_counted_as_histo
     cluster_deinit(&cluster);
 }
 
+/* Of those that connect to a leader's quorum port and say nothing, how many are still there. */
+static size_t strangers_come(struct cluster *cluster, struct link *links, size_t count,
+                             bool one_address)
+{
+    struct member *leader = cluster_leader(cluster);
+    size_t there = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        char address[24] = "10.0.0.1";
+        if (!one_address) {
+            (void)snprintf(address, sizeof(address), "10.1.%zu.%zu", i / 100, i % 100);
+        }
+        links[i].members[0] = leader;
+        links[i].ends[0] = (struct end){&links[i], 0};
+        links[i].peers[0] =
+            server_peer_open(leader->world.server, -1, mk_bytes_text(address), &links[i].ends[0]);
+        assert_non_null(links[i].peers[0]);
+    }
+    cluster_settle(cluster);
+    for (size_t i = 0; i < count; i++) {
+        there += links[i].peers[0] != NULL;
+    }
+    return there;
+}
+
+static void strangers_free(struct link *links, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        mk_buf_free(&links[i].wire[1]);
+    }
+}
+
+static void who_does_not_say_who_it_is_keeps_no_learner_out(void **state)
+{
+    static struct link many[ZAB_LEARNERS_MAX + 10];
+    struct cluster cluster;
+    (void)state;
+    cluster_init(&cluster, 3, 0);
+    cluster_await(&cluster);
+    struct member *follower = cluster_follower(&cluster, 0);
+    cluster_stop(&cluster, follower);
+
+    assert_int_equal(strangers_come(&cluster, many, MK_COUNT(many), false), STRANGERS_MAX);
+
+    assert_null(many[0].peers[0]); /* the oldest have gone */
+    cluster_start(&cluster, follower);
+    cluster_await(&cluster);
+    cluster_advance(&cluster, 6000);
+    for (size_t i = 0; i < MK_COUNT(many); i++) {
+        assert_null(many[i].peers[0]);
+    }
+    strangers_free(many, MK_COUNT(many));
+    cluster_deinit(&cluster);
+}
+
+static void strangers_of_one_address_make_room_for_each_other(void **state)
+{
+    static struct link others[10], many[100];
+    struct cluster cluster;
+    (void)state;
+    cluster_init(&cluster, 3, 0);
+    cluster_await(&cluster);
+    assert_int_equal(strangers_come(&cluster, others, MK_COUNT(others), false), MK_COUNT(others));
+
+    size_t there = strangers_come(&cluster, many, MK_COUNT(many), true);
+
+    assert_int_equal(there, STRANGERS_OF_ADDRESS_MAX);
+    for (size_t i = 0; i < MK_COUNT(others); i++) {
+        assert_non_null(others[i].peers[0]);
+    }
+    cluster_advance(&cluster, 6000);
+    strangers_free(others, MK_COUNT(others));
+    strangers_free(many, MK_COUNT(many));
+    cluster_deinit(&cluster);
+}
+
+static void a_stranger_is_not_read_further_than_a_greeting_is_long(void **state)
+{
+    static struct link one;
+    struct mk_buf packet = {0};
+    struct cluster cluster;
+    (void)state;
+    cluster_init(&cluster, 3, 0);
+    cluster_await(&cluster);
+    assert_int_equal(strangers_come(&cluster, &one, 1, true), 1);
+    struct jute_packet large = JUTE_PACKET(JUTE_PACKET_FOLLOWERINFO, 0);
+    uint8_t bytes[STRANGER_DATA_BYTES_MAX + 1] = {0};
+    large.data = mk_bytes_of(bytes, sizeof(bytes));
+    jute_put_packet(&packet, &large);
+
+    server_peer_bytes(one.members[0]->world.server, one.peers[0],
+                      mk_bytes_of(packet.data, packet.len - 100));
+    cluster_settle(&cluster);
+
+    assert_null(one.peers[0]);
+    mk_buf_free(&packet);
+    strangers_free(&one, 1);
+    cluster_deinit(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -914,6 +1015,9 @@ int main(void)
         cmocka_unit_test(a_follower_may_stop_at_any_step_and_comes_back),
         cmocka_unit_test(any_server_may_stop_at_any_step_of_the_beginning),
         cmocka_unit_test(what_is_no_packet_ends_the_connection_and_nothing_else),
+        cmocka_unit_test(who_does_not_say_who_it_is_keeps_no_learner_out),
+        cmocka_unit_test(strangers_of_one_address_make_room_for_each_other),
+        cmocka_unit_test(a_stranger_is_not_read_further_than_a_greeting_is_long),
         cmocka_unit_test(what_a_leader_proposes_and_is_no_transaction_is_not_counted_as_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

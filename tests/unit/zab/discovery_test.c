@@ -243,6 +243,47 @@ static void what_is_no_greeting_is_left(void **state)
     story_end(&story);
 }
 
+static void who_does_not_say_who_it_is_is_left_whatever_else_it_says(void **state)
+{
+    struct story story = story_begin(&LEADER);
+
+    (void)state;
+    struct zab_learner *one = established(&story, 1);
+    struct zab_learner *stranger = comes(&story);
+    for (int i = 0; i < 9; i++) {
+        learner_says(&story, one, JUTE_PACKET_PING, 0);
+        learner_says(&story, stranger, JUTE_PACKET_PING, 0);
+        passes(&story, 1000);
+        skips(&story);
+    }
+
+    passes(&story, 1000);
+
+    does(&story, "send 1 PING 5.0\n"
+                 "drop -1: it has been silent for too long\n");
+    story_end(&story);
+}
+
+static void who_has_said_who_it_is_waits_for_others_as_long_as_they_may_take(void **state)
+{
+    struct story story = story_begin(&LEADER);
+
+    (void)state;
+    struct zab_learner *one = established(&story, 1);
+    struct zab_learner *late = comes(&story);
+    learner_is(&story, late, 2, false, 2);
+    does(&story, "send 2 LEADERINFO 5.0\n");
+
+    for (int i = 0; i < 29; i++) {
+        learner_says(&story, one, JUTE_PACKET_PING, 0);
+        passes(&story, 1000);
+        skips(&story);
+    }
+
+    assert_non_null(zab_learner_next(story.zab, zab_learner_next(story.zab, NULL)));
+    story_end(&story);
+}
+
 static void a_second_connection_of_a_follower_replaces_the_first(void **state)
 {
     struct story story = story_begin(&LEADER);
@@ -411,6 +452,8 @@ int main(void)
         cmocka_unit_test(a_leader_whom_nobody_follows_gives_up_after_the_limit),
         cmocka_unit_test(a_voter_promised_to_a_later_epoch_gets_a_new_one),
         cmocka_unit_test(what_is_no_greeting_is_left),
+        cmocka_unit_test(who_does_not_say_who_it_is_is_left_whatever_else_it_says),
+        cmocka_unit_test(who_has_said_who_it_is_waits_for_others_as_long_as_they_may_take),
         cmocka_unit_test(a_second_connection_of_a_follower_replaces_the_first),
         cmocka_unit_test(a_promise_is_durable_before_it_is_given),
         cmocka_unit_test(a_promise_is_given_once),
