@@ -18,83 +18,38 @@
 #include "edge/loop.h"
 
 #include <string.h>
-#include <sys/socket.h>
 
 #define LINGER_MS 1000
 #define FLUSH_MS 30000 /* for the last output: who does not read it may not stay for ever */
 #define KEEPALIVE_SECONDS 60
-#define WORD_ARGUMENT_BYTES_MAX 8     /* stmk's mask */
-#define OUTPUT_IDLE_BYTES (16 * 1024) /* A larger buffer is not held on to while it is empty. */
-
-static void on_written(uv_write_t *write, int status);
+#define WORD_ARGUMENT_BYTES_MAX 8 /* stmk's mask */
 
 /* ---- Output ---- */
 
 size_t conn_output_bytes(const struct conn *conn)
 {
     size_t output = conn->core != NULL ? server_conn_output(conn->core)->len : 0;
-    return output + uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
+    return output + stream_unsent(&conn->stream);
 }
 
-static void buf_clear(struct mk_buf *buf)
-{
-    buf->len = 0;
-    if (buf->cap > OUTPUT_IDLE_BYTES) {
-        mk_buf_free(buf);
-    }
-}
-
-/* Everything is in the socket: the core may answer on. */
-static void output_drained(struct conn *conn)
-{
-    if (conn->core != NULL) {
-        server_conn_drained(conn->edge->core.server, conn->core);
-    }
-}
-
-/* What the socket did not take, in the background. */
-static bool rest_send(struct conn *conn, struct mk_buf *output, size_t from)
-{
-    struct mk_buf emptied = conn->sending;
-    conn->sending = *output;
-    *output = emptied;
-    output->len = 0;
-
-    uv_buf_t rest = {(char *)conn->sending.data + from, conn->sending.len - from};
-    conn->write.data = conn;
-    conn->writing = uv_write(&conn->write, (uv_stream_t *)&conn->tcp, &rest, 1, on_written) == 0;
-    return conn->writing;
-}
-
-/* Send what is in `output` and leave it empty; all of it stays while the rest of earlier output is
- * under way. False: the connection is broken. */
+/* Send what is in `output`, as stream_send() has it. False: the connection is broken. */
 static bool output_send(struct conn *conn, struct mk_buf *output)
 {
-    if (output->len == 0 || conn->writing) {
-        return true;
+    enum mk_status status = stream_send(&conn->stream, output);
+
+    if (status == MK_OK && conn->core != NULL) {
+        server_conn_drained(conn->edge->core.server, conn->core); /* It may answer on. */
     }
-    uv_buf_t all = {(char *)output->data, output->len};
-    int written = uv_try_write((uv_stream_t *)&conn->tcp, &all, 1);
-    if (written < 0 && written != UV_EAGAIN) {
-        return false;
-    }
-    size_t from = written > 0 ? (size_t)written : 0;
-    if (from < output->len) {
-        return rest_send(conn, output, from);
-    }
-    buf_clear(output);
-    output_drained(conn);
-    return true;
+    return status != MK_IO;
 }
 
 /* ---- The end ---- */
 
-static void on_closed(uv_handle_t *handle)
+static void on_freed(void *owner)
 {
-    struct conn *conn = handle->data;
+    struct conn *conn = owner;
 
     framing_free(&conn->input);
-    mk_buf_free(&conn->sending);
     mk_free(conn);
 }
 
@@ -117,17 +72,14 @@ void conn_close(struct conn *conn)
     mk_list_remove(&conn->list);
     conn->edge->conns_count--;
     address_release(conn->edge, conn->address);
-    uv_close((uv_handle_t *)&conn->tcp, on_closed);
+    stream_close(&conn->stream);
 }
 
 static void linger_begin(struct conn *conn)
 {
-    uv_os_fd_t descriptor = -1;
-
     conn->state = CONN_LINGERING;
     core_forget(conn);
-    if (conn->peer_ended || uv_fileno((uv_handle_t *)&conn->tcp, &descriptor) != 0 ||
-        shutdown(descriptor, SHUT_WR) != 0) {
+    if (conn->peer_ended || stream_end(&conn->stream) != MK_OK) {
         conn_close(conn);
         return;
     }
@@ -188,22 +140,13 @@ static void conn_finish(struct conn *conn)
     conn_flush(conn);
 }
 
-static void on_written(uv_write_t *write, int status)
+static void on_drained(void *owner)
 {
-    struct conn *conn = write->data;
+    struct conn *conn = owner;
 
-    conn->writing = false;
-    buf_clear(&conn->sending);
-    if (conn->state == CONN_CLOSED) {
-        return;
-    }
     turn_begin(conn->edge);
-    if (status != 0) {
-        conn_close(conn);
-        return;
-    }
     if (conn->core != NULL && server_conn_output(conn->core)->len == 0) {
-        output_drained(conn);
+        server_conn_drained(conn->edge->core.server, conn->core);
     }
     conn_flush(conn);
 }
@@ -299,32 +242,35 @@ void conn_resume(struct conn *conn)
     conn_reading_update(conn);
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+static void on_bytes(void *owner, struct mk_bytes bytes)
 {
-    struct conn *conn = handle->data;
-    (void)suggested;
+    struct conn *conn = owner;
 
-    *buf = uv_buf_init((char *)conn->edge->read_bytes, READ_BYTES);
+    turn_begin(conn->edge);
+    if (conn->state == CONN_NEW || conn->state == CONN_OPEN) {
+        conn_heard(conn);
+        conn->edge->counters.bytes_received += bytes.len;
+        conn_feed(conn, bytes);
+    }
 }
 
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
+static void on_broken(void *owner, const char *why)
 {
-    struct conn *conn = stream->data;
+    struct conn *conn = owner;
+    (void)why; /* Clients come and go. */
 
-    if (count == 0) {
-        return; /* EAGAIN */
-    }
     turn_begin(conn->edge);
-    if (count < 0) {
-        conn->peer_ended = true;
-        if (conn->state != CONN_FLUSHING) {
-            conn->edge->counters.conns_dropped += conn->state == CONN_OPEN;
-            conn_close(conn);
-        }
-    } else if (conn->state == CONN_NEW || conn->state == CONN_OPEN) {
-        conn_heard(conn);
-        conn->edge->counters.bytes_received += (uint64_t)count;
-        conn_feed(conn, mk_bytes_of(buf->base, (size_t)count));
+    conn->edge->counters.conns_dropped += conn->state == CONN_OPEN;
+    conn_close(conn);
+}
+
+static void on_ended(void *owner)
+{
+    struct conn *conn = owner;
+
+    conn->peer_ended = true;
+    if (conn->state != CONN_FLUSHING) {
+        on_broken(conn, NULL);
     }
 }
 
@@ -340,32 +286,30 @@ void conn_reading_update(struct conn *conn)
         resume_soon(conn->edge);
         wanted = false;
     }
-    if (wanted == conn->reading) {
-        return;
-    }
-    conn->reading = wanted;
-    if (!wanted) {
-        uv_read_stop((uv_stream_t *)&conn->tcp);
-    } else if (uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read) != 0) {
+    if (stream_read(&conn->stream, wanted) != MK_OK) {
         conn_close(conn);
     }
 }
 
 /* ---- The beginning ---- */
 
-void conn_start(struct conn *conn, struct address_count *address, uint16_t port)
+void conn_start(struct edge *edge, uv_tcp_t *socket, struct address_count *address, uint16_t port)
 {
-    struct edge *edge = conn->edge;
+    static const struct stream_events events = {on_bytes, on_ended, on_broken, on_drained,
+                                                on_freed};
+    struct conn *conn = mk_alloc_zero(1, sizeof(*conn));
 
+    conn->edge = edge;
     conn->state = CONN_NEW;
     conn->address = address;
     mk_list_init(&conn->list);
     mk_list_append(&edge->conns, &conn->link);
     edge->conns_count++;
-    uv_tcp_nodelay(&conn->tcp, 1);
+    uv_tcp_nodelay(socket, 1);
     if (edge->options->keepalive) {
-        uv_tcp_keepalive(&conn->tcp, 1, KEEPALIVE_SECONDS);
+        uv_tcp_keepalive(socket, 1, KEEPALIVE_SECONDS);
     }
+    stream_init(&conn->stream, &edge->streams, socket, &events, conn);
     conn->core =
         server_conn_open(edge->core.server, mk_bytes_of(address->text, address->len), port, conn);
     conn_reading_update(conn);

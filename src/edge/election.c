@@ -188,13 +188,16 @@ static void dialled(void *context, uv_tcp_t *socket, const char *why)
         return;
     }
     struct wire *wire = wire_new(election, socket, peer);
-    hello_put(election, &wire->sending);
+    hello_put(election, &wire->output);
     if (election->options.id < peer->member->id) {
         call_begin(wire);
     } else {
         election_peer_keep(peer, wire);
     }
     wire_write(wire); /* The hello goes alone: it must come in one piece. */
+    if (!wire->closed && !wire->calling) {
+        wire_flush(wire);
+    }
     if (!wire->closed && !wire->calling) {
         wire_read(wire);
     }
@@ -311,7 +314,7 @@ static void election_free(struct election *election)
         mk_buf_free(&election->peers[i].newest);
     }
     mk_free(election->peers);
-    mk_free(election->read_bytes);
+    streams_deinit(&election->streams);
     mk_free(election);
 }
 
@@ -329,6 +332,7 @@ struct election *election_open(const struct election_options *options, struct mk
     struct election *election = mk_alloc_zero(1, sizeof(*election));
 
     election->options = *options;
+    streams_init(&election->streams, options->loop);
     mk_list_init(&election->strangers);
     mk_list_init(&election->callers);
     peers_make(election);
@@ -341,7 +345,6 @@ struct election *election_open(const struct election_options *options, struct mk
         election_free(election);
         return NULL;
     }
-    election->read_bytes = mk_alloc(ELECTION_READ_BYTES);
     election->timer.data = election;
     uv_timer_init(options->loop, &election->timer);
     election->handles = 1 + election->binding.count;

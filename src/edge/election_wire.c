@@ -7,35 +7,18 @@
 
 #include <inttypes.h>
 
-#define READ_BYTES ELECTION_READ_BYTES
 #define STRANGERS_MAX 64 /* connections whose hello has not come; the oldest makes room */
 #define HELLO_BYTES_MAX (8 + 8 + 4 + JUTE_ELECTION_ADDRESSES_BYTES_MAX)
 
 /* ---- Output, and the end ---- */
 
-struct wire *wire_new(struct election *election, uv_tcp_t *socket, struct election_peer *peer)
+static void on_freed(void *owner)
 {
-    struct wire *wire = mk_alloc_zero(1, sizeof(*wire));
-
-    wire->election = election;
-    wire->socket = socket;
-    wire->peer = peer;
-    wire->due_ms = INT64_MAX;
-    mk_list_init(&wire->link);
-    socket->data = wire;
-    dial_socket_tune(socket, election->options.keepalive, election->options.silence_ms);
-    return wire;
-}
-
-/* What was being written has come back by now. */
-static void on_wire_closed(uv_handle_t *handle)
-{
-    struct wire *wire = handle->data;
+    struct wire *wire = owner;
 
     mk_buf_free(&wire->hello);
-    mk_buf_free(&wire->sending);
+    mk_buf_free(&wire->output);
     framing_free(&wire->input);
-    mk_free(wire->socket);
     mk_free(wire);
 }
 
@@ -50,7 +33,7 @@ void wire_close(struct wire *wire)
     } else if (wire->peer->wire == wire) {
         wire->peer->wire = NULL;
     }
-    uv_close((uv_handle_t *)wire->socket, on_wire_closed);
+    stream_close(&wire->stream);
 }
 
 static void wire_broken(struct wire *wire, const char *why)
@@ -64,35 +47,26 @@ static void wire_broken(struct wire *wire, const char *why)
     }
 }
 
-static void on_written(uv_write_t *write, int status)
+/* What was to be said has been. */
+static void on_drained(void *owner)
 {
-    struct wire *wire = write->data;
+    struct wire *wire = owner;
 
-    wire->writing = false;
-    wire->sending.len = 0;
-    if (wire->closed) {
-        return;
-    }
-    if (status != 0) {
-        wire_broken(wire, uv_strerror(status));
-    } else if (wire->calling) {
+    if (wire->calling) {
         wire_close(wire);
     } else {
         wire_flush(wire);
     }
 }
 
-/* What is in `sending`. */
 void wire_write(struct wire *wire)
 {
-    uv_buf_t all = {(char *)wire->sending.data, wire->sending.len};
+    enum mk_status status = stream_send(&wire->stream, &wire->output);
 
-    MK_ASSERT(!wire->writing);
-    wire->write.data = wire;
-    int failed = uv_write(&wire->write, (uv_stream_t *)wire->socket, &all, 1, on_written);
-    wire->writing = failed == 0;
-    if (failed != 0) {
-        wire_broken(wire, uv_strerror(failed));
+    if (status == MK_IO) {
+        wire_broken(wire, "nothing can be written to it");
+    } else if (status == MK_OK && wire->calling) {
+        wire_close(wire);
     }
 }
 
@@ -101,12 +75,11 @@ void wire_flush(struct wire *wire)
 {
     struct election_peer *peer = wire->peer;
 
-    if (wire->writing || !peer->unsent) {
+    if (wire->stream.writing || !peer->unsent) {
         return;
     }
     peer->unsent = false;
-    wire->sending.len = 0;
-    mk_buf_put_field(&wire->sending, mk_buf_view(&peer->newest));
+    mk_buf_put_field(&wire->output, mk_buf_view(&peer->newest));
     wire_write(wire);
 }
 
@@ -117,7 +90,7 @@ static void stranger_log(const struct wire *wire, const char *what)
     char address[64] = "?";
     uint16_t port = 0;
 
-    (void)binding_peer_address(wire->socket, address, sizeof(address), &port);
+    (void)binding_peer_address(wire->stream.socket, address, sizeof(address), &port);
     mk_log(wire->election->options.log, MK_LOG_WARN, "%s  address=%s", what, address);
 }
 
@@ -207,37 +180,50 @@ static void hello_take(struct wire *wire, struct mk_bytes bytes)
     hello_came(wire, hello.id, mk_bytes_of(bytes.data + taken, bytes.len - taken));
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+static void on_bytes(void *owner, struct mk_bytes bytes)
 {
-    struct wire *wire = handle->data;
-    (void)suggested;
+    struct wire *wire = owner;
 
-    *buf = uv_buf_init((char *)wire->election->read_bytes, READ_BYTES);
+    if (wire->peer == NULL) {
+        hello_take(wire, bytes);
+    } else {
+        messages_take(wire, bytes);
+    }
 }
 
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
+static void on_broken(void *owner, const char *why)
 {
-    struct wire *wire = stream->data;
+    wire_broken(owner, why);
+}
 
-    if (count < 0) {
-        wire_broken(wire, count == UV_EOF ? "it closed the connection" : uv_strerror((int)count));
-    } else if (count > 0 && wire->peer == NULL) {
-        hello_take(wire, mk_bytes_of(buf->base, (size_t)count));
-    } else if (count > 0) {
-        messages_take(wire, mk_bytes_of(buf->base, (size_t)count));
-    }
+static void on_ended(void *owner)
+{
+    wire_broken(owner, "it closed the connection");
 }
 
 void wire_read(struct wire *wire)
 {
-    int failed = uv_read_start((uv_stream_t *)wire->socket, on_alloc, on_read);
-
-    if (failed != 0) {
-        wire_broken(wire, uv_strerror(failed));
+    if (stream_read(&wire->stream, true) != MK_OK) {
+        wire_broken(wire, "nothing can be read from it");
     }
 }
 
-/* ---- Accepting ---- */
+/* ---- The beginning ---- */
+
+struct wire *wire_new(struct election *election, uv_tcp_t *socket, struct election_peer *peer)
+{
+    static const struct stream_events events = {on_bytes, on_ended, on_broken, on_drained,
+                                                on_freed};
+    struct wire *wire = mk_alloc_zero(1, sizeof(*wire));
+
+    wire->election = election;
+    wire->peer = peer;
+    wire->due_ms = INT64_MAX;
+    mk_list_init(&wire->link);
+    stream_init(&wire->stream, &election->streams, socket, &events, wire);
+    dial_socket_tune(socket, election->options.keepalive, election->options.silence_ms);
+    return wire;
+}
 
 void wire_accept(uv_stream_t *listener, int status)
 {

@@ -5,19 +5,16 @@
 #include "edge/binding.h"
 #include "edge/election.h"
 #include "edge/framing.h"
-
-#define ELECTION_READ_BYTES (64 * 1024) /* one buffer for all */
+#include "edge/stream.h"
 
 struct wire { /* one connection */
     struct election *election;
     struct election_peer *peer; /* NULL: a stranger */
-    uv_tcp_t *socket;
+    struct stream stream;
     struct mk_buf hello; /* of a stranger, as far as it has come */
     struct framing input;
-    uv_write_t write;
-    struct mk_buf sending;
-    bool writing;
-    bool calling; /* its end comes when the hello is sent */
+    struct mk_buf output; /* empty, but while one is made */
+    bool calling;         /* its end comes when the hello is sent */
     bool closed;
     mk_ms due_ms;        /* of a stranger or a caller: when its hello must have come, or gone */
     struct mk_link link; /* election->strangers, election->callers */
@@ -49,7 +46,7 @@ struct election {
     struct mk_link strangers; /* oldest first */
     size_t strangers_count;
     struct mk_link callers; /* oldest first; of one server no more than fit between two retries */
-    uint8_t *read_bytes;
+    struct streams streams;
 };
 
 /* election.c: who there is. */
@@ -61,10 +58,10 @@ void election_peer_keep(struct election_peer *peer,
 void election_peer_call_back(struct election_peer *peer); /* it asks to be dialled */
 void election_peer_ended(struct election_peer *peer, const char *why); /* the one that stayed */
 
-/* election_wire.c: one connection. `socket` and `wire` belong to each other from now on. */
+/* election_wire.c: one connection, `socket` its own from now on. */
 struct wire *wire_new(struct election *election, uv_tcp_t *socket, struct election_peer *peer);
 void wire_close(struct wire *wire);
-void wire_write(struct wire *wire); /* what is in `sending` */
+void wire_write(struct wire *wire); /* what is in `output` */
 void wire_flush(struct wire *wire); /* the newest message, if the connection has not got it */
 void wire_read(struct wire *wire);  /* from now on */
 void wire_accept(uv_stream_t *listener, int status); /* for uv_listen() */

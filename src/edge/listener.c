@@ -1,6 +1,7 @@
 /* Who may come in. The address is bound before anything else is touched, so that a port in use is
  * known at once; nobody is accepted until the core serves. A connection over a limit is closed right
  * after it was accepted, without a word, as ZooKeeper does it. */
+#include "edge/dial.h"
 #include "edge/loop.h"
 
 #include <stdio.h>
@@ -35,11 +36,6 @@ void address_release(struct edge *edge, struct address_count *address)
     }
 }
 
-static void on_refused_closed(uv_handle_t *handle)
-{
-    mk_free(handle->data);
-}
-
 static bool within_limits(const struct edge *edge, const struct address_count *address)
 {
     const struct edge_options *options = edge->options;
@@ -62,14 +58,12 @@ static bool within_limits(const struct edge *edge, const struct address_count *a
 }
 
 /* Take it in, or say why not. */
-static bool conn_admit(struct conn *conn)
+static bool socket_admit(struct edge *edge, uv_tcp_t *socket)
 {
-    struct edge *edge = conn->edge;
     char text[64];
     uint16_t port = 0;
 
-    if (edge->phase != EDGE_SERVING ||
-        !binding_peer_address(&conn->tcp, text, sizeof(text), &port)) {
+    if (edge->phase != EDGE_SERVING || !binding_peer_address(socket, text, sizeof(text), &port)) {
         return false;
     }
     struct address_count *address = address_find(edge, text);
@@ -80,7 +74,7 @@ static bool conn_admit(struct conn *conn)
         address_release(edge, address);
         return false;
     }
-    conn_start(conn, address, port);
+    conn_start(edge, socket, address, port);
     return true;
 }
 
@@ -96,12 +90,9 @@ static void on_connection(uv_stream_t *listener, int status)
                uv_strerror(status));
         return;
     }
-    struct conn *conn = mk_alloc_zero(1, sizeof(*conn));
-    conn->edge = edge;
-    uv_tcp_init(&edge->loop, &conn->tcp);
-    conn->tcp.data = conn;
-    if (uv_accept(listener, (uv_stream_t *)&conn->tcp) != 0 || !conn_admit(conn)) {
-        uv_close((uv_handle_t *)&conn->tcp, on_refused_closed);
+    uv_tcp_t *socket = dial_socket_new(&edge->loop);
+    if (uv_accept(listener, (uv_stream_t *)socket) != 0 || !socket_admit(edge, socket)) {
+        dial_socket_close(socket);
     }
 }
 

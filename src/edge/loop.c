@@ -412,10 +412,9 @@ struct edge *edge_new(const struct edge_options *options, const struct mk_log *l
     mk_list_init(&edge->resuming);
     mk_list_init(&edge->flushing);
     mk_list_init(&edge->lingering);
-    edge->read_bytes = mk_alloc(READ_BYTES);
-
     int failed = uv_loop_init(&edge->loop);
     MK_ASSERT(failed == 0); /* Only without memory or descriptors, before anything was opened. */
+    streams_init(&edge->streams, &edge->loop);
     edge->questions = questions_new(edge);
     return edge;
 }
@@ -498,7 +497,7 @@ void edge_free(struct edge *edge)
     ensemble_free(edge);
     MK_ASSERT(edge->addresses.count == 0);
     mk_map_bytes_free(&edge->addresses);
-    mk_free(edge->read_bytes);
+    streams_deinit(&edge->streams);
     mk_arena_free(&edge->texts);
     mk_free(edge);
 }

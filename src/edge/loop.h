@@ -8,10 +8,9 @@
 #include "edge/election.h"
 #include "edge/framing.h"
 #include "edge/log_thread.h"
+#include "edge/stream.h"
 
 #include <uv.h>
-
-#define READ_BYTES (64 * 1024) /* one buffer for all: small enough to stay in the cache */
 
 enum edge_phase {
     EDGE_STARTING, /* not serving yet: nobody is accepted */
@@ -30,6 +29,7 @@ struct edge {
 
     uv_loop_t loop;
     struct binding listener;
+    struct streams streams;
 
     uv_prepare_t prepare;
     uv_check_t check;
@@ -62,7 +62,6 @@ struct edge {
     struct questions *questions;
     struct admin_http *http[2]; /* the AdminServer, Prometheus' exporter; NULL: not wanted */
     struct mk_arena texts;      /* owns what `settings` points to */
-    uint8_t *read_bytes;        /* READ_BYTES, filled and used up within one callback */
 
     struct log_thread *log_thread;
     struct disk *disk;
@@ -78,17 +77,13 @@ enum conn_state {
     CONN_CLOSED,    /* waits for libuv to let go */
 };
 struct conn {
-    uv_tcp_t tcp;
-    uv_write_t write;
+    struct stream stream;
     struct edge *edge;
     struct server_conn *core; /* NULL from LINGERING on */
     enum conn_state state;
-    bool reading;
-    bool writing; /* `write` is under way, with `sending` */
     bool backlog; /* frames may be kept that the core did not want yet */
     bool peer_ended;
     struct framing input;
-    struct mk_buf sending; /* what the socket did not take at once */
     mk_ms linger_due_ms;
     struct mk_link link; /* edge->conns */
     struct mk_link list; /* resuming, flushing or lingering */
@@ -111,7 +106,7 @@ void listener_close(struct edge *edge);
 void address_release(struct edge *edge, struct address_count *address);
 
 /* conn.c */
-void conn_start(struct conn *conn, struct address_count *address, uint16_t port);
+void conn_start(struct edge *edge, uv_tcp_t *socket, struct address_count *address, uint16_t port);
 void conn_flush(struct conn *conn);          /* the core has something to do for it */
 void conn_resume(struct conn *conn);         /* go on with what was kept */
 void conn_reading_update(struct conn *conn); /* what may be read has changed */

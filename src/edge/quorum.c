@@ -23,13 +23,9 @@
 
 struct link {
     struct quorum *quorum;
-    uv_tcp_t *socket;
+    struct stream stream;
     struct server_peer *core; /* NULL: closed */
-    uv_write_t write;
-    struct mk_buf sending; /* what the socket did not take at once */
-    bool writing;
-    bool reading;
-    struct mk_link list; /* quorum->links */
+    struct mk_link list;      /* quorum->links */
 };
 
 static struct server *server_of(const struct quorum *quorum)
@@ -39,13 +35,9 @@ static struct server *server_of(const struct quorum *quorum)
 
 /* ---- One connection ---- */
 
-static void on_link_closed(uv_handle_t *handle)
+static void on_freed(void *owner)
 {
-    struct link *link = handle->data;
-
-    mk_buf_free(&link->sending);
-    mk_free(link->socket);
-    mk_free(link);
+    mk_free(owner);
 }
 
 /* The core is to know it already, or never. */
@@ -54,7 +46,7 @@ static void link_end(struct link *link)
     link->core = NULL;
     mk_list_remove(&link->list);
     link->quorum->links_count--;
-    uv_close((uv_handle_t *)link->socket, on_link_closed);
+    stream_close(&link->stream);
 }
 
 static void link_close(struct link *link)
@@ -65,131 +57,74 @@ static void link_close(struct link *link)
     server_peer_closed(server_of(link->quorum), core);
 }
 
-static void link_reading_update(struct link *link);
-
-static void on_written(uv_write_t *write, int status);
-
-/* What the socket did not take, in the background. */
-static bool rest_send(struct link *link, struct mk_buf *output, size_t from)
+static void link_reading_update(struct link *link)
 {
-    struct mk_buf emptied = link->sending;
-    link->sending = *output;
-    *output = emptied;
-    output->len = 0;
+    bool wanted = !server_peer_paused(link->core) && !server_peer_closing(link->core);
 
-    uv_buf_t rest = {(char *)link->sending.data + from, link->sending.len - from};
-    link->write.data = link;
-    link->writing = uv_write(&link->write, (uv_stream_t *)link->socket, &rest, 1, on_written) == 0;
-    return link->writing;
-}
-
-static void buf_clear(struct mk_buf *buf)
-{
-    buf->len = 0;
-    if (buf->cap > SENDING_IDLE_BYTES) {
-        mk_buf_free(buf);
+    if (stream_read(&link->stream, wanted) != MK_OK) {
+        link_close(link);
     }
-}
-
-/* False: the connection is broken. */
-static bool output_send(struct link *link)
-{
-    struct mk_buf *output = server_peer_output(link->core);
-
-    if (output->len == 0 || link->writing) {
-        return true;
-    }
-    uv_buf_t all = {(char *)output->data, output->len};
-    int written = uv_try_write((uv_stream_t *)link->socket, &all, 1);
-    if (written < 0 && written != UV_EAGAIN) {
-        return false;
-    }
-    size_t from = written > 0 ? (size_t)written : 0;
-    if (from < output->len) {
-        return rest_send(link, output, from);
-    }
-    buf_clear(output);
-    server_peer_drained(server_of(link->quorum), link->core);
-    return true;
 }
 
 /* The core has something to do for it. Whoever it wants to leave is sent what the socket takes at once:
  * nothing that is still to come may be waited for. */
 static void link_flush(struct link *link)
 {
-    if (!output_send(link) || server_peer_closing(link->core)) {
+    struct mk_buf *output = server_peer_output(link->core);
+    bool something = output->len > 0;
+    enum mk_status status = stream_send(&link->stream, output);
+
+    if (status == MK_OK && something) {
+        server_peer_drained(server_of(link->quorum), link->core);
+    }
+    if (status == MK_IO || server_peer_closing(link->core)) {
         link_close(link);
     } else {
         link_reading_update(link);
     }
 }
 
-static void on_written(uv_write_t *write, int status)
+static void on_drained(void *owner)
 {
-    struct link *link = write->data;
+    struct link *link = owner;
 
-    link->writing = false;
-    buf_clear(&link->sending);
-    if (link->core == NULL) {
-        return;
-    }
     turn_begin(link->quorum->edge);
-    if (status != 0) {
-        link_close(link);
-        return;
-    }
     if (server_peer_output(link->core)->len == 0) {
         server_peer_drained(server_of(link->quorum), link->core);
     }
     link_flush(link);
 }
 
-/* ---- Input ---- */
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+static void on_bytes(void *owner, struct mk_bytes bytes)
 {
-    struct link *link = handle->data;
-    (void)suggested;
+    struct link *link = owner;
 
-    *buf = uv_buf_init((char *)link->quorum->edge->read_bytes, READ_BYTES);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
-{
-    struct link *link = stream->data;
-
-    if (count == 0) {
-        return; /* EAGAIN */
-    }
     turn_begin(link->quorum->edge);
-    if (count < 0) {
-        link_close(link);
-        return;
-    }
-    server_peer_bytes(server_of(link->quorum), link->core, mk_bytes_of(buf->base, (size_t)count));
+    server_peer_bytes(server_of(link->quorum), link->core, bytes);
     link_reading_update(link);
 }
 
-static void link_reading_update(struct link *link)
+static void on_broken(void *owner, const char *why)
 {
-    bool wanted = !server_peer_paused(link->core) && !server_peer_closing(link->core);
+    struct link *link = owner;
+    (void)why; /* The core says who has gone. */
 
-    if (wanted == link->reading) {
-        return;
-    }
-    link->reading = wanted;
-    if (!wanted) {
-        uv_read_stop((uv_stream_t *)link->socket);
-    } else if (uv_read_start((uv_stream_t *)link->socket, on_alloc, on_read) != 0) {
-        link_close(link);
-    }
+    turn_begin(link->quorum->edge);
+    link_close(link);
 }
 
-/* ---- The beginning ---- */
+static void on_ended(void *owner)
+{
+    on_broken(owner, NULL);
+}
+
+/* ---- Connections begun ---- */
 
 /* `dialled` is the member that was, or -1. False: it was not wanted, and is closed. */
 static bool link_open(struct quorum *quorum, uv_tcp_t *socket, int64_t dialled)
 {
+    static const struct stream_events events = {on_bytes, on_ended, on_broken, on_drained,
+                                                on_freed};
     struct edge *edge = quorum->edge;
     const struct edge_options *options = edge->options;
     char address[64] = "";
@@ -197,8 +132,8 @@ static bool link_open(struct quorum *quorum, uv_tcp_t *socket, int64_t dialled)
 
     struct link *link = mk_alloc_zero(1, sizeof(*link));
     link->quorum = quorum;
-    link->socket = socket;
-    socket->data = link;
+    stream_init(&link->stream, &edge->streams, socket, &events, link);
+    link->stream.idle_bytes = SENDING_IDLE_BYTES;
     mk_list_append(&quorum->links, &link->list);
     quorum->links_count++;
     dial_socket_tune(socket, options->peer_keepalive,
