@@ -119,6 +119,38 @@ def until(what, condition):
     raise AssertionError(f"not so in {SECONDS_MAX} s: {what}")
 
 
+def tree(client):
+    """Every znode: data, Stat, ACL. /zookeeper/config is each server's own affair."""
+    found = {}
+    paths = ["/"]
+    while paths:
+        asked = [(path, client.get_async(path), client.get_acls_async(path),
+                  client.get_children_async(path)) for path in paths]
+        paths = []
+        for path, data, access, children in asked:
+            found[path] = (*data.get(SECONDS_MAX), access.get(SECONDS_MAX)[0])
+            paths += [path.rstrip("/") + "/" + name for name in children.get(SECONDS_MAX)
+                      if path != "/zookeeper" or name != "config"]
+    return found
+
+
+def agree(ensemble):
+    """Every server that is there shows the same znodes, which are returned, and none has found a
+    difference."""
+    expected = None
+    for member in ensemble.alive():
+        client = ensemble.client(member)
+        client.sync("/")
+        found = tree(client)
+        client.stop()
+        expected = expected or found
+        assert sorted(found) == sorted(expected), (member.number, set(found) ^ set(expected))
+        for path, znode in expected.items():
+            assert found[path] == znode, (member.number, path, found[path], znode)
+        assert member.metrics().get("zk_digest_mismatches_count", "0") == "0", member.number
+    return expected
+
+
 class Ensemble:
     """Servers with the same options; the last `observers` of them do not vote, those of the numbers
     in `zookeepers` are ZooKeeper's. The one of the number `first` serves with a single other before

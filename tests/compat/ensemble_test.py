@@ -18,7 +18,7 @@ except ImportError:
     sys.exit(77)
 
 import harness
-from ensemble import HISTORY, SECONDS_MAX, Ensemble, until
+from ensemble import HISTORY, SECONDS_MAX, Ensemble, agree, until
 from harness import case
 
 KILLS = 4
@@ -267,30 +267,6 @@ def _():
 INSTALLED = "the leader's snapshot is installed"
 
 
-def walk(client, path="/"):
-    """All there is at and below `path`: data, ACL and Stat of each znode, by its path."""
-    data, stat = client.get(path)
-    acl, _ = client.get_acls(path)
-    znodes = {path: (data, acl, stat)}
-    for child in client.get_children(path):
-        znodes.update(walk(client, f"{path.rstrip('/')}/{child}"))
-    return znodes
-
-
-def alike(ensemble):
-    """What every server holds, which is the same."""
-    held = []
-    for member in ensemble.members:
-        client = ensemble.client(member)
-        client.sync("/")
-        held.append(walk(client))
-    for znodes in held[1:]:
-        differs = [path for path in held[0].keys() | znodes.keys()
-                   if held[0].get(path) != znodes.get(path)]
-        assert not differs, sorted(differs)[:10]
-    return held[0]
-
-
 def write_many(client, folder, count=MANY):
     """More than the leader keeps for who comes back: it makes checkpoints meanwhile."""
     client.ensure_path(folder)
@@ -325,7 +301,7 @@ def _():
         load.grows()
         load.end()
         assert snapshots_in(third) == 1
-        held = alike(ensemble)
+        held = agree(ensemble)
         assert {"/ephemeral", "/read-only", f"/many/{MANY - 1}"} <= held.keys()
         assert {f"/load/{number}" for number in load.acknowledged} <= held.keys()
 
@@ -355,7 +331,7 @@ def _():
         ensemble.start(leader)
 
         ensemble.serving()
-        assert f"/many-1/{MANY - 1}" in alike(ensemble)
+        assert f"/many-1/{MANY - 1}" in agree(ensemble)
 
 
 @case("killed again and again while it takes a snapshot, a server comes back and has all of it")
@@ -382,7 +358,7 @@ def _():
         ensemble.serving()
         assert snapshots_in(behind) >= 1
         assert not os.path.exists(state_new)
-        assert f"/many-{INSTALL_KILLS}/{MANY - 1}" in alike(ensemble)
+        assert f"/many-{INSTALL_KILLS}/{MANY - 1}" in agree(ensemble)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ except ImportError:
     sys.exit(77)
 
 import harness
-from ensemble import HISTORY, Ensemble, Member, ZooKeeperMember, until
+from ensemble import HISTORY, Ensemble, Member, ZooKeeperMember, agree, until
 from harness import case
 
 FOLLOWER = (2, 3)    # ZooKeeper's, if ours is to follow: 3 leads
@@ -35,37 +35,6 @@ def led_by(ensemble, kind):
     leader = ensemble.serving()
     assert leader in kind(ensemble), leader.number
     return leader
-
-
-def tree(client):
-    """Every znode: data, Stat, ACL. /zookeeper/config is each server's own affair."""
-    found = {}
-    paths = ["/"]
-    while paths:
-        asked = [(path, client.get_async(path), client.get_acls_async(path),
-                  client.get_children_async(path)) for path in paths]
-        paths = []
-        for path, data, access, children in asked:
-            found[path] = (*data.get(120), access.get(120)[0])
-            paths += [path.rstrip("/") + "/" + name for name in children.get(120)
-                      if path != "/zookeeper" or name != "config"]
-    return found
-
-
-def agree(ensemble):
-    """Every server that is there shows the same znodes, and none has found a difference."""
-    expected = None
-    for member in ensemble.alive():
-        client = ensemble.client(member)
-        client.sync("/")
-        found = tree(client)
-        client.stop()
-        expected = expected or found
-        assert sorted(found) == sorted(expected), (member.number, set(found) ^ set(expected))
-        for path, znode in expected.items():
-            assert found[path] == znode, (member.number, path, found[path], znode)
-        assert member.metrics().get("zk_digest_mismatches_count", "0") == "0", member.number
-    return expected
 
 
 def filled(ensemble):
