@@ -50,6 +50,13 @@ struct election_peer *election_peer_find(struct election *election, int64_t id)
 
 /* ---- Who cannot be reached, and why ---- */
 
+static void reachable_tell(struct election_peer *peer, bool reachable)
+{
+    const struct election_options *options = &peer->election->options;
+
+    options->reachable(options->context, peer->member->id, reachable);
+}
+
 static void peer_missing(struct election_peer *peer, const char *why)
 {
     const struct election_member *member = peer->member;
@@ -83,6 +90,7 @@ static void peer_reached(struct election_peer *peer)
     peer->why = peer->told = NULL;
     peer->backoff_ms = 0;
     peer->dial_due_ms = INT64_MAX;
+    reachable_tell(peer, true);
 }
 
 /* ---- The connection that stays ---- */
@@ -110,6 +118,7 @@ static bool wanted(const struct election_peer *peer)
 void election_peer_ended(struct election_peer *peer, const char *why)
 {
     peer_missing(peer, why);
+    reachable_tell(peer, false);
     if (wanted(peer) && peer->dial == NULL) {
         bool theirs = peer->election->options.id < peer->member->id; /* they may be dialling now */
         peer->dial_due_ms = election_now_ms() + (theirs ? RETRY_MS_MIN : 0);
@@ -172,6 +181,7 @@ static void call_begin(struct wire *wire)
         peer_missing(peer, asked);
     }
     peer->why = asked;
+    reachable_tell(peer, true);
     retry_set(peer);
 }
 
@@ -184,6 +194,7 @@ static void dialled(void *context, uv_tcp_t *socket, const char *why)
     peer->dial = NULL;
     if (socket == NULL) {
         peer_missing(peer, why);
+        reachable_tell(peer, false);
         retry_set(peer);
         return;
     }

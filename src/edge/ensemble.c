@@ -19,6 +19,14 @@ static void on_notified(void *context, int64_t from, struct mk_bytes message)
     server_notified(ensemble->edge->core.server, from, message);
 }
 
+static void on_reachable(void *context, int64_t id, bool reachable)
+{
+    struct ensemble *ensemble = context;
+
+    turn_begin(ensemble->edge);
+    server_reachable(ensemble->edge->core.server, id, reachable);
+}
+
 static void notifications_take(struct ensemble *ensemble)
 {
     struct server *server = ensemble->edge->core.server;
@@ -169,6 +177,7 @@ enum mk_status ensemble_open(struct edge *edge, struct mk_error *error)
             .connect_timeout_ms = options->peer_connect_ms,
             .silence_ms = options->server.tick_ms * options->server.ensemble.sync_limit,
             .notified = on_notified,
+            .reachable = on_reachable,
             .context = ensemble,
         },
         error);

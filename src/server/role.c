@@ -353,6 +353,12 @@ void server_notified(struct server *server, int64_t from, struct mk_bytes messag
     }
 }
 
+void server_reachable(struct server *server, int64_t id, bool reachable)
+{
+    zab_reachable(server->zab, id, reachable);
+    server_actions_run(server);
+}
+
 bool server_notification_take(struct server *server, int64_t *to, struct mk_buf *message)
 {
     for (size_t i = 0; i < server->options.ensemble.members_count; i++) {

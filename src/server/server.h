@@ -191,6 +191,8 @@ void server_batch_synced(struct server *server, struct server_batch *batch); /* 
 /* The election: a message's body, from the member with that id, and to it. Only the newest to each
  * counts. */
 void server_notified(struct server *server, int64_t from, struct mk_bytes message);
+/* A connection for elections stands, or it broke or was refused. */
+void server_reachable(struct server *server, int64_t id, bool reachable);
 bool server_notification_take(struct server *server, int64_t *to, struct mk_buf *message);
 
 /* Connect to the quorum port of that member: then open it as a peer, or say that it failed. One at a

@@ -2,7 +2,8 @@
  *
  *   begin: vote for oneself, say so to all voters
  *     -> a better vote, or a later round: adopt it, say so to all
- *     -> a quorum votes as this server does: wait a little for a better vote, then it is decided
+ *     -> a quorum votes as this server does: wait a little for a better vote, unless whoever might
+ *        have one is not there; then it is decided
  *     -> a quorum follows a leader already, who says so too: join it
  *   afterwards: answer everybody who asks, for as long as the server runs
  *
@@ -171,6 +172,21 @@ static bool joins(const struct zab *zab, const struct heard map[], struct vote *
     return false;
 }
 
+/* Voters who may have a better vote than this one: not those who have voted for it, nor those who are
+ * not there, as long as its own server is. The wait for them only saves an election that discovery would
+ * have to begin again; so it is no harm if one of them was there after all. */
+static uint64_t undecided(const struct zab *zab, const struct vote *vote, uint64_t supporters)
+{
+    uint64_t gone = zab->election.gone;
+    size_t leader = zab_voter_index(&zab->options, vote->leader);
+
+    MK_ASSERT(leader != MEMBER_NONE);
+    if ((gone & BIT(leader)) != 0) {
+        gone = 0;
+    }
+    return zab_voters(&zab->options) & ~supporters & ~gone;
+}
+
 /* Whether there is an outcome, and how long it waits for a better one. */
 static bool outcome(const struct zab *zab, struct vote *vote, mk_ms *wait_ms)
 {
@@ -186,9 +202,7 @@ static bool outcome(const struct zab *zab, struct vote *vote, mk_ms *wait_ms)
         return false;
     }
     *vote = election->proposal;
-    if ((set & zab_voters(&zab->options)) != zab_voters(&zab->options)) {
-        *wait_ms = zab->options.finalize_ms;
-    }
+    *wait_ms = undecided(zab, vote, set) != 0 ? zab->options.finalize_ms : 0;
     return true;
 }
 
@@ -275,6 +289,9 @@ static void heard_looking(struct zab *zab, size_t index,
     } else if (vote_beats(zab, &vote, &election->proposal)) {
         election->proposal = vote;
         announce(zab);
+    } else if (vote_beats(zab, &election->proposal, &vote)) {
+        /* It may have been told while it still followed a leader, and have thought nothing of it. */
+        say(zab, zab->options.members[index].id, &election->proposal, election->round);
     }
     election->recv[index] = (struct heard){
         .known = true, .modern = notification->version > 0, .state = JUTE_LOOKING, .vote = vote};
@@ -316,6 +333,20 @@ void zab_notified(struct zab *zab, int64_t from, const struct jute_notification 
     decide(zab);
 }
 
+void zab_reachable(struct zab *zab, int64_t id, bool reachable)
+{
+    size_t index = zab_voter_index(&zab->options, id);
+
+    if (index == MEMBER_NONE || index == zab->self) {
+        return;
+    }
+    zab->election.gone &= ~BIT(index);
+    zab->election.gone |= reachable ? 0 : BIT(index);
+    if (zab->phase == PHASE_ELECTION) {
+        decide(zab);
+    }
+}
+
 void zab_election_tick(struct zab *zab)
 {
     struct election *election = &zab->election;
@@ -347,8 +378,8 @@ void zab_election_failed(struct zab *zab)
     mk_ms pause_ms = zab_ticks_ms(zab, zab->options.init_limit) / 4;
     unsigned doublings = election->failures < 10 ? election->failures : 10;
 
-    if (pause_ms > ((mk_ms)REDIAL_MS << doublings)) {
-        pause_ms = (mk_ms)REDIAL_MS << doublings;
+    if (pause_ms > ((mk_ms)REFOLLOW_MS << doublings)) {
+        pause_ms = (mk_ms)REFOLLOW_MS << doublings;
     }
     election->failures++;
     election->retry_at = zab->now + pause_ms;

@@ -8,8 +8,9 @@
 
 #define COUNTER_MAX 0xfffffffeLL /* all ones would run into the bits of the epoch */
 #define ROUND_MAX (1LL << 62)    /* of the election's rounds; so far only a liar gets */
-#define REDIALS_MAX 5            /* a leader that is not one yet hangs up: it is asked again */
-#define REDIAL_MS 100
+#define REDIALS_MAX 6            /* a leader that is not one yet hangs up: it is asked again */
+#define REDIAL_MS 10             /* ... after this, and after twice as long each time */
+#define REFOLLOW_MS 100 /* who was followed in vain is not followed again before; doubling, too */
 #define ACTION_BYTES_MAX 20 /* data that a packet carries itself: LearnerInfo is the longest */
 /* Of one event: each learner is sent something and dropped, each member notified, and the rest. */
 #define ACTIONS_MAX (3 * ZAB_LEARNERS_MAX + 4 * ZAB_MEMBERS_MAX + 64)
@@ -62,6 +63,7 @@ struct election {
     struct vote current;                /* how the last election ended */
     struct heard recv[ZAB_MEMBERS_MAX]; /* votes of this round, the own one included */
     struct heard out[ZAB_MEMBERS_MAX];  /* servers that have a leader */
+    uint64_t gone; /* voters that cannot be reached, in this election or before it */
     mk_ms resend_ms;
     mk_ms resend_at;
     struct vote pending; /* has a quorum, and waits until decide_at */

@@ -51,8 +51,7 @@ void zab_leader_lost(struct zab *zab, const char *why)
 {
     if (zab->phase == LEARNER_GREETED && zab->learn.redials < REDIALS_MAX) {
         zab->phase = LEARNER_REDIALLING;
-        zab->learn.redials++;
-        zab->learn.redial_at = zab->now + REDIAL_MS;
+        zab->learn.redial_at = zab->now + ((mk_ms)REDIAL_MS << zab->learn.redials++);
     } else if (zab->phase >= LEARNER_GREETED) {
         zab_leave(zab, why);
     }

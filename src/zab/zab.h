@@ -68,6 +68,10 @@ mk_ms zab_next_tick(const struct zab *zab); /* when, at the latest; INT64_MAX: n
 /* ---- Events: the election ---- */
 
 void zab_notified(struct zab *zab, int64_t from, const struct jute_notification *notification);
+/* Whether that server can be reached for elections: a connection with it stands, or it broke, or was
+ * refused, and there has been none since. Nobody waits for the vote of a server that is not there; whose
+ * state was never told may be. */
+void zab_reachable(struct zab *zab, int64_t id, bool reachable);
 
 /* ---- Events: the connection to the leader ---- */
 

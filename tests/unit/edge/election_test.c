@@ -22,6 +22,7 @@ struct world {
     int64_t from;      /* of the last message */
     char message[64];
     size_t messages;
+    enum { NOTHING_KNOWN, IS_THERE, IS_GONE } first_is; /* server 1, as the core is told */
 };
 
 static void on_alarm(uv_timer_t *alarm)
@@ -37,6 +38,15 @@ static void on_notified(void *context, int64_t from, struct mk_bytes message)
     world->message[message.len] = '\0';
     world->from = from;
     world->messages++;
+}
+
+static void on_reachable(void *context, int64_t id, bool reachable)
+{
+    struct world *world = context;
+
+    if (id == 1) {
+        world->first_is = reachable ? IS_THERE : IS_GONE;
+    }
 }
 
 static uint16_t port_of(int listener)
@@ -69,6 +79,7 @@ static struct election *election_of(struct world *world, int64_t id, mk_ms silen
                                                                          .connect_timeout_ms = 5000,
                                                                          .silence_ms = silence_ms,
                                                                          .notified = on_notified,
+                                                                         .reachable = on_reachable,
                                                                          .context = world},
                                               &error);
     assert_non_null(election);
@@ -312,12 +323,15 @@ static void a_connection_that_breaks_is_made_again(void **state)
     election_send(world.election, 1, MK_BYTES("vote"));
     int first = accepted(&world);
     UNTIL(&world, connected(&world, 1));
+    assert_int_equal(world.first_is, IS_THERE);
 
     close(first);
 
+    UNTIL(&world, world.first_is == IS_GONE);
     int second = accepted(&world);
     hear_hello(&world, second);
     HEAR(&world, second, "\x00\x00\x00\x04vote");
+    UNTIL(&world, world.first_is == IS_THERE);
     close(second);
     world_end(&world);
 }
@@ -472,6 +486,7 @@ static void a_server_that_cannot_be_reached_has_a_reason(void **state)
                       strcmp(peer.why, "connection refused") == 0);
     assert_int_equal(peer.id, 1);
     assert_false(peer.connected);
+    assert_int_equal(world.first_is, IS_GONE);
     world_end(&world);
 }
 

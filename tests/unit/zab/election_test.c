@@ -94,6 +94,20 @@ static void who_is_in_an_older_round_is_told_the_own_vote(void **state)
     story_end(&story);
 }
 
+/* It was told before, perhaps, while it still followed a leader. */
+static void who_votes_for_less_is_told_the_own_vote(void **state)
+{
+    struct story story = story_begin(&THREE);
+
+    (void)state;
+    skips(&story);
+
+    hears(&story, 1, JUTE_LOOKING, (struct vote){1, Z(1, 4), 1, 1});
+
+    does(&story, "notify 1 looking 2 1.5 round 1 epoch 1\n");
+    story_end(&story);
+}
+
 static void a_quorum_waits_for_a_better_vote_and_then_it_is_decided(void **state)
 {
     struct story story = story_begin(&THREE);
@@ -139,6 +153,69 @@ static void if_all_have_voted_nobody_is_waited_for(void **state)
     hears(&story, 3, JUTE_LOOKING, (struct vote){2, Z(1, 5), 1, 1});
 
     does(&story, "role leading 2\n");
+    story_end(&story);
+}
+
+static void nobody_waits_for_the_vote_of_a_server_that_is_not_there(void **state)
+{
+    struct story story = story_begin(&THREE);
+
+    (void)state;
+    skips(&story);
+    zab_reachable(story.zab, 3, false);
+    does(&story, ""); /* no quorum yet */
+
+    hears(&story, 1, JUTE_LOOKING, (struct vote){2, Z(1, 5), 1, 1});
+
+    does(&story, "role leading 2\n");
+    story_end(&story);
+}
+
+static void the_wait_ends_when_whoever_is_waited_for_is_gone(void **state)
+{
+    struct story story = story_begin(&THREE);
+
+    (void)state;
+    skips(&story);
+    hears(&story, 1, JUTE_LOOKING, (struct vote){2, Z(1, 5), 1, 1});
+    passes(&story, 50);
+    does(&story, "");
+
+    zab_reachable(story.zab, 3, false);
+
+    does(&story, "role leading 2\n");
+    story_end(&story);
+}
+
+static void a_server_that_is_back_is_waited_for(void **state)
+{
+    struct story story = story_begin(&THREE);
+
+    (void)state;
+    skips(&story);
+    zab_reachable(story.zab, 3, false);
+    zab_reachable(story.zab, 3, true);
+
+    hears(&story, 1, JUTE_LOOKING, (struct vote){2, Z(1, 5), 1, 1});
+
+    does(&story, "");
+    story_end(&story);
+}
+
+/* It would be followed in vain. */
+static void whoever_is_voted_for_and_is_not_there_does_not_make_it_shorter(void **state)
+{
+    struct story story = story_begin(&THREE);
+
+    (void)state;
+    skips(&story);
+    hears(&story, 1, JUTE_LOOKING, (struct vote){1, Z(1, 9), 1, 1});
+    skips(&story);
+
+    zab_reachable(story.zab, 1, false);
+    zab_reachable(story.zab, 3, false);
+
+    does(&story, "");
     story_end(&story);
 }
 
@@ -382,9 +459,14 @@ int main(void)
         cmocka_unit_test(of_equal_histories_the_larger_id_is_better),
         cmocka_unit_test(a_later_round_begins_again_with_the_own_vote),
         cmocka_unit_test(who_is_in_an_older_round_is_told_the_own_vote),
+        cmocka_unit_test(who_votes_for_less_is_told_the_own_vote),
         cmocka_unit_test(a_quorum_waits_for_a_better_vote_and_then_it_is_decided),
         cmocka_unit_test(a_better_vote_in_that_time_is_adopted),
         cmocka_unit_test(if_all_have_voted_nobody_is_waited_for),
+        cmocka_unit_test(nobody_waits_for_the_vote_of_a_server_that_is_not_there),
+        cmocka_unit_test(the_wait_ends_when_whoever_is_waited_for_is_gone),
+        cmocka_unit_test(a_server_that_is_back_is_waited_for),
+        cmocka_unit_test(whoever_is_voted_for_and_is_not_there_does_not_make_it_shorter),
         cmocka_unit_test(votes_are_repeated_ever_more_seldom_up_to_a_minute),
         cmocka_unit_test(a_newcomer_joins_a_leader_whose_followers_tell_other_zxids_and_rounds),
         cmocka_unit_test(established_servers_of_different_epochs_are_no_quorum),

@@ -475,6 +475,12 @@ void machine_notified(struct machine *machine, size_t from)
     take(machine);
 }
 
+void machine_reachable(struct machine *machine, size_t other, bool reachable)
+{
+    zab_reachable(machine->zab, machine->world->machines[other].id, reachable);
+    take(machine);
+}
+
 void machine_install_void(struct machine *machine)
 {
     machine->install_void = false;

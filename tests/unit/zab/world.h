@@ -139,6 +139,8 @@ void machine_epochs(struct machine *machine, size_t count);
 bool machine_propose(struct machine *machine);
 void machine_dial(struct machine *machine);                  /* its dialling is answered */
 void machine_notified(struct machine *machine, size_t from); /* that one's word arrives */
+void machine_reachable(struct machine *machine, size_t other,
+                       bool reachable); /* or so it is told */
 void machine_install_void(struct machine *machine);
 bool conn_sync(struct conn *conn); /* what ZAB_SYNCHRONISE asked for is written */
 bool conn_deliver(struct conn *conn, bool to_leader); /* one message, or the end */

@@ -85,7 +85,7 @@ static void fault(struct world *world)
     size_t to = mk_random_below(&world->random, world->count);
     struct conn *conn = &world->conns[mk_random_below(&world->random, WORLD_CONNS_MAX)];
 
-    switch (mk_random_below(&world->random, 8)) {
+    switch (mk_random_below(&world->random, 9)) {
     case 0:
         if (machine->up) {
             machine_crash(machine);
@@ -102,6 +102,11 @@ static void fault(struct world *world)
     case 5:
         for (size_t i = 0; i < world->count; i++) {
             world->blocked[from][i] = world->blocked[i][from] = false;
+        }
+        break;
+    case 6: /* a hint, which may be wrong */
+        if (machine->up) {
+            machine_reachable(machine, to, mk_random_chance(&world->random, 500));
         }
         break;
     default:
