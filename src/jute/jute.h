@@ -85,10 +85,12 @@ struct jute_connect {
 };
 enum mk_status jute_connect_decode(struct mk_bytes frame, struct jute_connect *out);
 
+/* The trailing byte of an answer. */
+enum jute_read_only { JUTE_READ_ONLY_ABSENT, JUTE_READ_ONLY_FALSE, JUTE_READ_ONLY_TRUE };
 /* Append a whole ConnectResponse frame. timeout_ms 0 with session 0: refused. `password` is
  * JUTE_PASSWORD_BYTES bytes, or NULL for zeros. */
 void jute_connect_reply(struct mk_buf *out, int32_t timeout_ms, int64_t session_id,
-                        const uint8_t *password, bool read_only_present);
+                        const uint8_t *password, enum jute_read_only read_only);
 
 /* ---- Requests ---- */
 

@@ -11,17 +11,20 @@
 #define STATE_SYNC_CONNECTED 3 /* the only KeeperState that servers put into a WatcherEvent */
 
 void jute_connect_reply(struct mk_buf *out, int32_t timeout_ms, int64_t session_id,
-                        const uint8_t *password, bool read_only_present)
+                        const uint8_t *password, enum jute_read_only read_only)
 {
-    size_t payload_bytes = CONNECT_REPLY_BYTES + (read_only_present ? 1 : 0);
+    size_t payload_bytes = CONNECT_REPLY_BYTES + (read_only != JUTE_READ_ONLY_ABSENT);
     uint8_t *at = mk_buf_grow(out, FRAME_LENGTH_BYTES + payload_bytes);
-    memset(at, 0, FRAME_LENGTH_BYTES + payload_bytes); /* also protocolVersion and readOnly: 0 */
+    memset(at, 0, FRAME_LENGTH_BYTES + payload_bytes); /* also protocolVersion: 0 */
     mk_store_u32(at, (uint32_t)payload_bytes);
     mk_store_u32(at + 8, (uint32_t)timeout_ms);
     mk_store_u64(at + 12, (uint64_t)session_id);
     mk_store_u32(at + 20, JUTE_PASSWORD_BYTES);
     if (password != NULL) {
         memcpy(at + 24, password, JUTE_PASSWORD_BYTES);
+    }
+    if (read_only != JUTE_READ_ONLY_ABSENT) {
+        at[24 + JUTE_PASSWORD_BYTES] = read_only == JUTE_READ_ONLY_TRUE;
     }
 }
 

@@ -26,8 +26,8 @@ static void a_connect_response_carries_the_read_only_byte_if_the_request_did(voi
     struct mk_bytes password = hex(state, "faf561f2ff88c191683a9105e096d176");
     struct mk_buf out = {0};
 
-    jute_connect_reply(&out, 10000, 0x0100002672780000, password.data, true);
-    jute_connect_reply(&out, 10000, 0x0100002672780000, password.data, false);
+    jute_connect_reply(&out, 10000, 0x0100002672780000, password.data, JUTE_READ_ONLY_FALSE);
+    jute_connect_reply(&out, 10000, 0x0100002672780000, password.data, JUTE_READ_ONLY_ABSENT);
 
     assert_encoded(state, &out,
                    "00000025 00000000 00002710 0100002672780000"
@@ -40,7 +40,7 @@ static void a_refused_connect_response_is_all_zeros(void **state)
 {
     struct mk_buf out = {0};
 
-    jute_connect_reply(&out, 0, 0, NULL, true);
+    jute_connect_reply(&out, 0, 0, NULL, JUTE_READ_ONLY_FALSE);
 
     assert_encoded(state, &out,
                    "00000025 00000000 00000000 0000000000000000"
