@@ -199,6 +199,9 @@ static enum mk_status request_create(struct prepare *prepare, const struct chang
     if (status != MK_OK) {
         return status;
     }
+    if (create.ephemeral && changer->local) {
+        return MK_EPHEMERAL_ON_LOCAL_SESSION;
+    }
     if (request->path.data == NULL) {
         return MK_MALFORMED;
     }

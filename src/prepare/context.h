@@ -48,6 +48,7 @@ struct prepare {
 struct changer {
     mk_session session;
     struct mk_bytes identities;
+    bool local; /* the session can own no ephemerals */
 };
 
 /* An empty buffer to put something together in, until the next call of it. */

@@ -105,7 +105,8 @@ static enum mk_status prepare_single(struct prepare *prepare, const struct prepa
                                      const struct prepare_who *who,
                                      const struct jute_request *request, struct mk_buf *out)
 {
-    struct changer changer = {.session = who->session, .identities = who->identities};
+    struct changer changer = {
+        .session = who->session, .identities = who->identities, .local = who->local};
     struct jute_txn header = header_of(at, who->session, who->cxid, 0);
     struct jute_txn txn;
 
@@ -151,7 +152,8 @@ static enum mk_status prepare_multi(struct prepare *prepare, const struct prepar
                                     const struct prepare_who *who,
                                     const struct jute_request *request, struct mk_buf *out)
 {
-    struct changer changer = {.session = who->session, .identities = who->identities};
+    struct changer changer = {
+        .session = who->session, .identities = who->identities, .local = who->local};
     struct jute_txn header = header_of(at, who->session, who->cxid, JUTE_MULTI);
     struct jute_multi_cursor cursor = jute_multi_begin(request);
     struct jute_request operation;
@@ -212,6 +214,9 @@ static enum mk_status prepare_one(struct prepare *prepare, const struct prepare_
     if (request->op == JUTE_DELETE) {
         return prepare_call_delete_node(prepare, at, who, request, out, prepared);
     }
+    if (who->local) {
+        return MK_EPHEMERAL_ON_LOCAL_SESSION; /* a call node is one */
+    }
     status = prepare_call_make_node(prepare, at, who, request, chroot, out, prepared);
     prepare_builtin_audit(prepare, prepared);
     return status;
@@ -228,6 +233,8 @@ enum mk_status prepare_request(struct prepare *prepare, const struct prepare_at 
     prepared->transaction = true;
     if (request->malformed) {
         status = MK_MALFORMED;
+    } else if (request->op == JUTE_CALL && who->local && !request->dry_run) {
+        status = MK_EPHEMERAL_ON_LOCAL_SESSION; /* it lives, and dies, with the session */
     } else if (request->op == JUTE_CALL) {
         status = prepare_call_make(prepare, at, who, request, out, prepared);
         prepare_builtin_audit(prepare, prepared);

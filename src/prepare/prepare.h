@@ -53,6 +53,7 @@ struct prepare_who {
     mk_session session;
     int32_t cxid;
     struct mk_bytes identities; /* vector<Id> */
+    bool local; /* the session is known to its own server alone: it can own nothing */
 };
 
 /* What came of it. Zero-initialise before the first use; prepare_result_reset() between uses. */

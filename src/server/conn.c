@@ -3,6 +3,7 @@
  *   fresh -- ConnectRequest, new session --> connecting -- createSession applied --> attached
  *   fresh -- ConnectRequest, known session, right password ------------------------> attached
  *   ... of a server that follows: ------------- connecting -- the leader says so --> attached
+ *   fresh -- ConnectRequest, the session is this server's own ---------------------> attached
  *   any -- refused, protocol error, session gone, moved elsewhere --> closing -- edge --> freed
  *
  * Protocol reference, sections 2.2 to 2.6. */
@@ -185,11 +186,20 @@ void server_conn_touch(struct server *server, struct server_conn *conn)
 {
     if (conn->session != NULL) {
         conn->heard = true;
-        session_touch(server->sessions, conn->session, server->now.monotonic_ms);
+        server_session_touch(server, conn->session);
     }
 }
 
 /* ---- The handshake ---- */
+
+static enum jute_read_only read_only_byte(const struct server *server,
+                                          const struct server_conn *conn)
+{
+    if (!conn->read_only_present) {
+        return JUTE_READ_ONLY_ABSENT;
+    }
+    return server->reads_only ? JUTE_READ_ONLY_TRUE : JUTE_READ_ONLY_FALSE;
+}
 
 static void connect_reply(struct server *server, struct server_conn *conn, mk_session id,
                           int32_t timeout_ms)
@@ -197,7 +207,7 @@ static void connect_reply(struct server *server, struct server_conn *conn, mk_se
     uint8_t password[SESSION_PASSWORD_BYTES];
 
     session_password(id, password);
-    jute_connect_reply(&conn->out, timeout_ms, id, password, conn->read_only_present);
+    jute_connect_reply(&conn->out, timeout_ms, id, password, read_only_byte(server, conn));
     server->stats.packets_sent++;
     conn->sent++;
     server_conn_mark_dirty(server, conn);
@@ -205,46 +215,54 @@ static void connect_reply(struct server *server, struct server_conn *conn, mk_se
 
 void server_conn_refuse(struct server *server, struct server_conn *conn)
 {
-    jute_connect_reply(&conn->out, 0, 0, NULL, conn->read_only_present);
+    jute_connect_reply(&conn->out, 0, 0, NULL, read_only_byte(server, conn));
     server->stats.packets_sent++;
     server_conn_end(server, conn);
 }
 
-void server_conn_established(struct server *server, struct server_conn *conn, mk_session id,
-                             int32_t timeout_ms)
+void server_conn_attach(struct server *server, struct server_conn *conn, struct session *session,
+                        int32_t timeout_ms)
 {
-    struct session *session = session_find(server->sessions, id);
-
     MK_ASSERT(session != NULL);
     MK_ASSERT(session->owner == NULL);
     session->owner = conn;
     conn->session = session;
-    conn->session_id = id;
+    conn->session_id = session->id;
     conn->state = CONN_ATTACHED;
     conn->history.op = JUTE_CREATE_SESSION;
-    connect_reply(server, conn, id, timeout_ms);
+    connect_reply(server, conn, session->id, timeout_ms);
     server_requests_drain(server, conn);
+}
+
+bool server_conn_create(struct server *server, struct server_conn *conn, mk_session id,
+                        int32_t timeout_ms)
+{
+    mk_zxid zxid;
+
+    if (server_learns(server)) {
+        server_forward_session(server, conn, id, timeout_ms);
+        return true;
+    }
+    conn->state = CONN_CONNECTING;
+    if (server_propose_session(server, id, timeout_ms, &zxid) != MK_OK) {
+        server_conn_end(server, conn);
+        return false;
+    }
+    struct commit *commit = server_commit_push(server, COMMIT_CONNECT, zxid);
+    commit->conn = conn;
+    commit->timeout_ms = timeout_ms;
+    conn->connect_pending = true;
+    return true;
 }
 
 /* The first of a client's: a session is to be made. */
 static void attach(struct server *server, struct server_conn *conn, int32_t timeout_ms)
 {
-    mk_zxid zxid;
-
-    if (server_learns(server)) {
-        server_forward_session(server, conn, timeout_ms);
-        return;
+    if (server->options.local_sessions) {
+        server_local_attach(server, conn, timeout_ms);
+    } else {
+        (void)server_conn_create(server, conn, server->session_next++, timeout_ms);
     }
-    conn->state = CONN_CONNECTING;
-    if (server_propose_session(server, server->session_next, timeout_ms, &zxid) != MK_OK) {
-        server_conn_end(server, conn);
-        return;
-    }
-    server->session_next++;
-    struct commit *commit = server_commit_push(server, COMMIT_CONNECT, zxid);
-    commit->conn = conn;
-    commit->timeout_ms = timeout_ms;
-    conn->connect_pending = true;
 }
 
 static void reattach(struct server *server, struct server_conn *conn, mk_session id,
@@ -263,8 +281,8 @@ static void reattach(struct server *server, struct server_conn *conn, mk_session
     server->stats.revalidated++;
     session->timeout_ms = timeout_ms;
     session->server = server->options.server_id;
-    session_touch(server->sessions, session, server->now.monotonic_ms);
-    server_conn_established(server, conn, id, timeout_ms);
+    server_session_touch(server, session);
+    server_conn_attach(server, conn, session, timeout_ms);
 }
 
 void server_conn_connect(struct server *server, struct server_conn *conn, struct mk_bytes frame)
@@ -273,8 +291,9 @@ void server_conn_connect(struct server *server, struct server_conn *conn, struct
 
     mk_timers_cancel(&server->timers, &conn->timer);
     server->stats.connect_requests++;
-    if (!server->serving || jute_connect_decode(frame, &connect) != MK_OK) {
-        server->stats.malformed += server->serving;
+    bool open = server->serving || server->reads_only;
+    if (!open || jute_connect_decode(frame, &connect) != MK_OK) {
+        server->stats.malformed += open;
         server_conn_end(server, conn);
         return;
     }
@@ -294,8 +313,12 @@ void server_conn_connect(struct server *server, struct server_conn *conn, struct
         return;
     }
     int32_t timeout_ms = session_timeout_negotiate(&server->limits, connect.timeout_ms);
-    if (connect.session_id == 0) {
+    if (server->reads_only) {
+        server_read_only_connect(server, conn, &connect, timeout_ms);
+    } else if (connect.session_id == 0) {
         attach(server, conn, timeout_ms);
+    } else if (server_local_reattach(server, conn, &connect, timeout_ms)) {
+        return;
     } else if (!server_learns(server)) {
         reattach(server, conn, connect.session_id, connect.password, timeout_ms);
     } else if (session_password_check(connect.session_id, connect.password)) {

@@ -15,6 +15,9 @@
 #define PEER_DATA_BYTES_FRAMES 4
 #define PEER_DATA_BYTES_MORE 65536
 #define PEER_ADDRESS_BYTES 64
+/* The zxid in a REQUEST, where ZooKeeper sends -1 and looks at nothing: a session that all servers know has
+ * made it. If the leader does not, it has expired, and is not somebody's local session. */
+#define REQUEST_ZXID_GLOBAL ((mk_zxid)-2)
 /* Kept for learners that a snapshot is on its way to. */
 #define HISTORY_PINNED_BYTES_MAX (4 * HISTORY_KEPT_BYTES_MAX)
 /* A piece of a snapshot, and how much of it may wait to be sent before the next is read. */
@@ -150,7 +153,8 @@ bool server_install_finishes(const struct server *server);
 
 void server_forward(struct server *server, struct server_conn *conn,
                     const struct jute_request *decoded, struct request *request);
-void server_forward_session(struct server *server, struct server_conn *conn, int32_t timeout_ms);
+void server_forward_session(struct server *server, struct server_conn *conn, mk_session id,
+                            int32_t timeout_ms);
 void server_forward_revalidate(struct server *server, struct server_conn *conn, mk_session id,
                                int32_t timeout_ms);
 void server_forward_conn_closed(struct server *server, struct server_conn *conn);

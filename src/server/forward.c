@@ -6,6 +6,7 @@
  * that a session forwards through one server comes back in order. What was proposed before a request was
  * forwarded cannot be its answer; it may be that of an earlier connection's, elsewhere, with the same cxid.
  *
+ * A local session whose request needs a global one is made that first: REQUEST(createSession) goes before.
  * New sessions: this server chooses the id, and the client is answered when createSession is applied.
  * Old ones: the password is checked here, and the leader is asked whether the session is alive.
  * Syncs: the n-th SYNC from the leader answers the n-th sync that was sent to it.
@@ -19,7 +20,8 @@ static void send_request(struct server *server, mk_session session, struct mk_by
 {
     struct mk_buf *wire = &server->ensemble->wire;
     struct jute_forwarded forwarded = {.session = session, .payload = payload};
-    struct jute_packet packet = JUTE_PACKET(JUTE_PACKET_REQUEST, -1);
+    bool global = session_find(server->sessions, session) != NULL;
+    struct jute_packet packet = JUTE_PACKET(JUTE_PACKET_REQUEST, global ? REQUEST_ZXID_GLOBAL : -1);
     struct mk_reader reader = mk_reader_of(identities);
 
     MK_ASSERT(server->ensemble->leader != NULL);
@@ -54,6 +56,18 @@ static void refuse_call(struct server *server, struct server_conn *conn,
     server_request_complete(server, request, store_applied(server->store), 0, MK_BYTES_NULL);
 }
 
+static void send_create_session(struct server *server, const struct server_conn *conn,
+                                mk_session id, int32_t timeout_ms)
+{
+    struct mk_buf payload = {0};
+
+    mk_buf_put_i32(&payload, 0); /* cxid */
+    mk_buf_put_i32(&payload, JUTE_CREATE_SESSION);
+    mk_buf_put_i32(&payload, timeout_ms);
+    send_request(server, id, mk_buf_view(&payload), mk_buf_view(&conn->identities->set.bytes));
+    mk_buf_free(&payload);
+}
+
 void server_forward(struct server *server, struct server_conn *conn,
                     const struct jute_request *decoded, struct request *request)
 {
@@ -64,6 +78,10 @@ void server_forward(struct server *server, struct server_conn *conn,
     if (decoded->op == JUTE_CALL) {
         refuse_call(server, conn, decoded, request);
         return;
+    }
+    if (server_local_upgrades(server, conn->session, decoded)) {
+        send_create_session(server, conn, conn->session_id, conn->session->timeout_ms);
+        conn->session->upgrading = true;
     }
     send_request(server, conn->session_id, mk_buf_view(&request->bytes),
                  mk_buf_view(&request->identities->set.bytes));
@@ -91,10 +109,9 @@ void server_forward_complete(struct server *server, struct request *request, mk_
 
 struct request *server_forward_match(struct server *server, const struct jute_txn *txn)
 {
-    struct session *session = session_find(server->sessions, txn->client_id);
-    struct server_conn *conn = session == NULL ? NULL : session->owner;
+    struct server_conn *conn = server_session_conn(server, txn->client_id);
 
-    if (conn == NULL) {
+    if (conn == NULL || txn->type == JUTE_CREATE_SESSION) {
         return NULL;
     }
     for (struct mk_link *link = conn->queue.next; link != &conn->queue; link = link->next) {
@@ -122,16 +139,10 @@ static void await(struct server *server, struct server_conn *conn, mk_session id
     }
 }
 
-void server_forward_session(struct server *server, struct server_conn *conn, int32_t timeout_ms)
+void server_forward_session(struct server *server, struct server_conn *conn, mk_session id,
+                            int32_t timeout_ms)
 {
-    mk_session id = server->session_next++;
-    struct mk_buf payload = {0};
-
-    mk_buf_put_i32(&payload, 0); /* cxid */
-    mk_buf_put_i32(&payload, JUTE_CREATE_SESSION);
-    mk_buf_put_i32(&payload, timeout_ms);
-    send_request(server, id, mk_buf_view(&payload), mk_buf_view(&conn->identities->set.bytes));
-    mk_buf_free(&payload);
+    send_create_session(server, conn, id, timeout_ms);
     await(server, conn, id, timeout_ms);
     conn->awaits_new = true;
 }
@@ -165,7 +176,7 @@ static void establish(struct server *server, struct server_conn *conn, struct se
     }
     session->timeout_ms = conn->awaits_timeout_ms;
     conn->heard = true;
-    server_conn_established(server, conn, session->id, conn->awaits_timeout_ms);
+    server_conn_attach(server, conn, session, conn->awaits_timeout_ms);
 }
 
 void server_forward_applied(struct server *server, const struct jute_txn *txn)
@@ -251,7 +262,7 @@ void server_forward_touches(struct server *server, struct mk_buf *out)
     uint32_t count = 0;
 
     while ((conn = server_conn_next(server, conn)) != NULL && count < TOUCHES_MAX) {
-        if (conn->heard && conn->session != NULL) {
+        if (conn->heard && conn->session != NULL && !conn->session->local) {
             conn->heard = false;
             jute_put_touch(out, (struct jute_touch){conn->session_id, conn->session->timeout_ms});
             count++;

@@ -174,11 +174,15 @@ struct server {
     struct prepared prepared;
     struct apply apply;
     struct tree_watches *watches;
-    struct session_table *sessions;
+    struct session_table *sessions; /* that all servers know */
+    struct session_table *locals;   /* that only this one does */
     struct zab *zab;
     struct ensemble *ensemble;
     enum zab_role role;
     bool serving;
+    bool reads_only;   /* read-only mode: there is no quorum */
+    bool forgets;      /* this server has lost its data, and has not served since */
+    mk_ms looking_ms;  /* monotonic: since when it has been looking for a leader */
     mk_zxid committed; /* all through here is; what of it is durable is applied, too */
     struct mk_error failure;
     struct server_time now;
@@ -247,8 +251,12 @@ void server_conn_end(struct server *server,
 void server_conn_touch(struct server *server, struct server_conn *conn);
 void server_conn_detach(struct server_conn *conn); /* from its session */
 void server_conn_connect(struct server *server, struct server_conn *conn, struct mk_bytes frame);
-void server_conn_established(struct server *server, struct server_conn *conn, mk_session id,
-                             int32_t timeout_ms);
+/* It has this session from now on, and is told so. */
+void server_conn_attach(struct server *server, struct server_conn *conn, struct session *session,
+                        int32_t timeout_ms);
+/* Its session is to be made, by a transaction. False: that cannot be; it is closed. */
+bool server_conn_create(struct server *server, struct server_conn *conn, mk_session id,
+                        int32_t timeout_ms);
 struct identities *server_identities_ref(struct identities *identities);
 void server_identities_unref(struct identities *identities);
 bool server_identity_add(const struct server *server, struct server_conn *conn,
@@ -342,8 +350,33 @@ void server_expire_sessions(struct server *server);
 /* Leading or following has begun, all history is applied: clients may come. MK_OK, or a failure. */
 enum mk_status server_serve_begin(struct server *server);
 
+/* What clients need, whatever they are let in for: ids that are new, and which sessions there are. MK_OK, or
+ * a failure. */
+enum mk_status server_sessions_begin(struct server *server);
+
 /* Another store, or none for a moment, in the place of the one there was. */
 void server_store_set(struct server *server, struct store *store);
+
+/* local.c: sessions that only this server knows */
+void server_session_touch(struct server *server, struct session *session); /* of either kind */
+struct server_conn *server_session_conn(const struct server *server, mk_session id); /* or NULL */
+void server_local_attach(struct server *server, struct server_conn *conn, int32_t timeout_ms);
+/* False: it is none of these. */
+bool server_local_reattach(struct server *server, struct server_conn *conn,
+                           const struct jute_connect *connect, int32_t timeout_ms);
+/* The session must become everybody's before `request` is prepared. */
+bool server_local_upgrades(const struct server *server, const struct session *session,
+                           const struct jute_request *request);
+void server_local_upgraded(struct server *server, struct session *global);
+void server_local_remove(struct server *server, struct session *session);
+void server_locals_expire(struct server *server);
+void server_locals_begin(struct server *server);
+
+/* read_only.c */
+void server_read_only_tick(struct server *server);
+mk_ms server_read_only_due(const struct server *server);
+void server_read_only_connect(struct server *server, struct server_conn *conn,
+                              const struct jute_connect *connect, int32_t timeout_ms);
 
 /* role.c */
 bool server_alone(const struct server *server);

@@ -20,6 +20,7 @@ void server_stats_read(const struct server *server, struct server_stats *out)
     out->data_watches = watches.data_watches;
     out->drop_millionths = server->throttle.drop;
     out->sessions = session_count(server->sessions);
+    out->local_sessions = session_count(server->locals);
     out->memory_bytes = store_memory_bytes(server->store);
     for (size_t i = 0; i < MK_COUNT(out->watches_told); i++) {
         out->watches_told[i] = *tree_watches_told(server->watches, (int)i + 1);
@@ -87,16 +88,25 @@ struct server_conn *server_conn_next(const struct server *server, const struct s
 
 /* ---- Sessions and what they own ---- */
 
-void server_sessions_each(const struct server *server, server_session_visit *visit, void *context)
+static bool sessions_of_each(const struct server *server, const struct session_table *table,
+                             server_session_visit *visit, void *context)
 {
     struct session *session;
     size_t cursor = 0;
 
-    while (session_next(server->sessions, &cursor, &session)) {
+    while (session_next(table, &cursor, &session)) {
         mk_ms due_ms = session->closing ? server->now.monotonic_ms : session->timer.due;
-        if (!visit(context, session->id, due_ms - server->now.monotonic_ms)) {
-            return;
+        if (!visit(context, session->id, due_ms - server->now.monotonic_ms, session->local)) {
+            return false;
         }
+    }
+    return true;
+}
+
+void server_sessions_each(const struct server *server, server_session_visit *visit, void *context)
+{
+    if (sessions_of_each(server, server->locals, visit, context)) {
+        (void)sessions_of_each(server, server->sessions, visit, context);
     }
 }
 

@@ -512,8 +512,9 @@ static void commit_done(struct server *server, struct commit *commit, mk_zxid zx
             commit->conn->connect_pending = false;
         }
         if (commit->conn != NULL && commit->conn->state == CONN_CONNECTING) {
-            server_conn_established(server, commit->conn, result->session_created,
-                                    commit->timeout_ms);
+            server_conn_attach(server, commit->conn,
+                               session_find(server->sessions, result->session_created),
+                               commit->timeout_ms);
         }
         break;
     case COMMIT_CALL_END:
@@ -589,6 +590,7 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
         struct session *session = session_add(server->sessions, result.session_created,
                                               result.session_timeout_ms, server->now.monotonic_ms);
         session->server = (int64_t)((uint64_t)session->id >> 56); /* who has made the id */
+        server_local_upgraded(server, session);
     }
     if (forwarded != NULL) {
         server_forward_complete(server, forwarded, txn.zxid, result.error,

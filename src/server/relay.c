@@ -5,7 +5,8 @@
  *           -- rows are on the disk only --> relayed: waits, and all of this learner's behind it
  *
  * A session belongs to the server that it was made or found alive through last. Who writes through another
- * one is told that the session has moved. */
+ * one is told that the session has moved. A local session (local.c) is its learner's own affair: it may write
+ * what needs no session to live. */
 #include "server/ensemble.h"
 
 struct relayed {
@@ -47,6 +48,17 @@ static enum mk_status execute_create_session(struct server *server,
     return status;
 }
 
+/* A session that its learner alone knows is unknown here, as one is that has expired. ZooKeeper takes the
+ * one for the other; a learner of our kind says which sessions cannot be local. */
+static bool is_local(const struct server *server, const struct server_peer *peer,
+                     const struct jute_packet *packet, mk_session id)
+{
+    bool own = (int64_t)((uint64_t)id >> 56) == zab_learner_id(peer->learner);
+
+    return server->options.local_sessions && own && packet->zxid != REQUEST_ZXID_GLOBAL &&
+           session_find(server->sessions, id) == NULL;
+}
+
 /* Whether the session may write through this learner: MK_OK, or why not. */
 static enum mk_status session_check(struct server *server, const struct server_peer *peer,
                                     mk_session id)
@@ -64,10 +76,13 @@ static enum mk_status session_check(struct server *server, const struct server_p
 }
 
 static enum mk_status execute_write(struct server *server, struct server_peer *peer,
+                                    const struct jute_packet *packet,
                                     const struct jute_forwarded *forwarded,
                                     struct mk_bytes identities)
 {
-    struct prepare_who who = {forwarded->session, forwarded->cxid, identities};
+    bool local =
+        forwarded->op != JUTE_CLOSE_SESSION && is_local(server, peer, packet, forwarded->session);
+    struct prepare_who who = {forwarded->session, forwarded->cxid, identities, local};
     struct jute_request request;
     mk_zxid zxid;
 
@@ -77,7 +92,7 @@ static enum mk_status execute_write(struct server *server, struct server_peer *p
         forwarded->op == JUTE_CALL) {
         return server_propose_error(server, forwarded->session, forwarded->cxid, MK_UNIMPLEMENTED);
     }
-    status = session_check(server, peer, forwarded->session);
+    status = local ? MK_OK : session_check(server, peer, forwarded->session);
     if (status != MK_OK) {
         return server_propose_error(server, forwarded->session, forwarded->cxid, status);
     }
@@ -161,7 +176,7 @@ static enum mk_status execute(struct server *server, struct server_peer *peer,
         return execute_create_session(server, &forwarded);
     }
     identities_read(packet, &server->ensemble->identities);
-    return execute_write(server, peer, &forwarded,
+    return execute_write(server, peer, packet, &forwarded,
                          mk_buf_view(&server->ensemble->identities.bytes));
 }
 

@@ -286,6 +286,50 @@ static void sync_execute(struct server *server, struct server_conn *conn,
     server_pipeline_sync(server, request);
 }
 
+/* The end of a session that only this server knows, as far as its answer: see end_of_local(). It cannot be
+ * ordered by a transaction, so it waits for its turn, and what is behind it waits for it. */
+static enum mk_status close_local(struct server *server, struct server_conn *conn,
+                                  const struct jute_request *decoded, const struct request *queued)
+{
+    if (queued != NULL ? conn->queue.next != &queued->in_conn : !mk_list_empty(&conn->queue)) {
+        server->load_wanted = NULL;
+        return MK_WOULD_BLOCK;
+    }
+    size_t frame = server_reply_begin(server, conn, decoded->xid, store_applied(server->store), 0);
+    server_reply_end(server, conn, frame);
+    conn->session->closing = true;
+    return MK_OK;
+}
+
+static enum mk_status propose_write(struct server *server, struct server_conn *conn,
+                                    const struct jute_request *decoded,
+                                    const struct identities *who, mk_zxid *zxid)
+{
+    struct session *session = conn->session;
+
+    if (server_local_upgrades(server, session, decoded)) {
+        enum mk_status status =
+            server_propose_session(server, session->id, session->timeout_ms, zxid);
+        if (status != MK_OK) {
+            return status;
+        }
+        session->upgrading = true;
+    }
+    store_view_blocking(store_speculative(server->store), server_load_insists(&conn->wait));
+    if (decoded->op == JUTE_CLOSE_SESSION) {
+        prepare_result_reset(&server->prepared);
+        server->prepared.transaction = true;
+        return server_propose_close(server, session->id, decoded->xid, zxid);
+    }
+    struct prepare_who asking = {
+        .session = session->id,
+        .cxid = decoded->xid,
+        .identities = mk_buf_view(&who->set.bytes),
+        .local = session->local && !session->upgrading,
+    };
+    return server_propose_request(server, &asking, decoded, zxid);
+}
+
 /* Prepare a write. `queued` NULL: it has just been received. */
 static enum mk_status write_execute(struct server *server, struct server_conn *conn,
                                     const struct jute_request *decoded, struct request *queued)
@@ -296,6 +340,12 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
 
     if (conn->session == NULL || conn->session->closing) {
         return MK_SESSION_EXPIRED;
+    }
+    if (decoded->op == JUTE_CLOSE_SESSION && conn->session->local) {
+        return close_local(server, conn, decoded, queued);
+    }
+    if (server->reads_only) {
+        return MK_NOT_READ_ONLY;
     }
     if (server_learns(server)) {
         server_forward(server, conn, decoded, queued);
@@ -309,15 +359,7 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
         server->load_wanted = NULL;
         return MK_WOULD_BLOCK; /* until a checkpoint has been written */
     }
-    store_view_blocking(store_speculative(server->store), server_load_insists(&conn->wait));
-    if (decoded->op == JUTE_CLOSE_SESSION) {
-        status = server_propose_close(server, conn->session_id, decoded->xid, &zxid);
-        prepare_result_reset(&server->prepared);
-        server->prepared.transaction = true;
-    } else {
-        struct prepare_who asking = {conn->session_id, decoded->xid, mk_buf_view(&who->set.bytes)};
-        status = server_propose_request(server, &asking, decoded, &zxid);
-    }
+    status = propose_write(server, conn, decoded, who, &zxid);
     if (status != MK_OK) {
         return status;
     }
@@ -474,10 +516,23 @@ static void end_of_session(struct server *server, struct server_conn *conn)
     server_conn_end(server, conn);
 }
 
+/* What is behind the end of a local session is told that it has expired, and it is forgotten. */
+static void end_of_local(struct server *server, struct server_conn *conn)
+{
+    struct session *session = conn->session;
+
+    if (session != NULL && session->local && session->closing) {
+        end_of_session(server, conn);
+        server_local_remove(server, session);
+    }
+}
+
 static bool drain_one(struct server *server, struct server_conn *conn, struct request *request)
 {
     if (request->state == REQUEST_QUEUED) {
-        return drain_queued(server, conn, request);
+        bool drained = drain_queued(server, conn, request);
+        end_of_local(server, conn);
+        return drained;
     }
     if (request->state != REQUEST_DONE) {
         return false;
@@ -747,6 +802,7 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
         }
     } else if (first) {
         count_latency(server, conn, decoded.op, decoded.xid, server->now.monotonic_ms);
+        end_of_local(server, conn);
     }
     update_pause(server, conn);
 }

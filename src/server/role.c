@@ -74,8 +74,12 @@ static void role_begin(struct server *server, const struct zab_action *action)
                action->why != NULL ? action->why : "", action->id, zab_epoch(server->zab),
                (uint64_t)log_last(server));
     }
+    if (action->role == ZAB_LOOKING && server->role != ZAB_LOOKING) {
+        server->looking_ms = server->now.monotonic_ms;
+    }
     server->role = action->role;
     server->serving = false;
+    server->reads_only = false;
     clients_leave(server);
     server_forward_reset(server);
     server_proposals_forget(server);
@@ -517,7 +521,10 @@ static void learner_count(void *context, const struct server_learner_stats *lear
 
 void server_roles_read(const struct server *server, struct server_stats *out)
 {
-    out->mode = server_alone(server) ? "standalone" : role_name(server->role);
+    out->reads_only = server->reads_only;
+    out->mode = server_alone(server) ? "standalone"
+                : server->reads_only ? "read-only"
+                                     : role_name(server->role);
     out->epoch = zab_epoch(server->zab);
     out->leader = zab_leader(server->zab);
     out->syncs_pending = 0;

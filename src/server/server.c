@@ -112,6 +112,7 @@ struct server *server_new(const struct server_options *options, struct store *st
     mk_list_init(&server->requests_spare);
     history_init(&server->history, alone ? 0 : options->ensemble.history_count);
     server->sessions = session_table_new(&server->limits);
+    server->locals = session_table_new(&server->limits);
     server->watches = tree_watches_new(options->hash_secret);
     server->apply = (struct apply){
         .store = store,
@@ -148,6 +149,7 @@ void server_free(struct server *server)
     }
     prepare_result_deinit(&server->prepared);
     session_table_free(server->sessions);
+    session_table_free(server->locals);
     tree_watches_free(server->watches);
     mk_timers_free(&server->timers);
     mk_map_u64_free(&server->held);
@@ -239,12 +241,33 @@ static enum mk_status time_of_last(struct server *server, mk_ms *time_ms)
 }
 
 /* Whoever was connected to anybody may come here, and has the full timeout for it. */
-static enum mk_status sessions_begin(struct server *server)
+static enum mk_status sessions_load(struct server *server)
 {
     session_table_free(server->sessions);
     server->sessions = session_table_new(&server->limits);
     store_view_blocking(store_committed(server->store), true);
     return store_sessions_each(store_committed(server->store), session_known, server);
+}
+
+enum mk_status server_sessions_begin(struct server *server)
+{
+    mk_ms time_seen_ms;
+    enum mk_status status = time_of_last(server, &time_seen_ms);
+
+    if (status != MK_OK) {
+        return status;
+    }
+    /* Later than any transaction, so that session ids, which are made of it, are new. */
+    zab_time_seen(server->zab, time_seen_ms + 1);
+    server->log_time_ms = zab_time(server->zab, server->now.monotonic_ms, server->now.wall_ms);
+    /* Not from wall time, which steps back: who holds an old session's id must not get another's. */
+    mk_session first = session_id_first(server->options.server_id, server->log_time_ms);
+    server->session_next = first > server->session_next ? first : server->session_next;
+    status = sessions_load(server);
+    if (status == MK_OK) {
+        server_locals_begin(server);
+    }
+    return status;
 }
 
 static enum mk_status catalogue_install(struct server *server)
@@ -260,19 +283,10 @@ static enum mk_status catalogue_install(struct server *server)
 
 enum mk_status server_serve_begin(struct server *server)
 {
-    mk_ms time_seen_ms;
-    enum mk_status status = time_of_last(server, &time_seen_ms);
+    enum mk_status status = server_sessions_begin(server);
 
-    /* Later than any transaction, so that session ids, which are made of it, are new. */
-    zab_time_seen(server->zab, time_seen_ms + 1);
-    server->log_time_ms = zab_time(server->zab, server->now.monotonic_ms, server->now.wall_ms);
-    /* Not from wall time, which steps back: who holds an old session's id must not get another's. */
-    mk_session first = session_id_first(server->options.server_id, server->log_time_ms);
-    server->session_next = first > server->session_next ? first : server->session_next;
     store_speculative_reset(server->store);
-    if (status == MK_OK) {
-        status = sessions_begin(server);
-    }
+    server->forgets = false;
     server->serving = status == MK_OK;
     if (status == MK_OK && server->options.recipes) {
         status = catalogue_install(server);
@@ -293,6 +307,8 @@ static void start(struct server *server, struct server_epochs epochs, mk_zxid lo
 
     server->now = now;
     server->checkpoint_at_ms = now.monotonic_ms;
+    server->looking_ms = now.monotonic_ms;
+    server->forgets = log_last == -1;
     server->committed = store_applied(server->store);
     zab_start(server->zab, epochs.accepted, epochs.current, log_last, now.monotonic_ms);
     server_actions_run(server);
@@ -387,6 +403,10 @@ void server_tick(struct server *server, struct server_time now)
     zab_tick(server->zab, now.monotonic_ms);
     server_actions_run(server);
     server->log_time_ms = zab_time(server->zab, now.monotonic_ms, now.wall_ms);
+    server_read_only_tick(server);
+    if (server->serving || server->reads_only) {
+        server_locals_expire(server);
+    }
     if (!server_leads(server)) {
         return;
     }
@@ -410,6 +430,12 @@ mk_ms server_next_tick(const struct server *server)
     }
     if (server_leads(server) && session_next_due(server->sessions) < due_ms) {
         due_ms = session_next_due(server->sessions);
+    }
+    if ((server->serving || server->reads_only) && session_next_due(server->locals) < due_ms) {
+        due_ms = session_next_due(server->locals);
+    }
+    if (server_read_only_due(server) < due_ms) {
+        due_ms = server_read_only_due(server);
     }
     /* While a batch is with the log no call can run; when it is back, the turn looks again. */
     if (server->calls_alive && server_leads(server) && !server->calls_wait.blocked &&

@@ -104,6 +104,11 @@ struct server_options {
     mk_ms slow_run_ms;                  /* slowRunMs; 0: none is told */
     mk_ms (*elapsed_ms)(void *context); /* clock for the budget of a run, from the edge; or NULL */
     void *elapsed_context;
+    /* Sessions that only this server knows: localSessionsEnabled; and whether one becomes everybody's when it
+     * makes its first ephemeral, localSessionsUpgradingEnabled. All members must have the same. */
+    bool local_sessions, local_sessions_upgrade;
+    bool
+        read_only_mode; /* readonlymode.enabled: without a quorum, reads for who asks for no more */
     struct server_ensemble ensemble; /* of more than one server there are no recipes yet */
 };
 void server_options_default(struct server_options *options);
@@ -139,7 +144,8 @@ struct server_epochs {
  * here may be lost (server_install.forgets). */
 void server_join(struct server *server, struct server_epochs epochs, mk_zxid log_last,
                  struct server_time now);
-/* Clients are served: a connection that is opened while this is false is closed. */
+/* Clients are served. While this is false a connection that is opened is closed, or it is in read-only
+ * mode. */
 bool server_serving(const struct server *server);
 /* Why the server must stop at once, acknowledging nothing further (the store failed); NULL: it runs. */
 const char *server_failure(const struct server *server);
@@ -284,8 +290,10 @@ uint64_t server_reads(const struct server *server);
 /* ---- What an operator asks ---- */
 
 struct server_stats {
-    mk_zxid zxid;          /* last applied */
-    const char *mode;      /* "standalone", "leader", "follower", "observer", "looking" */
+    mk_zxid zxid; /* last applied */
+    /* "standalone", "leader", "follower", "observer", "looking", "read-only" */
+    const char *mode;
+    bool reads_only;       /* there is no quorum, and some clients are served all the same */
     int64_t epoch, leader; /* of an ensemble; -1 while there is none */
     uint64_t followers, observers, synced_followers, synced_observers; /* of this leader */
     uint64_t syncs_pending;                                            /* ... not answered yet */
@@ -297,7 +305,8 @@ struct server_stats {
     size_t data_watchers, data_paths, data_watches; /* without child watches */
     struct mk_summary watches_told[4]; /* how many at once; by event: created to children changed */
     uint64_t watch_bytes;              /* of notifications */
-    uint64_t sessions;
+    uint64_t sessions;                 /* that all servers know */
+    uint64_t local_sessions;           /* that only this one does */
     uint64_t memory_bytes; /* store, sessions, watches, buffers: what the budget counts */
     uint64_t response_bytes, response_bytes_last, response_bytes_min, response_bytes_max;
     uint64_t malformed, auth_failed, sessions_expired, proposals, commits;
@@ -355,7 +364,7 @@ typedef void server_learner_visit(void *context, const struct server_learner_sta
 void server_learners_each(const struct server *server, server_learner_visit *visit, void *context);
 
 /* Walks: `visit` returns false to stop, and may change nothing. O(what is visited). */
-typedef bool server_session_visit(void *context, mk_session id, mk_ms expires_in_ms);
+typedef bool server_session_visit(void *context, mk_session id, mk_ms expires_in_ms, bool local);
 void server_sessions_each(const struct server *server, server_session_visit *visit, void *context);
 typedef bool server_path_visit(void *context, mk_session session, struct mk_bytes path);
 /* Ephemeral znodes, those of one session together. May wait for the disk. */

@@ -34,6 +34,8 @@ struct session {
     mk_ms touched_ms;
     void *owner;    /* the connection that holds it, or NULL; the caller's */
     int64_t server; /* id of the server that its client is connected to; -1: not known */
+    bool local;     /* only this server knows it; the caller's, as is: */
+    bool upgrading; /* local, and its createSession is on the way */
 };
 
 struct session_table;

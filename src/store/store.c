@@ -164,6 +164,11 @@ void store_fuzzy_end(struct store *store)
     }
 }
 
+bool store_fuzzy(const struct store *store)
+{
+    return store->again;
+}
+
 /* When it is opened: whether it was when it was closed. */
 static enum mk_status fuzzy_read(struct store *store, struct mk_error *error)
 {

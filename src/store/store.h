@@ -346,6 +346,7 @@ void store_again(struct store *store, bool again);
  * store has been opened, until all that the snapshot may know of has been. Between transactions. */
 void store_fuzzy_begin(struct store *store);
 void store_fuzzy_end(struct store *store); /* nothing, if it has not begun */
+bool store_fuzzy(const struct store *store);
 
 /* Debug and simulator: every index agrees with the znodes. Asserts. O(everything). */
 void store_check(struct store *store);
