@@ -55,6 +55,7 @@ struct admin_conn {
 struct admin_session {
     mk_session id;
     mk_ms expires_in_ms;
+    bool local; /* only this server knows it */
 };
 struct admin_path {
     mk_session session;

@@ -115,7 +115,7 @@ static json_t *answer_new(const char *command, const char *error)
 void command_answer(const struct command *command, const struct admin_facts *facts,
                     struct mk_buf *out)
 {
-    bool serves = facts->serving || command->always;
+    bool serves = facts->serving || facts->stats.reads_only || command->always;
     json_t *answer =
         answer_new(command->names[0],
                    serves ? NULL : "This ZooKeeper instance is not currently serving requests");
@@ -298,8 +298,9 @@ static void fill_dump(const struct admin_facts *facts, json_t *out)
     json_object_set_new(out, "expiry_time_to_session_ids", expiries);
     json_object_set_new(out, "session_id_to_ephemeral_paths",
                         paths_by_session(facts->ephemerals, facts->ephemerals_count));
-    if (facts->stats.sessions > facts->sessions_count) {
-        number_put(out, "sessions_left_out", facts->stats.sessions - facts->sessions_count);
+    uint64_t sessions = facts->stats.sessions + facts->stats.local_sessions;
+    if (sessions > facts->sessions_count) {
+        number_put(out, "sessions_left_out", sessions - facts->sessions_count);
     }
     if ((uint64_t)facts->stats.totals.ephemerals > facts->ephemerals_count) {
         number_put(out, "ephemerals_left_out",
@@ -324,8 +325,7 @@ static void fill_trace(const struct admin_facts *facts, json_t *out)
 
 static void fill_is_read_only(const struct admin_facts *facts, json_t *out)
 {
-    (void)facts;
-    json_object_set_new(out, "read_only", json_false());
+    json_object_set_new(out, "read_only", json_boolean(facts->stats.reads_only));
 }
 
 static void fill_last_snapshot(const struct admin_facts *facts, json_t *out)
@@ -447,7 +447,7 @@ static json_t *server_stats_of(const struct admin_facts *facts)
 static void fill_server_stats(const struct admin_facts *facts, json_t *out)
 {
     text_put(out, "version", facts->settings->version);
-    json_object_set_new(out, "read_only", json_false());
+    json_object_set_new(out, "read_only", json_boolean(facts->stats.reads_only));
     json_object_set_new(out, "server_stats", server_stats_of(facts));
     json_object_set_new(out, "client_response", response_sizes(&facts->stats));
     number_put(out, "node_count", metrics_znodes(&facts->stats));

@@ -203,6 +203,22 @@ static void ephemerals_append(const struct admin_facts *facts, struct mk_buf *ou
     left_out_append((uint64_t)facts->stats.totals.ephemerals, facts->ephemerals_count, out);
 }
 
+/* Those that all servers know, or those that only this one does. */
+static void session_sets_append(const struct admin_facts *facts, const char *what, bool local,
+                                struct expiry *expiries, struct mk_buf *out)
+{
+    uint64_t all = local ? facts->stats.local_sessions : facts->stats.sessions;
+    size_t count = 0;
+
+    for (size_t i = 0; i < facts->sessions_count; i++) {
+        if (facts->sessions[i].local == local) {
+            expiries[count++] = (struct expiry){facts->sessions[i].expires_in_ms, i};
+        }
+    }
+    sets_append(facts, what, expiries, count, session_append, out);
+    left_out_append(all, count, out);
+}
+
 void lists_dump_append(const struct admin_facts *facts, struct mk_buf *out)
 {
     size_t room =
@@ -210,11 +226,12 @@ void lists_dump_append(const struct admin_facts *facts, struct mk_buf *out)
     struct expiry *expiries = mk_alloc_zero(room + 1, sizeof(*expiries));
 
     mk_buf_printf(out, "SessionTracker dump:\n");
-    for (size_t i = 0; i < facts->sessions_count; i++) {
-        expiries[i] = (struct expiry){facts->sessions[i].expires_in_ms, i};
+    if (facts->stats.local_sessions > 0) {
+        session_sets_append(facts, "Local Session", true, expiries, out);
+        session_sets_append(facts, "Global Session", false, expiries, out);
+    } else {
+        session_sets_append(facts, "Session", false, expiries, out);
     }
-    sets_append(facts, "Session", expiries, facts->sessions_count, session_append, out);
-    left_out_append(facts->stats.sessions, facts->sessions_count, out);
     ephemerals_append(facts, out);
     mk_buf_printf(out, "Connections dump:\n");
     for (size_t i = 0; i < facts->conns_count; i++) {

@@ -102,7 +102,7 @@ static void the_state(const struct each *each, const struct admin_facts *facts)
     gauge(each, "max_file_descriptor_count", facts->descriptors_max);
     gauge(each, "uptime", facts->uptime_ms);
     gauge(each, "global_sessions", stats->sessions);
-    gauge(each, "local_sessions", 0);
+    gauge(each, "local_sessions", stats->local_sessions);
     gauge(each, "last_client_response_size", stats->response_bytes_last);
     gauge(each, "max_client_response_size", stats->response_bytes_max);
     gauge(each, "min_client_response_size", stats->response_bytes_min);
@@ -165,6 +165,10 @@ static void the_role(const struct each *each, const struct admin_facts *facts)
     }
     gauge(each, "quorum_size", facts->settings->voters);
     gauge(each, "members_missing", facts->members_missing);
+    if (stats->reads_only) {
+        text(each, "peer_state", "looking");
+        return;
+    }
     if (strcmp(stats->mode, "leader") != 0) {
         text(each, "peer_state",
              strcmp(stats->mode, "observer") == 0 ? "observing - broadcast"

@@ -135,7 +135,7 @@ void admin_word_answer(int word, uint32_t allowed, const struct admin_facts *fac
 
     if (!word_allowed(word, allowed)) {
         mk_buf_printf(out, "%s is not executed because it is not in the whitelist.\n", entry->name);
-    } else if (!facts->serving && !entry->always) {
+    } else if (!facts->serving && !facts->stats.reads_only && !entry->always) {
         mk_buf_printf(out, "This ZooKeeper instance is not currently serving requests\n");
     } else {
         entry->answer(facts, out);
@@ -161,12 +161,15 @@ static void answer_ruok(const struct admin_facts *facts, struct mk_buf *out)
 
 static void answer_isro(const struct admin_facts *facts, struct mk_buf *out)
 {
-    mk_buf_printf(out, facts->serving ? "rw" : "null");
+    mk_buf_printf(out, facts->serving ? "rw" : facts->stats.reads_only ? "ro" : "null");
 }
 
 static void version_line(const struct admin_facts *facts, struct mk_buf *out)
 {
     mk_buf_printf(out, "Zookeeper version: %s\n", facts->settings->version);
+    if (facts->stats.reads_only) {
+        mk_buf_printf(out, "READ-ONLY mode; serving only read-only clients\n");
+    }
 }
 
 static void state_lines(const struct server_stats *stats, struct mk_buf *out)

@@ -44,6 +44,8 @@ static const struct option options_table[] = {
     {"tickTime", OPTION_MS, AT(server.tick_ms), 10, DAY_MS},
     {"minSessionTimeout", OPTION_MS, AT(server.session_timeout_min_ms), -1, DAY_MS},
     {"maxSessionTimeout", OPTION_MS, AT(server.session_timeout_max_ms), -1, 7 * DAY_MS},
+    {"localSessionsEnabled", OPTION_TRUE_FALSE, AT(server.local_sessions)},
+    {"localSessionsUpgradingEnabled", OPTION_TRUE_FALSE, AT(server.local_sessions_upgrade)},
 
     {"dynamicConfigFile", OPTION_TEXT, AT(dynamic_file)},
     {"peerType", OPTION_TEXT, AT(peer_type)},
@@ -56,6 +58,7 @@ static const struct option options_table[] = {
     {"fastleader.minNotificationInterval", OPTION_MS, AT(server.ensemble.notify_min_ms), 1, DAY_MS},
     {"fastleader.maxNotificationInterval", OPTION_MS, AT(server.ensemble.notify_max_ms), 1, DAY_MS},
     {"commitLogCount", OPTION_COUNT, AT(server.ensemble.history_count), 1, 1000000},
+    {"readonlymode.enabled", OPTION_TRUE_FALSE, AT(server.read_only_mode)},
 
     {"jute.maxbuffer", OPTION_BYTES_U32, AT(server.frame_bytes_max), KIB, 64 * MIB},
     {"globalOutstandingLimit", OPTION_COUNT, AT(server.outstanding_max), 1, 1000000},

@@ -102,7 +102,7 @@ static void conns_gather(struct edge *edge, const struct conn *asking, struct ad
     }
 }
 
-static bool session_gather(void *context, mk_session id, mk_ms expires_in_ms)
+static bool session_gather(void *context, mk_session id, mk_ms expires_in_ms, bool local)
 {
     struct gathering *gathering = context;
     struct admin_facts *facts = gathering->facts;
@@ -110,13 +110,14 @@ static bool session_gather(void *context, mk_session id, mk_ms expires_in_ms)
     if (facts->sessions_count == gathering->cap) {
         return false;
     }
-    facts->sessions[facts->sessions_count++] = (struct admin_session){id, expires_in_ms};
+    facts->sessions[facts->sessions_count++] = (struct admin_session){id, expires_in_ms, local};
     return true;
 }
 
 static void sessions_gather(struct edge *edge, struct admin_facts *facts)
 {
-    struct gathering gathering = {.facts = facts, .cap = cap_of(facts->stats.sessions)};
+    struct gathering gathering = {
+        .facts = facts, .cap = cap_of(facts->stats.sessions + facts->stats.local_sessions)};
 
     facts->sessions = mk_alloc_zero(gathering.cap + 1, sizeof(facts->sessions[0]));
     server_sessions_each(edge->core.server, session_gather, &gathering);

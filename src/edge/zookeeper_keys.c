@@ -19,13 +19,11 @@ static const struct key {
 
     {"electionAlg", ZOOKEEPER_KEY_MEMBER, "3"},
     {"leaderServes", ZOOKEEPER_KEY_MEMBER, "yes"},
-    {"localSessionsEnabled", ZOOKEEPER_KEY_MEMBER, "false"},
     {"sslQuorum", ZOOKEEPER_KEY_MEMBER, "false"},
     {"portUnification", ZOOKEEPER_KEY_MEMBER, "false"},
     {"quorum.auth.enableSasl", ZOOKEEPER_KEY_MEMBER, "false"},
     {"multiAddress.enabled", ZOOKEEPER_KEY_MEMBER, "false"},
     {"oraclePath", ZOOKEEPER_KEY_MEMBER, NULL},
-    {"readonlymode.enabled", ZOOKEEPER_KEY_MEMBER, "false"},
 
     {"secureClientPort", ZOOKEEPER_KEY_TLS, NULL},
     {"secureClientPortAddress", ZOOKEEPER_KEY_TLS, NULL},
@@ -38,7 +36,6 @@ static const struct key {
     {"syncEnabled", ZOOKEEPER_KEY_IGNORED, NULL},
     {"autopurge.snapRetainCount", ZOOKEEPER_KEY_IGNORED, NULL},
     {"autopurge.purgeInterval", ZOOKEEPER_KEY_IGNORED, NULL},
-    {"localSessionsUpgradingEnabled", ZOOKEEPER_KEY_IGNORED, NULL},
     {"sslQuorumReloadCertFiles", ZOOKEEPER_KEY_IGNORED, NULL},
     {"quorum.auth.", ZOOKEEPER_KEY_IGNORED, NULL},
     {"quorum.cnxn.threads.size", ZOOKEEPER_KEY_IGNORED, NULL},

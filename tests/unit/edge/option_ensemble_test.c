@@ -317,13 +317,11 @@ static void what_a_member_cannot_do_is_refused(void **state)
     } keys[] = {
         {"electionAlg", "1"},
         {"leaderServes", "no"},
-        {"localSessionsEnabled", "true"},
         {"sslQuorum", "true"},
         {"portUnification", "true"},
         {"quorum.auth.enableSasl", "true"},
         {"multiAddress.enabled", "true"},
         {"oraclePath", "/chassis"},
-        {"readonlymode.enabled", "true"},
         {"reconfigEnabled", "true"},
     };
 
