@@ -234,7 +234,7 @@ static void leader_packet(struct server *server, const struct jute_packet *packe
         return;
     }
     server->ensemble->packet = packet;
-    zab_leader_packet(server->zab, packet);
+    zab_leader_packet(server->zab, packet, NULL);
     server_actions_run(server);
     server->ensemble->packet = NULL;
     if (packet->type == JUTE_PACKET_SYNC || packet->type == JUTE_PACKET_REVALIDATE) {

@@ -352,7 +352,7 @@ void server_notified(struct server *server, int64_t from, struct mk_bytes messag
     struct jute_notification notification;
 
     if (jute_notification_read(message, &notification) == MK_OK) {
-        zab_notified(server->zab, from, &notification);
+        zab_notified(server->zab, from, &notification, NULL);
         server_actions_run(server);
     }
 }
@@ -441,6 +441,7 @@ static void act(struct server *server, const struct zab_action *action)
         break;
     case ZAB_TRUNCATE: log_truncate(server, action->zxid); break;
     case ZAB_INSTALL: server_install_begin(server, action); break;
+    case ZAB_MEMBERS: break;
     case ZAB_APPEND: append(server); break;
     case ZAB_COMMIT: commit(server, action->zxid); break;
     case ZAB_SERVE: role_serve(server, action); break;
@@ -564,10 +565,10 @@ static struct zab_options zab_options_of(const struct server_options *options)
     const struct server_ensemble *ensemble = &options->ensemble;
     struct zab_options zab = {
         .id = options->server_id,
-        .members = {{.id = options->server_id, .weight = 1}},
-        .members_count = 1,
-        .hierarchical = ensemble->hierarchical,
-        .config_text = ensemble->text,
+        .config = {.members = {{.id = options->server_id, .weight = 1}},
+                   .members_count = 1,
+                   .hierarchical = ensemble->hierarchical,
+                   .text = ensemble->text},
         .tick_ms = options->tick_ms,
         .init_limit = ensemble->init_limit,
         .sync_limit = ensemble->sync_limit,
@@ -578,9 +579,11 @@ static struct zab_options zab_options_of(const struct server_options *options)
 
     for (size_t i = 0; i < ensemble->members_count; i++) {
         const struct server_member *member = &ensemble->members[i];
-        zab.members[i] =
-            (struct zab_member){member->id, member->observer, member->weight, member->group};
-        zab.members_count = i + 1;
+        zab.config.members[i] = (struct zab_member){.id = member->id,
+                                                    .observer = member->observer,
+                                                    .weight = member->weight,
+                                                    .group = member->group};
+        zab.config.members_count = i + 1;
     }
     return zab;
 }

@@ -105,6 +105,15 @@ bool zab_action(struct zab *zab, struct zab_action *out)
     if (out->packet.data.len > 0 && out->packet.data.data == NULL) {
         out->packet.data.data = zab->current.data;
     }
+    /* Who the members are is said as it is now. */
+    if (out->kind == ZAB_NOTIFY) {
+        out->notification.config = zab_members_text(zab, &zab->active.config);
+    } else if (out->kind == ZAB_SEND && out->packet.type == JUTE_PACKET_NEWLEADER) {
+        /* What a leader begins with commits with its epoch. */
+        const struct zab_config *next =
+            zab->phase == LEADER_BROADCAST ? NULL : zab_config_next(zab);
+        out->packet.data = zab_members_text(zab, next != NULL ? next : &zab->active.config);
+    }
     if (out->kind == ZAB_DROP) {
         zab->dropped = out->learner;
     }

@@ -15,8 +15,6 @@
  * left behind. */
 #include "zab/internal.h"
 
-#define BIT(index) ((uint64_t)1 << (index))
-
 /* ---- The leader's side ---- */
 
 void zab_leader_offer(struct zab *zab, struct zab_learner *learner)
@@ -48,10 +46,9 @@ static void identify(struct zab *zab, struct zab_learner *learner, int64_t id, b
     }
     learner->id = id;
     learner->observer = observer;
-    learner->member = observer ? MEMBER_NONE : zab_voter_index(&zab->options, id);
-    if (learner->member != MEMBER_NONE) {
-        zab->lead.taken &= ~BIT(learner->member);
-        zab->lead.acked[learner->member] = 0;
+    if (ids_valid(id)) {
+        ids_remove(&zab->lead.taken, id);
+        zab->lead.acked[id] = 0;
     }
 }
 
@@ -73,10 +70,12 @@ static const char *refusal(const struct zab *zab, const struct zab_learner *lear
     if (info->id == zab->options.id) {
         return "it has the id of this server";
     }
-    if (!observer && zab_voter_index(&zab->options, info->id) == MEMBER_NONE) {
+    /* It may become one while it follows: then it has to have the history first. */
+    if (!observer && !zab_votes(zab, info->id) &&
+        (!zab->options.reconfig || !ids_valid(info->id))) {
         return "it is not one of the voters";
     }
-    if (info->config_version > zab->options.config_version) {
+    if (info->config_version > zab->active.config.version) {
         return "it has a later configuration than this server";
     }
     return NULL;
@@ -136,8 +135,8 @@ static void handle_ackepoch(struct zab *zab, struct zab_learner *learner,
             zab_learner_drop(zab, learner, "it has more history than this leader");
             return;
         }
-        if (learner->member != MEMBER_NONE && packet->zxid != -1) {
-            zab->lead.compared |= BIT(learner->member);
+        if (zab_learner_counts(learner) && packet->zxid != -1) {
+            ids_add(&zab->lead.compared, learner->id);
         }
     }
     zab_leader_advance(zab);
@@ -159,7 +158,7 @@ void zab_learner_greet(struct zab *zab)
 {
     struct jute_learner_info info = {.id = zab->options.id,
                                      .protocol_version = JUTE_PROTOCOL_VERSION,
-                                     .config_version = zab->options.config_version};
+                                     .config_version = zab->active.config.version};
     bool observer = zab->role == ZAB_OBSERVING;
     struct mk_buf data = {0};
 

@@ -14,13 +14,11 @@
 
 #include "zab/internal.h"
 
-#define BIT(index) ((uint64_t)1 << (index))
-
 /* ---- Votes ---- */
 
 static bool vote_beats(const struct zab *zab, const struct vote *a, const struct vote *b)
 {
-    if (!zab_may_lead(&zab->options, a->leader)) {
+    if (!zab_may_lead(zab, a->leader)) {
         return false;
     }
     if (a->peer_epoch != b->peer_epoch) {
@@ -54,9 +52,10 @@ static struct vote vote_of(const struct jute_notification *notification)
                          .peer_epoch = notification->peer_epoch};
 }
 
+/* Who does not vote proposes nobody; a voter of the next configuration alone votes for others. */
 static struct vote vote_initial(const struct zab *zab)
 {
-    if (zab->options.members[zab->self].observer) {
+    if (!zab_votes_in(&zab->active.config, zab->options.id)) {
         return (struct vote){INT64_MIN, INT64_MIN, 0, INT64_MIN};
     }
     return (struct vote){.leader = zab->options.id,
@@ -88,8 +87,7 @@ static void say(struct zab *zab, int64_t to, const struct vote *vote, int64_t ro
                                                       .zxid = vote->zxid,
                                                       .round = round,
                                                       .peer_epoch = vote->peer_epoch,
-                                                      .version = JUTE_NOTIFICATION_VERSION,
-                                                      .config = zab->options.config_text};
+                                                      .version = JUTE_NOTIFICATION_VERSION};
 }
 
 /* The own vote, to all voters; it counts as heard by oneself. */
@@ -98,30 +96,31 @@ static void announce(struct zab *zab)
     struct election *election = &zab->election;
 
     election->proposal.round = election->round;
-    for (size_t i = 0; i < zab->options.members_count; i++) {
-        const struct zab_member *member = &zab->options.members[i];
-        if (!member->observer && i != zab->self) {
-            say(zab, member->id, &election->proposal, election->round);
+    for (int64_t id = 0; id < IDS; id++) {
+        if (id != zab->options.id && zab_votes(zab, id)) {
+            say(zab, id, &election->proposal, election->round);
         }
     }
-    if (!zab->options.members[zab->self].observer && !zab->amnesiac) {
-        election->recv[zab->self] = (struct heard){
+    if (zab_votes(zab, zab->options.id) && !zab->amnesiac) {
+        election->recv[zab->options.id] = (struct heard){
             .known = true, .modern = true, .state = JUTE_LOOKING, .vote = election->proposal};
     }
 }
 
-/* Whoever looks for a leader is answered, in every state. An observer's word counts for nobody: it
- * only asks. (If it answered a voter, who answers it, the two would never end.) */
+/* Whoever looks for a leader is answered, in every state. The word of who does not vote counts for nobody:
+ * it only asks. (If it answered a voter, who answers it, the two would never end.) But who the members are
+ * it may know better than who looks. */
 static void answer(struct zab *zab, int64_t from, const struct jute_notification *notification)
 {
     const struct election *election = &zab->election;
     bool looking = zab->role == ZAB_LOOKING;
     const struct vote *vote = looking ? &election->proposal : &election->current;
 
-    if (zab->options.members[zab->self].observer) {
-        return;
-    }
-    if (zab_voter_index(&zab->options, from) == MEMBER_NONE) {
+    if (!zab_votes(zab, zab->options.id)) {
+        if (zab->options.reconfig && !looking && notification->state == JUTE_LOOKING) {
+            say(zab, from, vote, vote->round);
+        }
+    } else if (!zab_votes(zab, from)) {
         say(zab, from, vote, election->round);
     } else if (notification->state == JUTE_LOOKING && !looking) {
         say(zab, from, vote, vote->round);
@@ -132,13 +131,13 @@ static void answer(struct zab *zab, int64_t from, const struct jute_notification
 
 /* ---- Deciding ---- */
 
-static uint64_t supporters(const struct zab *zab, const struct heard map[], const struct heard *of)
+static struct ids supporters(const struct heard map[], const struct heard *of)
 {
-    uint64_t set = 0;
+    struct ids set = {0};
 
-    for (size_t i = 0; i < zab->options.members_count; i++) {
-        if (map[i].known && heard_same(&map[i], of)) {
-            set |= BIT(i);
+    for (int64_t id = 0; id < IDS; id++) {
+        if (map[id].known && heard_same(&map[id], of)) {
+            ids_add(&set, id);
         }
     }
     return set;
@@ -148,23 +147,24 @@ static uint64_t supporters(const struct zab *zab, const struct heard map[], cons
  * it is gone. If it is this server, it must be in this very round. */
 static bool leads(const struct zab *zab, const struct heard map[], const struct vote *vote)
 {
-    size_t index = zab_voter_index(&zab->options, vote->leader);
-
-    if (index == MEMBER_NONE) {
+    if (!zab_votes(zab, vote->leader)) {
         return false;
     }
     if (vote->leader == zab->options.id) {
         return vote->round == zab->election.round && !zab->amnesiac;
     }
-    return map[index].known && map[index].state == JUTE_LEADING;
+    return map[vote->leader].known && map[vote->leader].state == JUTE_LEADING;
 }
 
 static bool joins(const struct zab *zab, const struct heard map[], struct vote *vote)
 {
-    for (size_t i = 0; i < zab->options.members_count; i++) {
-        const struct heard *heard = &map[i];
-        if (heard->known && heard->state != JUTE_LOOKING && leads(zab, map, &heard->vote) &&
-            zab_quorum(&zab->options, supporters(zab, map, heard))) {
+    for (int64_t id = 0; id < IDS; id++) {
+        const struct heard *heard = &map[id];
+        if (!heard->known || heard->state == JUTE_LOOKING || !leads(zab, map, &heard->vote)) {
+            continue;
+        }
+        struct ids set = supporters(map, heard);
+        if (zab_agree(zab, &set)) {
             *vote = heard->vote;
             return true;
         }
@@ -175,16 +175,17 @@ static bool joins(const struct zab *zab, const struct heard map[], struct vote *
 /* Voters who may have a better vote than this one: not those who have voted for it, nor those who are
  * not there, as long as its own server is. The wait for them only saves an election that discovery would
  * have to begin again; so it is no harm if one of them was there after all. */
-static uint64_t undecided(const struct zab *zab, const struct vote *vote, uint64_t supporters)
+static bool undecided(const struct zab *zab, const struct vote *vote, const struct ids *supporters)
 {
-    uint64_t gone = zab->election.gone;
-    size_t leader = zab_voter_index(&zab->options, vote->leader);
+    bool there = !ids_have(&zab->election.gone, vote->leader);
 
-    MK_ASSERT(leader != MEMBER_NONE);
-    if ((gone & BIT(leader)) != 0) {
-        gone = 0;
+    for (int64_t id = 0; id < IDS; id++) {
+        bool gone = there && ids_have(&zab->election.gone, id);
+        if (!gone && !ids_have(supporters, id) && zab_votes(zab, id)) {
+            return true;
+        }
     }
-    return zab_voters(&zab->options) & ~supporters & ~gone;
+    return false;
 }
 
 /* Whether there is an outcome, and how long it waits for a better one. */
@@ -192,17 +193,17 @@ static bool outcome(const struct zab *zab, struct vote *vote, mk_ms *wait_ms)
 {
     const struct election *election = &zab->election;
     struct heard mine = {.known = true, .state = JUTE_LOOKING, .vote = election->proposal};
-    uint64_t set = supporters(zab, election->recv, &mine);
+    struct ids set = supporters(election->recv, &mine);
 
     *wait_ms = 0;
     if (joins(zab, election->recv, vote) || joins(zab, election->out, vote)) {
         return true;
     }
-    if (!zab_quorum(&zab->options, set) || !zab_may_lead(&zab->options, mine.vote.leader)) {
+    if (!zab_agree(zab, &set) || !zab_may_lead(zab, mine.vote.leader)) {
         return false;
     }
     *vote = election->proposal;
-    *wait_ms = undecided(zab, vote, set) != 0 ? zab->options.finalize_ms : 0;
+    *wait_ms = undecided(zab, vote, &set) ? zab->options.finalize_ms : 0;
     return true;
 }
 
@@ -210,7 +211,7 @@ static void finish(struct zab *zab, const struct vote *vote)
 {
     struct election *election = &zab->election;
     bool lead = vote->leader == zab->options.id;
-    bool observer = zab->options.members[zab->self].observer;
+    bool observer = zab_observes(zab, zab->options.id);
 
     election->round = vote->round;
     election->current = *vote;
@@ -253,6 +254,18 @@ static void decide(struct zab *zab)
 
 /* ---- Events ---- */
 
+void zab_election_skip(struct zab *zab, int64_t leader)
+{
+    struct election *election = &zab->election;
+    struct vote vote = {.leader = leader,
+                        .zxid = zab->logged,
+                        .round = election->round,
+                        .peer_epoch = zab->wanted.current};
+
+    MK_ASSERT(zab->phase == PHASE_ELECTION && zab_votes(zab, leader));
+    finish(zab, &vote);
+}
+
 void zab_election_begin(struct zab *zab)
 {
     struct election *election = &zab->election;
@@ -271,13 +284,13 @@ void zab_election_begin(struct zab *zab)
     decide(zab);
 }
 
-static void heard_looking(struct zab *zab, size_t index,
+static void heard_looking(struct zab *zab, int64_t from,
                           const struct jute_notification *notification)
 {
     struct election *election = &zab->election;
     struct vote vote = vote_of(notification);
 
-    election->out[index].known = false;
+    election->out[from].known = false;
     if (vote.zxid == -1 || zab->amnesiac || vote.round < election->round) {
         return;
     }
@@ -291,13 +304,13 @@ static void heard_looking(struct zab *zab, size_t index,
         announce(zab);
     } else if (vote_beats(zab, &election->proposal, &vote)) {
         /* It may have been told while it still followed a leader, and have thought nothing of it. */
-        say(zab, zab->options.members[index].id, &election->proposal, election->round);
+        say(zab, from, &election->proposal, election->round);
     }
-    election->recv[index] = (struct heard){
+    election->recv[from] = (struct heard){
         .known = true, .modern = notification->version > 0, .state = JUTE_LOOKING, .vote = vote};
 }
 
-static void heard_settled(struct zab *zab, size_t index,
+static void heard_settled(struct zab *zab, int64_t from,
                           const struct jute_notification *notification)
 {
     struct election *election = &zab->election;
@@ -307,41 +320,52 @@ static void heard_settled(struct zab *zab, size_t index,
                           .vote = vote_of(notification)};
 
     if (heard.vote.round == election->round) {
-        election->recv[index] = heard;
+        election->recv[from] = heard;
     }
-    election->out[index] = heard;
+    election->out[from] = heard;
 }
 
-void zab_notified(struct zab *zab, int64_t from, const struct jute_notification *notification)
+/* What a member knows to have committed is so, wherever this one was meanwhile. */
+static void learn(struct zab *zab, const struct zab_config *config)
 {
-    size_t index = zab_voter_index(&zab->options, from);
+    if (zab->phase == PHASE_ELECTION && zab->options.reconfig && config != NULL &&
+        config->version > zab->active.config.version) {
+        zab_members_adopt(zab, config, 0);
+        zab_election_begin(zab);
+    }
+}
 
+void zab_notified(struct zab *zab, int64_t from, const struct jute_notification *notification,
+                  const struct zab_config *config)
+{
     if (zab->phase == PHASE_NONE || zab->phase == PHASE_SETTLING || from == zab->options.id ||
         notification->round < 0 || notification->round > ROUND_MAX) {
         return;
     }
+    learn(zab, config);
     answer(zab, from, notification);
-    if (zab->phase != PHASE_ELECTION || index == MEMBER_NONE ||
-        zab_voter_index(&zab->options, notification->leader) == MEMBER_NONE) {
+    if (zab->phase != PHASE_ELECTION || !zab_votes(zab, from) ||
+        !zab_votes(zab, notification->leader)) {
         return;
     }
     if (notification->state == JUTE_LOOKING) {
-        heard_looking(zab, index, notification);
+        heard_looking(zab, from, notification);
     } else if (notification->state == JUTE_FOLLOWING || notification->state == JUTE_LEADING) {
-        heard_settled(zab, index, notification);
+        heard_settled(zab, from, notification);
     }
     decide(zab);
 }
 
 void zab_reachable(struct zab *zab, int64_t id, bool reachable)
 {
-    size_t index = zab_voter_index(&zab->options, id);
-
-    if (index == MEMBER_NONE || index == zab->self) {
+    if (!ids_valid(id) || id == zab->options.id) {
         return;
     }
-    zab->election.gone &= ~BIT(index);
-    zab->election.gone |= reachable ? 0 : BIT(index);
+    if (reachable) {
+        ids_remove(&zab->election.gone, id);
+    } else {
+        ids_add(&zab->election.gone, id);
+    }
     if (zab->phase == PHASE_ELECTION) {
         decide(zab);
     }
@@ -361,11 +385,20 @@ void zab_election_tick(struct zab *zab)
     decide(zab);
 }
 
+static bool alone(const struct zab *zab)
+{
+    for (int64_t id = 0; id < IDS; id++) {
+        if (id != zab->options.id && zab_votes(zab, id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 mk_ms zab_election_next_tick(const struct zab *zab)
 {
     const struct election *election = &zab->election;
-    uint64_t others = zab_voters(&zab->options) & ~BIT(zab->self);
-    mk_ms due = others == 0 ? INT64_MAX : election->resend_at;
+    mk_ms due = alone(zab) ? INT64_MAX : election->resend_at;
 
     return election->deciding && election->decide_at < due ? election->decide_at : due;
 }

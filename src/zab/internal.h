@@ -13,7 +13,7 @@
 #define REFOLLOW_MS 100 /* who was followed in vain is not followed again before; doubling, too */
 #define ACTION_BYTES_MAX 20 /* data that a packet carries itself: LearnerInfo is the longest */
 /* Of one event: each learner is sent something and dropped, each member notified, and the rest. */
-#define ACTIONS_MAX (3 * ZAB_LEARNERS_MAX + 4 * ZAB_MEMBERS_MAX + 64)
+#define ACTIONS_MAX (3 * ZAB_LEARNERS_MAX + 8 * ZAB_MEMBERS_MAX + 64)
 
 #define EPOCH_OF(zxid) ((int64_t)((zxid) >> 32))
 #define COUNTER_OF(zxid) ((zxid)&0xffffffffLL)
@@ -42,6 +42,12 @@ enum phase {
     LEARNER_SERVING,
 };
 
+#define IDS (ZAB_ID_MAX + 1) /* what is known of servers is kept by id: members come and go */
+
+struct ids { /* a set of servers */
+    uint64_t bits[(IDS + 63) / 64];
+};
+
 struct vote {
     int64_t leader;
     mk_zxid zxid;
@@ -60,10 +66,10 @@ struct election {
     int64_t round; /* the logical clock */
     struct vote initial;
     struct vote proposal;
-    struct vote current;                /* how the last election ended */
-    struct heard recv[ZAB_MEMBERS_MAX]; /* votes of this round, the own one included */
-    struct heard out[ZAB_MEMBERS_MAX];  /* servers that have a leader */
-    uint64_t gone; /* voters that cannot be reached, in this election or before it */
+    struct vote current;    /* how the last election ended */
+    struct heard recv[IDS]; /* votes of this round, the own one included */
+    struct heard out[IDS];  /* servers that have a leader */
+    struct ids gone;        /* who cannot be reached, in this election or before it */
     mk_ms resend_ms;
     mk_ms resend_at;
     struct vote pending; /* has a quorum, and waits until decide_at */
@@ -82,14 +88,16 @@ struct leading {
     struct epochs own;    /* at the beginning: what followers' histories are compared with */
     mk_zxid own_zxid;     /* likewise */
     int64_t accepted_max; /* of all that were seen */
-    uint64_t compared;    /* members whose ACKEPOCH counts */
-    uint64_t taken;       /* members that have acknowledged NEWLEADER */
-    mk_zxid acked[ZAB_MEMBERS_MAX];
+    struct ids compared;  /* whose ACKEPOCH counts */
+    struct ids taken;     /* who has acknowledged NEWLEADER */
+    mk_zxid acked[IDS];
     struct mk_link learners;
     size_t learners_count;
     mk_ms deadline; /* of a phase before broadcast */
     mk_ms ping_at;
     bool exhausted; /* the counter is used up */
+    bool retired;   /* the members have changed, and another is to lead: nothing commits any more */
+    int64_t heir;   /* ... which one; -1: whoever is elected */
 };
 
 struct learning {
@@ -103,6 +111,7 @@ struct learning {
     mk_zxid commits;      /* told to be committed, served or not */
     mk_zxid ack_from;     /* what is acknowledged after UPTODATE begins behind this */
     mk_zxid ack_next;     /* proposals from here on are acknowledged when durable; 0: not yet */
+    int64_t heir;         /* the leader that is to be, once it serves; -1: it has not been said */
 };
 
 enum learner_state {
@@ -122,7 +131,6 @@ struct zab_learner {
     void *owner;
     enum learner_state state;
     int64_t id;
-    size_t member; /* index; MEMBER_NONE: of none that votes, or it is only observing */
     bool observer;
     int64_t accepted;
     mk_zxid zxid; /* its last logged one */
@@ -131,7 +139,12 @@ struct zab_learner {
     mk_ms mark_at;
     mk_ms deadline;
 };
-#define MEMBER_NONE SIZE_MAX
+
+struct members {              /* a configuration, and what it points to */
+    struct zab_config config; /* none if it has no members */
+    struct mk_buf text;
+    mk_zxid zxid; /* of the transaction in the log that proposes it; 0: NEWLEADER does */
+};
 
 struct queued {
     struct zab_action action;
@@ -139,8 +152,11 @@ struct queued {
 };
 
 struct zab {
-    struct zab_options options;
-    size_t self; /* index among the members */
+    struct zab_options options; /* its config is not looked at */
+    struct members active;
+    struct members next; /* proposed, and not known to be committed: later than the active one */
+    int64_t next_stored; /* the version of that which is durable, if it is not in the log */
+    struct mk_buf told;  /* scratch: the text of one, with its version */
     mk_ms now;
     enum zab_role role;
     enum phase phase;
@@ -174,12 +190,27 @@ struct zab {
     bool time_known;
 };
 
-/* quorum.c: sets of members, as bits by index. */
-uint64_t zab_voters(const struct zab_options *options);
-bool zab_quorum(const struct zab_options *options, uint64_t set);
-size_t zab_member_index(const struct zab_options *options, int64_t id); /* or MEMBER_NONE */
-size_t zab_voter_index(const struct zab_options *options, int64_t id);  /* likewise */
-bool zab_may_lead(const struct zab_options *options, int64_t id);
+/* quorum.c */
+bool zab_quorum(const struct zab_config *config, const struct ids *set);
+const struct zab_member *zab_member_find(const struct zab_config *config, int64_t id); /* or NULL */
+bool zab_votes_in(const struct zab_config *config, int64_t id);
+
+/* members.c */
+void zab_members_init(struct zab *zab, const struct zab_config *config);
+void zab_members_free(struct zab *zab);
+bool zab_members_pending(const struct zab *zab); /* there is a next one */
+/* Of both, the active one and the next. */
+bool zab_agree(const struct zab *zab, const struct ids *set);
+bool zab_votes(const struct zab *zab, int64_t id); /* in one of them */
+bool zab_may_lead(const struct zab *zab, int64_t id);
+bool zab_observes(const struct zab *zab, int64_t id); /* as a member that does not vote */
+void zab_members_activate(struct zab *zab);           /* the next one */
+void zab_members_adopt(struct zab *zab, const struct zab_config *config, mk_zxid zxid);
+void zab_members_begin(struct zab *zab, int64_t version); /* the initial ones get a version */
+void zab_members_offered(struct zab *zab, const struct zab_config *config);
+bool zab_members_durable(const struct zab *zab);     /* as far as NEWLEADER's ACK promises it */
+void zab_members_cut(struct zab *zab, mk_zxid zxid); /* the log ends there */
+struct mk_bytes zab_members_text(struct zab *zab, const struct zab_config *config);
 
 /* actions.c */
 struct zab_action *zab_do(struct zab *zab, enum zab_action_kind kind);
@@ -191,10 +222,13 @@ void zab_forget_actions(struct zab *zab, const struct zab_learner *learner);
 
 /* zab.c */
 void zab_leave(struct zab *zab, const char *why); /* whatever it was: LOOKING */
+/* ... and on to that leader, without an election; -1: to an election after all. */
+void zab_leave_to(struct zab *zab, int64_t leader, const char *why);
 void zab_fail(struct zab *zab, const char *why);
 
 /* election.c */
 void zab_election_begin(struct zab *zab);
+void zab_election_skip(struct zab *zab, int64_t leader); /* the old one has named it */
 void zab_election_failed(struct zab *zab); /* the leader that was followed came to nothing */
 void zab_election_tick(struct zab *zab);
 mk_ms zab_election_next_tick(const struct zab *zab);
@@ -226,22 +260,57 @@ void zab_learner_promised(struct zab *zab);
 void zab_leader_synchronises(struct zab *zab, struct zab_learner *learner);
 void zab_leader_taken(struct zab *zab, struct zab_learner *learner);
 void zab_learner_header(struct zab *zab, const struct jute_packet *packet);
-void zab_learner_history(struct zab *zab, const struct jute_packet *packet);
+void zab_learner_history(struct zab *zab, const struct jute_packet *packet,
+                         const struct zab_config *config);
 void zab_learner_take(struct zab *zab);
-void zab_learner_late(struct zab *zab, const struct jute_packet *packet);
+void zab_learner_late(struct zab *zab, const struct jute_packet *packet,
+                      const struct zab_config *config);
 
 /* broadcast.c */
 void zab_leader_acked(struct zab *zab, struct zab_learner *learner, mk_zxid zxid);
 void zab_leader_commit(struct zab *zab);
 bool zab_follows(mk_zxid before, mk_zxid zxid);
-bool zab_learner_append(struct zab *zab, mk_zxid zxid); /* false: it has been left */
-bool zab_learner_commit(struct zab *zab, mk_zxid zxid); /* likewise */
-void zab_learner_live(struct zab *zab, const struct jute_packet *packet);
+bool zab_learner_append(struct zab *zab, mk_zxid zxid,
+                        const struct zab_config *config); /* false: it has been left */
+bool zab_learner_commit(struct zab *zab, mk_zxid zxid);   /* likewise */
+void zab_learner_live(struct zab *zab, const struct jute_packet *packet,
+                      const struct zab_config *config);
+void zab_learner_activate(struct zab *zab, const struct jute_packet *packet,
+                          const struct zab_config *config);
+bool zab_learner_moves(struct zab *zab); /* the members have changed, and so it has left */
 bool zab_learner_ack_next(struct zab *zab, struct zab_action *out);
 
 static inline mk_ms zab_ticks_ms(const struct zab *zab, uint32_t ticks)
 {
     return zab->options.tick_ms * (mk_ms)ticks;
+}
+
+static inline bool ids_valid(int64_t id)
+{
+    return id >= 0 && id <= ZAB_ID_MAX;
+}
+
+static inline void ids_add(struct ids *set, int64_t id)
+{
+    MK_ASSERT(ids_valid(id));
+    set->bits[id / 64] |= (uint64_t)1 << (id % 64);
+}
+
+static inline void ids_remove(struct ids *set, int64_t id)
+{
+    MK_ASSERT(ids_valid(id));
+    set->bits[id / 64] &= ~((uint64_t)1 << (id % 64));
+}
+
+static inline bool ids_have(const struct ids *set, int64_t id)
+{
+    return ids_valid(id) && (set->bits[id / 64] >> (id % 64) & 1) != 0;
+}
+
+/* Whether its word is counted where it is a voter: a learner that follows. */
+static inline bool zab_learner_counts(const struct zab_learner *learner)
+{
+    return !learner->observer && ids_valid(learner->id);
 }
 
 static inline bool zab_leader_role(const struct zab *zab)

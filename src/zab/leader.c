@@ -14,8 +14,6 @@
 
 #include "zab/internal.h"
 
-#define BIT(index) ((uint64_t)1 << (index))
-
 struct zab_learner *zab_learner_next(const struct zab *zab, const struct zab_learner *previous)
 {
     struct mk_link *next = previous == NULL ? zab->lead.learners.next : previous->link.next;
@@ -33,14 +31,23 @@ void zab_leader_begin(struct zab *zab)
     lead->own = zab->wanted;
     lead->own_zxid = zab->logged;
     lead->accepted_max = zab->wanted.accepted;
-    lead->compared = lead->taken = 0;
+    lead->compared = lead->taken = (struct ids){0};
     memset(lead->acked, 0, sizeof lead->acked);
     lead->deadline = zab->now + zab_ticks_ms(zab, zab->options.init_limit);
     lead->ping_at = zab->now + (zab->options.tick_ms + 1) / 2;
-    lead->exhausted = false;
+    lead->exhausted = lead->retired = false;
+    lead->heir = -1;
     zab->epoch = 0;
     zab->phase = LEADER_COLLECTING;
     zab_leader_advance(zab);
+}
+
+static struct ids only(int64_t id)
+{
+    struct ids set = {0};
+
+    ids_add(&set, id);
+    return set;
 }
 
 static void phase_enter(struct zab *zab, enum phase phase)
@@ -49,13 +56,13 @@ static void phase_enter(struct zab *zab, enum phase phase)
     zab->lead.deadline = zab->now + zab_ticks_ms(zab, zab->options.init_limit);
 }
 
-static uint64_t greeted(const struct zab *zab)
+static struct ids greeted(const struct zab *zab)
 {
-    uint64_t set = BIT(zab->self);
+    struct ids set = only(zab->options.id);
 
     for (struct zab_learner *learner = NULL; (learner = zab_learner_next(zab, learner)) != NULL;) {
-        if (learner->state >= HANDLER_GREETED && learner->member != MEMBER_NONE) {
-            set |= BIT(learner->member);
+        if (learner->state >= HANDLER_GREETED && zab_learner_counts(learner)) {
+            ids_add(&set, learner->id);
         }
     }
     return set;
@@ -63,7 +70,9 @@ static uint64_t greeted(const struct zab *zab)
 
 static bool alone(const struct zab *zab)
 {
-    return zab_quorum(&zab->options, BIT(zab->self));
+    struct ids set = only(zab->options.id);
+
+    return zab_agree(zab, &set);
 }
 
 static void epoch_choose(struct zab *zab)
@@ -74,7 +83,8 @@ static void epoch_choose(struct zab *zab)
     }
     zab->epoch = zab->lead.accepted_max + 1;
     zab->wanted.accepted = zab->epoch;
-    zab->lead.compared = BIT(zab->self);
+    zab->lead.compared = only(zab->options.id);
+    zab_members_begin(zab, EPOCH_BEGIN(zab->epoch));
     phase_enter(zab, LEADER_PROMISING);
 }
 
@@ -98,6 +108,10 @@ static void learners_go_on(struct zab *zab)
 static void establish(struct zab *zab)
 {
     zab->phase = LEADER_BROADCAST;
+    if (zab_members_pending(zab)) { /* in its log, and so in a quorum's of both, by now */
+        zab_members_activate(zab);
+        zab->lead.retired = !zab_may_lead(zab, zab->options.id);
+    }
     zab->proposed = EPOCH_BEGIN(zab->epoch);
     zab->committed = zab->proposed;
     zab->known = zab->logged > zab->known ? zab->logged : zab->known;
@@ -116,8 +130,9 @@ static void establish(struct zab *zab)
 void zab_leader_advance(struct zab *zab)
 {
     struct leading *lead = &zab->lead;
+    struct ids there = greeted(zab);
 
-    if (zab->phase == LEADER_COLLECTING && zab_quorum(&zab->options, greeted(zab))) {
+    if (zab->phase == LEADER_COLLECTING && zab_agree(zab, &there)) {
         epoch_choose(zab);
     }
     /* Alone, nobody is told before it is stored: both epochs can be stored at once. */
@@ -125,16 +140,16 @@ void zab_leader_advance(struct zab *zab)
         phase_enter(zab, LEADER_COMPARING);
     }
     /* The current epoch says that the history is there: it must not be durable before it. */
-    if (zab->phase == LEADER_COMPARING && zab_quorum(&zab->options, lead->compared) &&
+    if (zab->phase == LEADER_COMPARING && zab_agree(zab, &lead->compared) &&
         zab->durable == zab->logged) {
         zab->wanted.current = zab->epoch;
         phase_enter(zab, LEADER_TAKING);
     }
     if (zab->phase == LEADER_TAKING && zab->stored.current == zab->epoch) {
         phase_enter(zab, LEADER_SYNCHRONISING);
-        lead->taken |= BIT(zab->self);
+        ids_add(&lead->taken, zab->options.id);
     }
-    if (zab->phase == LEADER_SYNCHRONISING && zab_quorum(&zab->options, lead->taken)) {
+    if (zab->phase == LEADER_SYNCHRONISING && zab_agree(zab, &lead->taken)) {
         establish(zab);
     }
     learners_go_on(zab);
@@ -144,7 +159,8 @@ void zab_leader_advance(struct zab *zab)
 
 bool zab_accepts_learners(const struct zab *zab)
 {
-    return zab_leader_role(zab) && zab->lead.learners_count < ZAB_LEARNERS_MAX;
+    return zab_leader_role(zab) && !zab->lead.retired &&
+           zab->lead.learners_count < ZAB_LEARNERS_MAX;
 }
 
 /* A learner says who it is as soon as it is connected, whatever the leader waits for. */
@@ -164,7 +180,6 @@ struct zab_learner *zab_learner_new(struct zab *zab, void *owner)
     struct zab_learner *learner = mk_alloc_zero(1, sizeof *learner);
     learner->owner = owner;
     learner->id = -1;
-    learner->member = MEMBER_NONE;
     learner->deadline = zab->now + greeting_ms(zab);
     mk_list_append(&zab->lead.learners, &learner->link);
     zab->lead.learners_count++;
@@ -270,13 +285,27 @@ void zab_learner_packet(struct zab *zab, struct zab_learner *learner,
 
 /* ---- Time ---- */
 
-static uint64_t in_touch(const struct zab *zab)
+static struct ids in_touch(const struct zab *zab)
 {
-    uint64_t set = BIT(zab->self);
+    struct ids set = only(zab->options.id);
 
     for (struct zab_learner *learner = NULL; (learner = zab_learner_next(zab, learner)) != NULL;) {
-        if (learner->member != MEMBER_NONE && learner->deadline > zab->now) {
-            set |= BIT(learner->member);
+        if (zab_learner_counts(learner) && learner->deadline > zab->now) {
+            ids_add(&set, learner->id);
+        }
+    }
+    return set;
+}
+
+static struct ids synced(const struct zab *zab)
+{
+    struct ids there = in_touch(zab);
+    struct ids set = {0};
+
+    for (int64_t id = 0; id < IDS; id++) {
+        if (zab->phase == LEADER_BROADCAST && ids_have(&there, id) &&
+            ids_have(&zab->lead.taken, id)) {
+            ids_add(&set, id);
         }
     }
     return set;
@@ -284,19 +313,27 @@ static uint64_t in_touch(const struct zab *zab)
 
 size_t zab_synced_voters(const struct zab *zab)
 {
-    uint64_t set = 0;
+    struct ids set = synced(zab);
+    size_t count = 0;
 
-    if (zab->phase == LEADER_BROADCAST) {
-        set = (in_touch(zab) & zab->lead.taken) | BIT(zab->self);
+    for (int64_t id = 0; id < IDS; id++) {
+        count += ids_have(&set, id) && zab_votes_in(&zab->active.config, id);
     }
-    return (size_t)__builtin_popcountll(set);
+    return count;
+}
+
+bool zab_config_synced(const struct zab *zab, const struct zab_config *config)
+{
+    struct ids set = synced(zab);
+
+    return zab_quorum(config, &set);
 }
 
 /* A follower must acknowledge in sync_limit ticks what it was proposed: looked at now and then, so
  * that no proposal has to be remembered. */
 static bool acknowledges(struct zab *zab, struct zab_learner *learner)
 {
-    if (learner->member == MEMBER_NONE || learner->state != HANDLER_SERVING ||
+    if (!zab_learner_counts(learner) || learner->state != HANDLER_SERVING ||
         learner->acked >= zab->proposed || COUNTER_OF(zab->proposed) == 0) {
         learner->mark = 0;
     } else if (learner->mark == 0 || learner->acked >= learner->mark) {
@@ -335,11 +372,16 @@ void zab_leader_tick(struct zab *zab)
         return;
     }
     zab_leader_commit(zab);
+    struct ids there = in_touch(zab);
+    if (lead->retired && !zab_agree(zab, &there)) {
+        zab_leave_to(zab, lead->heir, "the members have changed, and another leads");
+        return;
+    }
     if (!zab_leader_role(zab) || lead->ping_at > zab->now) {
         return;
     }
     lead->ping_at = zab->now + (zab->options.tick_ms + 1) / 2;
-    if (established && !zab_quorum(&zab->options, in_touch(zab))) {
+    if (established && !zab_agree(zab, &there)) {
         zab_leave(zab, "a quorum of followers is out of touch");
         return;
     }
@@ -351,7 +393,9 @@ mk_ms zab_leader_next_tick(const struct zab *zab)
     const struct leading *lead = &zab->lead;
 
     if (zab->phase == LEADER_BROADCAST) {
-        if (lead->exhausted && zab->committed == zab->proposed) {
+        struct ids there = in_touch(zab);
+        if ((lead->exhausted && zab->committed == zab->proposed) ||
+            (lead->retired && !zab_agree(zab, &there))) {
             return zab->now;
         }
         return alone(zab) && lead->learners_count == 0 ? INT64_MAX : lead->ping_at;

@@ -19,7 +19,7 @@ static void dial(struct zab *zab)
 void zab_learner_begin(struct zab *zab, int64_t leader)
 {
     MK_ASSERT(leader != zab->options.id);
-    zab->learn = (struct learning){.leader = leader, .installed = -1};
+    zab->learn = (struct learning){.leader = leader, .installed = -1, .heir = -1};
     zab->epoch = 0;
     dial(zab);
 }
@@ -72,7 +72,8 @@ static void answer_ping(struct zab *zab, const struct jute_packet *packet)
     }
 }
 
-void zab_leader_packet(struct zab *zab, const struct jute_packet *packet)
+void zab_leader_packet(struct zab *zab, const struct jute_packet *packet,
+                       const struct zab_config *config)
 {
     if (zab->phase < LEARNER_GREETED) {
         return; /* it was left meanwhile */
@@ -83,20 +84,14 @@ void zab_leader_packet(struct zab *zab, const struct jute_packet *packet)
         answer_ping(zab, packet);
         return;
     }
-    if (packet->type == JUTE_PACKET_COMMIT_AND_ACTIVATE ||
-        packet->type == JUTE_PACKET_INFORM_AND_ACTIVATE) {
-        zab_fail(zab, "the leader changes the ensemble's members, which this server cannot follow: "
-                      "configure the same members everywhere and start it again");
-        return;
-    }
     switch (zab->phase) {
     case LEARNER_GREETED: zab_learner_discovers(zab, packet); break;
     case LEARNER_PROMISING: zab_leave(zab, "the leader does not wait for an answer"); break;
     case LEARNER_PROMISED: zab_learner_header(zab, packet); break;
-    case LEARNER_HISTORY: zab_learner_history(zab, packet); break;
+    case LEARNER_HISTORY: zab_learner_history(zab, packet, config); break;
     case LEARNER_TAKING:
-    case LEARNER_TAKEN: zab_learner_late(zab, packet); break;
-    default: zab_learner_live(zab, packet); break;
+    case LEARNER_TAKEN: zab_learner_late(zab, packet, config); break;
+    default: zab_learner_live(zab, packet, config); break;
     }
 }
 

@@ -13,8 +13,6 @@
  * between leaves: the election compares epochs first, and ranks it rightly. */
 #include "zab/internal.h"
 
-#define BIT(index) ((uint64_t)1 << (index))
-
 /* ---- What a learner lacks ---- */
 
 static struct zab_sync sync_of(int32_t type, mk_zxid header, mk_zxid send_after)
@@ -86,17 +84,15 @@ void zab_learner_synchronised(struct zab *zab, struct zab_learner *learner)
     MK_ASSERT(learner->state == HANDLER_SYNCHRONISING);
     learner->state = HANDLER_REGISTERED;
     zab_learner_alive(zab, learner);
-    struct zab_action *action =
-        zab_do_send(zab, learner, JUTE_PACKET_NEWLEADER, EPOCH_BEGIN(zab->epoch));
-    action->packet.data = zab->options.config_text;
+    zab_do_send(zab, learner, JUTE_PACKET_NEWLEADER, EPOCH_BEGIN(zab->epoch));
 }
 
 /* It has acknowledged NEWLEADER: its history is this leader's, durably. */
 void zab_leader_taken(struct zab *zab, struct zab_learner *learner)
 {
     MK_ASSERT(learner->state == HANDLER_TAKEN);
-    if (learner->member != MEMBER_NONE) {
-        zab->lead.taken |= BIT(learner->member);
+    if (zab_learner_counts(learner)) {
+        ids_add(&zab->lead.taken, learner->id);
     }
     if (zab->phase == LEADER_BROADCAST) {
         learner->state = HANDLER_SERVING;
@@ -128,6 +124,7 @@ static void handle_trunc(struct zab *zab, mk_zxid zxid)
     zab->truncating = true;
     zab->logged = zxid;
     zab->durable = zxid;
+    zab_members_cut(zab, zxid);
     zab_do(zab, ZAB_TRUNCATE)->zxid = zxid;
     history_begin(zab, zxid);
 }
@@ -162,10 +159,11 @@ void zab_learner_header(struct zab *zab, const struct jute_packet *packet)
     }
 }
 
-void zab_learner_history(struct zab *zab, const struct jute_packet *packet)
+void zab_learner_history(struct zab *zab, const struct jute_packet *packet,
+                         const struct zab_config *config)
 {
     if (packet->type != JUTE_PACKET_NEWLEADER) {
-        zab_learner_late(zab, packet);
+        zab_learner_late(zab, packet, config);
         return;
     }
     if (packet->zxid != EPOCH_BEGIN(zab->epoch)) {
@@ -177,6 +175,7 @@ void zab_learner_history(struct zab *zab, const struct jute_packet *packet)
                       "exchanged; empty the wrong one with `moonkeeper repair --rejoin`");
         return;
     }
+    zab_members_offered(zab, config);
     zab->learn.history = zab->logged;
     zab->learn.ack_from =
         zab->learn.commits > EPOCH_BEGIN(zab->epoch) ? zab->learn.commits : EPOCH_BEGIN(zab->epoch);
@@ -188,7 +187,7 @@ void zab_learner_history(struct zab *zab, const struct jute_packet *packet)
 void zab_learner_take(struct zab *zab)
 {
     MK_ASSERT(zab->phase == LEARNER_TAKING);
-    if (zab->truncating || zab->durable < zab->learn.history) {
+    if (zab->truncating || zab->durable < zab->learn.history || !zab_members_durable(zab)) {
         return;
     }
     zab->wanted.current = zab->epoch;
@@ -215,11 +214,15 @@ static void handle_uptodate(struct zab *zab)
     if (zab->role == ZAB_FOLLOWING) {
         learn->ack_next = learn->ack_from + 1;
     }
+    if (zab_members_pending(zab) && zab->next.zxid <= learn->commits) {
+        zab_members_activate(zab);
+    }
     struct zab_action *action = zab_do(zab, ZAB_SERVE);
     action->epoch = zab->epoch;
     action->zxid = learn->commits;
     zab->committed = learn->commits;
     zab->known = zab->committed > zab->known ? zab->committed : zab->known;
+    (void)zab_learner_moves(zab);
 }
 
 /* What an original ZooKeeper sends behind a snapshot may begin at or below the snapshot's zxid. All of
@@ -231,17 +234,21 @@ static bool in_snapshot(const struct zab *zab, const struct jute_packet *packet)
 }
 
 /* Before UPTODATE, what comes is noted: appended, or told to be committed. */
-void zab_learner_late(struct zab *zab, const struct jute_packet *packet)
+void zab_learner_late(struct zab *zab, const struct jute_packet *packet,
+                      const struct zab_config *config)
 {
     if (in_snapshot(zab, packet)) {
         return;
     }
     switch (packet->type) {
-    case JUTE_PACKET_PROPOSAL: (void)zab_learner_append(zab, packet->zxid); break;
+    case JUTE_PACKET_PROPOSAL: (void)zab_learner_append(zab, packet->zxid, config); break;
     case JUTE_PACKET_COMMIT: (void)zab_learner_commit(zab, packet->zxid); break;
     case JUTE_PACKET_INFORM:
-        (void)(zab_learner_append(zab, packet->zxid) && zab_learner_commit(zab, packet->zxid));
+        (void)(zab_learner_append(zab, packet->zxid, config) &&
+               zab_learner_commit(zab, packet->zxid));
         break;
+    case JUTE_PACKET_COMMIT_AND_ACTIVATE:
+    case JUTE_PACKET_INFORM_AND_ACTIVATE: zab_learner_activate(zab, packet, config); break;
     case JUTE_PACKET_UPTODATE: handle_uptodate(zab); break;
     default: break; /* nothing else can mean anything yet */
     }

@@ -8,12 +8,15 @@
 
 static void options_check(const struct zab_options *options)
 {
-    MK_ASSERT(options->members_count > 0 && options->members_count <= ZAB_MEMBERS_MAX);
-    for (size_t i = 0; i < options->members_count; i++) {
-        MK_ASSERT(options->members[i].id >= 0 && options->members[i].id <= ZAB_ID_MAX);
-        MK_ASSERT(zab_member_index(options, options->members[i].id) == i); /* once each */
+    const struct zab_config *config = &options->config;
+    struct ids all = {0};
+
+    MK_ASSERT(config->members_count > 0 && config->members_count <= ZAB_MEMBERS_MAX);
+    for (size_t i = 0; i < config->members_count; i++) {
+        MK_ASSERT(!ids_have(&all, config->members[i].id)); /* once each */
+        ids_add(&all, config->members[i].id);
     }
-    MK_ASSERT(zab_quorum(options, zab_voters(options)));
+    MK_ASSERT(zab_quorum(config, &all) && ids_valid(options->id));
     MK_ASSERT(options->tick_ms > 0 && options->tick_ms <= ZAB_TICK_MS_MAX);
     MK_ASSERT(options->init_limit > 0 && options->init_limit <= ZAB_LIMIT_MAX);
     MK_ASSERT(options->sync_limit > 0 && options->sync_limit <= ZAB_LIMIT_MAX);
@@ -27,8 +30,7 @@ struct zab *zab_new(const struct zab_options *options)
 
     options_check(options);
     zab->options = *options;
-    zab->self = zab_member_index(options, options->id);
-    MK_ASSERT(zab->self != MEMBER_NONE);
+    zab_members_init(zab, &options->config);
     zab->learn.leader = -1;
     mk_list_init(&zab->lead.learners);
     return zab;
@@ -45,6 +47,7 @@ void zab_free(struct zab *zab)
     zab->phase = PHASE_NONE;
     while (zab_action(zab, &action)) { /* those that were dropped are freed behind it */
     }
+    zab_members_free(zab);
     mk_free(zab->queue);
     mk_free(zab);
 }
@@ -61,6 +64,7 @@ void zab_start(struct zab *zab, int64_t accepted_epoch, int64_t current_epoch, m
     zab->stored = zab->wanted;
     zab->amnesiac = logged < 0;
     zab->logged = zab->durable = logged < 0 ? 0 : logged;
+    zab_members_cut(zab, zab->logged);
     zab_do(zab, ZAB_ROLE)->id = -1;
     zab_election_begin(zab);
 }
@@ -102,6 +106,14 @@ void zab_leave(struct zab *zab, const char *why)
     action->why = why;
     zab->phase = PHASE_SETTLING;
     settled(zab);
+}
+
+void zab_leave_to(struct zab *zab, int64_t leader, const char *why)
+{
+    zab_leave(zab, why);
+    if (zab->phase == PHASE_ELECTION && zab_votes(zab, leader)) {
+        zab_election_skip(zab, leader);
+    }
 }
 
 void zab_fail(struct zab *zab, const char *why)
@@ -177,6 +189,7 @@ void zab_installed(struct zab *zab, mk_zxid zxid)
     }
     zab->logged = zxid;
     zab->durable = zxid;
+    zab_members_cut(zab, zxid);
     disk_done(zab);
 }
 
@@ -247,6 +260,9 @@ void zab_check(const struct zab *zab)
     MK_ASSERT(zab->wanted.accepted >= zab->stored.accepted);
     MK_ASSERT(zab->wanted.current >= zab->stored.current);
     MK_ASSERT(zab_established(zab) || zab->committed == 0);
+    MK_ASSERT(!zab_members_pending(zab) || zab->next.config.version > zab->active.config.version);
+    MK_ASSERT(zab->next.zxid <= zab->logged && zab->next.zxid >= 0);
+    MK_ASSERT(zab->next.zxid == 0 || zab->next.zxid > zab->committed);
     switch (zab->role) {
     case ZAB_LOOKING: MK_ASSERT(zab->phase <= PHASE_ELECTION); break;
     case ZAB_LEADING:

@@ -27,15 +27,23 @@ struct zab_member {
     bool observer;
     uint32_t weight; /* these two count only if the ensemble is hierarchical */
     int64_t group;
+    uint64_t address; /* of its quorum port: another number if it is another address */
 };
 
-struct zab_options {
-    int64_t id; /* which of the members this one is */
+/* Who the members are. The later of two has the larger version; 0 is what a server is configured with
+ * before any ensemble has agreed on it. */
+struct zab_config {
     struct zab_member members[ZAB_MEMBERS_MAX];
     size_t members_count; /* at least one that votes */
     bool hierarchical;
-    struct mk_bytes config_text; /* goes into notifications and NEWLEADER; borrowed */
-    int64_t config_version;      /* of that text; a learner with a later one is refused */
+    struct mk_bytes text; /* the lines about members, without that of the version; borrowed */
+    int64_t version;
+};
+
+struct zab_options {
+    int64_t id;               /* this server's; it need not be a member: then it follows, unheard */
+    struct zab_config config; /* what it starts with; the text is copied */
+    bool reconfig;            /* members may change */
     mk_ms tick_ms;
     uint32_t init_limit; /* ticks for each step until a leader is established */
     uint32_t sync_limit; /* ticks that a peer may be silent, and a proposal unacknowledged */
@@ -67,7 +75,10 @@ mk_ms zab_next_tick(const struct zab *zab); /* when, at the latest; INT64_MAX: n
 
 /* ---- Events: the election ---- */
 
-void zab_notified(struct zab *zab, int64_t from, const struct jute_notification *notification);
+/* `config`: the one in the notification, as far as it can be read; or NULL. One that is later than the
+ * own one is taken over by who looks for a leader: its sender knows that it has committed. */
+void zab_notified(struct zab *zab, int64_t from, const struct jute_notification *notification,
+                  const struct zab_config *config);
 /* Whether that server can be reached for elections: a connection with it stands, or it broke, or was
  * refused, and there has been none since. Nobody waits for the vote of a server that is not there; whose
  * state was never told may be. */
@@ -77,8 +88,11 @@ void zab_reachable(struct zab *zab, int64_t id, bool reachable);
 
 void zab_dialled(struct zab *zab, bool connected); /* the answer to ZAB_DIAL */
 /* Every packet that the leader sends, also those that are the server's business alone (SYNC,
- * REVALIDATE, the touches in an answer to PING). None between ZAB_INSTALL and zab_installed(). */
-void zab_leader_packet(struct zab *zab, const struct jute_packet *packet);
+ * REVALIDATE, the touches in an answer to PING). None between ZAB_INSTALL and zab_installed().
+ * `config`: what a reconfig's transaction in it changes the members to, or what NEWLEADER says that
+ * they are; NULL: it has none. */
+void zab_leader_packet(struct zab *zab, const struct jute_packet *packet,
+                       const struct zab_config *config);
 void zab_leader_alive(struct zab *zab); /* it sends, but not packets: a snapshot */
 /* The connection broke, or cannot be read any further. `why` lives until ZAB_ROLE is taken. */
 void zab_leader_lost(struct zab *zab, const char *why);
@@ -124,6 +138,23 @@ bool zab_next(struct zab *zab, mk_zxid *zxid);
 /* A proposal with that zxid has been made; it goes to the own log and to registered learners. */
 void zab_propose(struct zab *zab, mk_zxid zxid);
 
+/* ---- Members ---- */
+
+/* The transaction with that zxid changes the members: it was proposed a moment ago; or, between
+ * zab_new() and zab_start(), it was found in the log, or is what zab_members_stored() was about (0); those
+ * in the order of their versions. From now on a quorum is one of both, the old members and the new; when it
+ * commits, the new ones alone. */
+void zab_reconfigure(struct zab *zab, mk_zxid zxid, const struct zab_config *config);
+/* A proposed configuration that is not in the log (zab_config_next_logged()) is durable: the answer to
+ * ZAB_MEMBERS. */
+void zab_members_stored(struct zab *zab, int64_t version);
+bool zab_config_next_logged(const struct zab *zab);
+/* Whether a quorum of these, were they the members, has this leader's history. */
+bool zab_config_synced(const struct zab *zab, const struct zab_config *config);
+/* How it is now, until the next event: the members; those that are proposed, or NULL. */
+const struct zab_config *zab_config(const struct zab *zab);
+const struct zab_config *zab_config_next(const struct zab *zab);
+
 /* ---- What is so ---- */
 
 enum zab_role zab_role(const struct zab *zab);
@@ -168,7 +199,14 @@ enum zab_action_kind {
     ZAB_INSTALL,
     ZAB_APPEND, /* the transaction in the packet being handled, to the own log. After a snapshot by an
                    * original ZooKeeper its zxid may be at or below the snapshot's */
-    ZAB_COMMIT, /* .zxid: all through it is committed: apply what is durable; tell the learners */
+    /* .zxid .activates .id: all through it is committed: apply what is durable; tell the learners.
+     * `activates`: the last one has changed the members, and they are told so, with .id, the leader
+     * that is to be. */
+    ZAB_COMMIT,
+    /* zab_config() or zab_config_next() is another one. It comes before the ZAB_COMMIT or ZAB_SERVE
+     * that is the reason. Make the first durable before anything above its version is applied, so that
+     * the next zab_new() is told of it; and the other, too, if the log does not have it. */
+    ZAB_MEMBERS,
     /* .epoch .zxid: established: history through .zxid is committed. A leader's next proposal is
      * epoch << 32 | 1. */
     ZAB_SERVE,
@@ -185,6 +223,7 @@ struct zab_action {
     int64_t accepted;
     int64_t current;
     bool forgets;
+    bool activates;
     const char *why;
     struct jute_packet packet;             /* its data is valid until the next action */
     struct jute_notification notification; /* likewise */

@@ -294,7 +294,7 @@ static void with_a_server_from_before_the_version_only_the_leader_is_compared(vo
 
     (void)state;
     skips(&story);
-    zab_notified(story.zab, 1, &old);
+    zab_notified(story.zab, 1, &old, NULL);
     hears(&story, 3, JUTE_LEADING, (struct vote){3, Z(3, 9), 5, 4});
 
     does(&story, "role following 3\n"

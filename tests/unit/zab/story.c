@@ -8,16 +8,16 @@
 static const char *const STATES[] = {"looking", "following", "leading", "observing"};
 static const char *const ROLES[] = {"looking", "leading", "following", "observing"};
 static const char *const PACKETS[] = {
-    "?",         "REQUEST",      "PROPOSAL",   "ACK",      "COMMIT",
-    "PING",      "REVALIDATE",   "SYNC",       "INFORM",   "?",
-    "NEWLEADER", "FOLLOWERINFO", "UPTODATE",   "DIFF",     "TRUNC",
-    "SNAP",      "OBSERVERINFO", "LEADERINFO", "ACKEPOCH", "?"};
+    "?",     "REQUEST", "PROPOSAL",          "ACK",        "COMMIT",       "PING",     "REVALIDATE",
+    "SYNC",  "INFORM",  "COMMITANDACTIVATE", "NEWLEADER",  "FOLLOWERINFO", "UPTODATE", "DIFF",
+    "TRUNC", "SNAP",    "OBSERVERINFO",      "LEADERINFO", "ACKEPOCH",     "?"};
 
 struct story story_begin(const struct story_options *options)
 {
     struct zab_options zab = {.id = options->id,
-                              .members_count = options->voters + options->observers,
-                              .config_text = MK_BYTES("members"),
+                              .config = {.members_count = options->voters + options->observers,
+                                         .text = MK_BYTES("members")},
+                              .reconfig = options->reconfig,
                               .tick_ms = 2000,
                               .init_limit = 10,
                               .sync_limit = 5,
@@ -26,10 +26,10 @@ struct story story_begin(const struct story_options *options)
                               .notify_max_ms = 60000};
     struct story story = {0};
 
-    for (size_t i = 0; i < zab.members_count; i++) {
+    for (size_t i = 0; i < zab.config.members_count; i++) {
         uint32_t weight = i < MK_COUNT(options->weights) ? options->weights[i] : 1;
-        zab.hierarchical |= weight > 0 && i < MK_COUNT(options->weights);
-        zab.members[i] = (struct zab_member){
+        zab.config.hierarchical |= weight > 0 && i < MK_COUNT(options->weights);
+        zab.config.members[i] = (struct zab_member){
             .id = (int64_t)i + 1, .observer = i >= options->voters, .weight = weight};
     }
     story.zab = zab_new(&zab);
@@ -91,7 +91,28 @@ static void say_with_zxid(struct mk_buf *text, const char *word, mk_zxid zxid)
     say_zxid(text, zxid);
 }
 
-static void say(struct mk_buf *text, const struct zab_action *action)
+static void say_config(struct mk_buf *text, const struct zab_config *config)
+{
+    for (size_t i = 0; i < config->members_count; i++) {
+        mk_buf_printf(text, " %" PRId64 "%s", config->members[i].id,
+                      config->members[i].observer ? "o" : "");
+    }
+    say_with_zxid(text, " as of", config->version);
+}
+
+static void say_members(struct mk_buf *text, const struct zab *zab)
+{
+    const struct zab_config *next = zab_config_next(zab);
+
+    mk_buf_printf(text, "members");
+    say_config(text, zab_config(zab));
+    if (next != NULL) {
+        mk_buf_printf(text, ", next");
+        say_config(text, next);
+    }
+}
+
+static void say(const struct zab *zab, struct mk_buf *text, const struct zab_action *action)
 {
     switch (action->kind) {
     case ZAB_NOTIFY: say_vote(text, action); break;
@@ -122,8 +143,14 @@ static void say(struct mk_buf *text, const struct zab_action *action)
         say_with_zxid(text, "install", action->zxid);
         mk_buf_printf(text, "%s", action->forgets ? " forgets" : "");
         break;
+    case ZAB_MEMBERS: say_members(text, zab); break;
     case ZAB_APPEND: say_with_zxid(text, "append", action->zxid); break;
-    case ZAB_COMMIT: say_with_zxid(text, "commit", action->zxid); break;
+    case ZAB_COMMIT:
+        say_with_zxid(text, "commit", action->zxid);
+        if (action->activates) {
+            mk_buf_printf(text, " activates, %" PRId64 " leads", action->id);
+        }
+        break;
     case ZAB_SERVE:
         mk_buf_printf(text, "serve epoch %" PRId64, action->epoch);
         say_zxid(text, action->zxid);
@@ -139,7 +166,7 @@ void does(struct story *story, const char *expected)
 
     story->text.len = 0;
     while (zab_action(story->zab, &action)) {
-        say(&story->text, &action);
+        say(story->zab, &story->text, &action);
     }
     zab_check(story->zab);
     mk_buf_put_u8(&story->text, 0);
@@ -172,14 +199,14 @@ void hears(struct story *story, int64_t from, int32_t state, struct vote vote)
                                              .peer_epoch = vote.peer_epoch,
                                              .version = JUTE_NOTIFICATION_VERSION};
 
-    zab_notified(story->zab, from, &notification);
+    zab_notified(story->zab, from, &notification, NULL);
 }
 
 void leader_says(struct story *story, int32_t type, mk_zxid zxid)
 {
     struct jute_packet packet = JUTE_PACKET(type, zxid);
 
-    zab_leader_packet(story->zab, &packet);
+    zab_leader_packet(story->zab, &packet, NULL);
 }
 
 void leader_says_epoch(struct story *story, int64_t epoch)
@@ -187,7 +214,7 @@ void leader_says_epoch(struct story *story, int64_t epoch)
     struct jute_packet packet = JUTE_PACKET(JUTE_PACKET_LEADERINFO, EPOCH_BEGIN(epoch));
 
     packet.data = MK_BYTES("\0\1\0\0");
-    zab_leader_packet(story->zab, &packet);
+    zab_leader_packet(story->zab, &packet, NULL);
 }
 
 struct zab_learner *comes(struct story *story)
@@ -240,8 +267,8 @@ void follows(struct story *story, int64_t leader)
     struct vote vote = {.leader = leader, .round = 7};
 
     skips(story);
-    for (size_t i = 0; i < story->zab->options.members_count; i++) {
-        const struct zab_member *member = &story->zab->options.members[i];
+    for (size_t i = 0; i < zab_config(story->zab)->members_count; i++) {
+        const struct zab_member *member = &zab_config(story->zab)->members[i];
         if (member->id != id && !member->observer) {
             hears(story, member->id, member->id == leader ? JUTE_LEADING : JUTE_FOLLOWING, vote);
         }

@@ -22,6 +22,7 @@ struct story_options {
     int64_t accepted, current;
     mk_zxid logged;
     uint32_t weights[4]; /* any of them: hierarchical, one group */
+    bool reconfig;
 };
 
 struct story {

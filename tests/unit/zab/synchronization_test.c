@@ -451,10 +451,9 @@ static void a_change_of_the_members_is_refused_for_good(void **state)
 
     leader_says(&story, JUTE_PACKET_COMMIT_AND_ACTIVATE, Z(5, 1));
 
-    does(&story,
-         "hang up\n"
-         "fail: the leader changes the ensemble's members, which this server cannot follow: "
-         "configure the same members everywhere and start it again\n");
+    does(&story, "hang up\n"
+                 "fail: the leader changes the ensemble's members, which this server does not: set "
+                 "reconfigEnabled=true here, too\n");
     story_end(&story);
 }
 

@@ -172,7 +172,9 @@ static void act_send(struct machine *machine, const struct zab_action *action)
 
     MK_ASSERT(conn != NULL);
     MK_ASSERT(!conn->syncing || action->learner == NULL);
-    if (action->packet.data.len > 0) {
+    if (action->packet.type == JUTE_PACKET_NEWLEADER) {
+        message.packet.data = MK_BYTES_NULL;
+    } else if (action->packet.data.len > 0) {
         MK_ASSERT(action->packet.data.len <= sizeof message.data);
         memcpy(message.data, action->packet.data.data, action->packet.data.len);
     }
@@ -304,6 +306,7 @@ static void act(struct machine *machine, const struct zab_action *action)
         machine->forgets = action->forgets;
         world->forgotten += action->forgets;
         break;
+    case ZAB_MEMBERS: break;
     case ZAB_APPEND: act_append(machine); break;
     case ZAB_COMMIT: act_commit(machine, action->zxid); break;
     case ZAB_SERVE: act_serve(machine, action->epoch); break;
@@ -471,7 +474,7 @@ void machine_notified(struct machine *machine, size_t from)
     struct world *world = machine->world;
 
     world->noted[from][machine->index] = false;
-    zab_notified(machine->zab, world->machines[from].id, &world->notes[from][machine->index]);
+    zab_notified(machine->zab, world->machines[from].id, &world->notes[from][machine->index], NULL);
     take(machine);
 }
 
@@ -627,7 +630,7 @@ static void packet_arrives(struct conn *conn, bool to_leader, struct message *me
     if (to_leader) {
         zab_learner_packet(machine->zab, conn->handle, &message->packet);
     } else {
-        zab_leader_packet(machine->zab, &message->packet);
+        zab_leader_packet(machine->zab, &message->packet, NULL);
     }
     take(machine);
     machine->handled = NULL;
@@ -688,19 +691,19 @@ struct world *world_new(const struct world_options *options)
     world->seed = options->seed;
     world->count = options->voters + options->observers;
     MK_ASSERT(world->count <= WORLD_MACHINES_MAX);
-    world->options = (struct zab_options){.members_count = world->count,
-                                          .hierarchical = options->hierarchical,
-                                          .tick_ms = 100,
-                                          .init_limit = 20,
-                                          .sync_limit = 10,
-                                          .finalize_ms = 50,
-                                          .notify_min_ms = 50,
-                                          .notify_max_ms = 1000};
+    world->options = (struct zab_options){
+        .config = {.members_count = world->count, .hierarchical = options->hierarchical},
+        .tick_ms = 100,
+        .init_limit = 20,
+        .sync_limit = 10,
+        .finalize_ms = 50,
+        .notify_min_ms = 50,
+        .notify_max_ms = 1000};
     for (size_t i = 0; i < world->count; i++) {
-        world->options.members[i] = (struct zab_member){.id = (int64_t)i,
-                                                        .observer = i >= options->voters,
-                                                        .weight = i == 2 ? 2 : 1,
-                                                        .group = (int64_t)(i / 3)};
+        world->options.config.members[i] = (struct zab_member){.id = (int64_t)i,
+                                                               .observer = i >= options->voters,
+                                                               .weight = i == 2 ? 2 : 1,
+                                                               .group = (int64_t)(i / 3)};
         world->machines[i] =
             (struct machine){.world = world, .index = i, .id = (int64_t)i, .dialling = -1};
         world->machines[i].lazy = mk_random_chance(&world->random, 200);

@@ -54,7 +54,7 @@ void check_sent_by_learner(struct machine *machine, const struct jute_packet *pa
         MK_ASSERT(conn->registered_count == 0 ||
                   disk->txns[conn->registered_count - 1].hash == conn->registered_hash);
     } else if (packet->type == JUTE_PACKET_ACK) {
-        MK_ASSERT(!zab->options.members[zab->self].observer);
+        MK_ASSERT(zab->role == ZAB_FOLLOWING);
         MK_ASSERT(has(disk, packet->zxid));
         MK_ASSERT(begins_with(&machine->memory, disk->txns, history_through(disk, packet->zxid)));
     }
@@ -148,15 +148,18 @@ void check_truncate(const struct machine *machine, mk_zxid zxid)
               machine->memory.txns[kept].hash != world->committed[kept].hash);
 }
 
-static uint64_t voters_with(const struct world *world, size_t count, uint64_t hash, int64_t epoch)
+static struct ids servers_with(const struct world *world, size_t count, uint64_t hash,
+                               int64_t epoch)
 {
-    uint64_t set = 0;
+    struct ids set = {0};
 
     for (size_t i = 0; i < world->count; i++) {
         const struct disk *disk = &world->machines[i].disk;
         bool all = count == 0 ||
                    (disk->history.count >= count && disk->history.txns[count - 1].hash == hash);
-        set |= all && disk->current >= epoch ? (uint64_t)1 << i : 0;
+        if (all && disk->current >= epoch) {
+            ids_add(&set, (int64_t)i);
+        }
     }
     return set;
 }
@@ -181,7 +184,8 @@ static void commit_through(struct machine *machine, size_t count, int64_t epoch)
         world->committed_count = count;
     }
     if (machine->zab->role == ZAB_LEADING) {
-        MK_ASSERT(zab_quorum(&world->options, voters_with(world, count, hash, epoch)));
+        struct ids set = servers_with(world, count, hash, epoch);
+        MK_ASSERT(zab_quorum(&world->options.config, &set));
     }
     machine->committed = count;
 }

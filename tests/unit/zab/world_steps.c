@@ -195,12 +195,14 @@ static struct machine *leader_of_all(struct world *world)
 /* Servers that may have lost what was committed do not vote: the others must be a quorum. */
 static bool can_elect(const struct world *world)
 {
-    uint64_t set = 0;
+    struct ids set = {0};
 
     for (size_t i = 0; i < world->count; i++) {
-        set |= world->machines[i].zab->amnesiac ? 0 : (uint64_t)1 << i;
+        if (!world->machines[i].zab->amnesiac) {
+            ids_add(&set, (int64_t)i);
+        }
     }
-    return zab_quorum(&world->options, set);
+    return zab_quorum(&world->options.config, &set);
 }
 
 static bool all_committed(const struct world *world, size_t count)
