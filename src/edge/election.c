@@ -54,7 +54,9 @@ static void reachable_tell(struct election_peer *peer, bool reachable)
 {
     const struct election_options *options = &peer->election->options;
 
-    options->reachable(options->context, peer->member->id, reachable);
+    if (options->reachable != NULL) {
+        options->reachable(options->context, peer->member->id, reachable);
+    }
 }
 
 static void peer_missing(struct election_peer *peer, const char *why)

@@ -25,7 +25,7 @@ struct election_options {
     mk_ms silence_ms; /* tickTime * syncLimit: until a hello, or an acknowledgement by TCP */
     /* A message has come. `message` is borrowed for the call. */
     void (*notified)(void *context, int64_t from, struct mk_bytes message);
-    /* A connection with it stands, or it broke, or could not be made. */
+    /* A connection with it stands, or it broke, or could not be made. NULL: nobody asks. */
     void (*reachable)(void *context, int64_t id, bool reachable);
     void *context;
 };
