@@ -9,8 +9,6 @@ import socket
 import subprocess
 import time
 
-from kazoo.client import KazooClient
-
 import harness
 
 SECONDS_MAX = 120
@@ -24,10 +22,12 @@ folders = itertools.count(1)
 
 
 class Member:
-    """One server of an ensemble, by its number."""
+    """One server of an ensemble, by its number; on a host of a `network` by the same number."""
 
-    def __init__(self, number, folder):
+    def __init__(self, number, folder, network=None):
         self.number = number
+        self.host = "127.0.0.1" if network is None else network.address(number)
+        self.inside = [] if network is None else network.command(number)
         self.port, self.quorum, self.election = (harness.free_port() for _ in range(3))
         self.data = os.path.join(folder, f"member-{number}")
         self.config = self.data + ".cfg"
@@ -36,8 +36,8 @@ class Member:
         self.lines = []
 
     def line(self, role):
-        return (f"server.{self.number}=127.0.0.1:{self.quorum}:{self.election}:{role}"
-                f";127.0.0.1:{self.port}")
+        return (f"server.{self.number}={self.host}:{self.quorum}:{self.election}:{role}"
+                f";{self.host}:{self.port}")
 
     def prepare(self, lines):
         self.lines = lines
@@ -52,8 +52,8 @@ class Member:
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log)
+            self.process = subprocess.Popen(self.inside + self.command(), stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
 
     def end(self, number):
         """Its exit code; 0 if it was not there."""
@@ -70,7 +70,7 @@ class Member:
     def word(self, word):
         """What a four-letter word is answered; "" if nobody is there."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            with socket.create_connection((self.host, self.port), timeout=10) as connection:
                 connection.sendall(word.encode())
                 answer = b""
                 while part := connection.recv(65536):
@@ -156,12 +156,13 @@ class Ensemble:
     in `zookeepers` are ZooKeeper's. The one of the number `first` serves with a single other before
     the rest start: of three empty servers it leads, if its number is the larger of the two."""
 
-    def __init__(self, count=3, observers=0, zookeepers=(), first=None):
+    def __init__(self, count=3, observers=0, zookeepers=(), first=None, network=None,
+                 tick_ms=TICK_MS):
         folder = os.path.abspath(f"ensemble-{next(folders)}")
         os.makedirs(folder)
-        self.members = [(ZooKeeperMember if number in zookeepers else Member)(number, folder)
+        self.members = [(ZooKeeperMember if number in zookeepers else Member)(number, folder, network)
                         for number in range(1, count + 1)]
-        lines = [f"tickTime={TICK_MS}", "initLimit=20", "syncLimit=10", "maxClientCnxns=0",
+        lines = [f"tickTime={tick_ms}", "initLimit=20", "syncLimit=10", "maxClientCnxns=0",
                  "minSessionTimeout=1000", "maxSessionTimeout=60000",
                  "4lw.commands.whitelist=*", "admin.enableServer=false", "recipes=off",
                  f"commitLogCount={HISTORY}", "overlayBytes=1M"]
@@ -191,7 +192,8 @@ class Ensemble:
         return until("there is a leader", self.leader)
 
     def client(self, *members):
-        hosts = ",".join(f"127.0.0.1:{member.port}" for member in members or self.members)
+        from kazoo.client import KazooClient  # not everybody who has servers has kazoo
+        hosts = ",".join(f"{member.host}:{member.port}" for member in members or self.members)
         client = KazooClient(hosts, timeout=SESSION_SECONDS, randomize_hosts=False,
                              connection_retry={"max_tries": -1, "max_delay": 0.2},
                              command_retry={"max_tries": -1, "max_delay": 0.2})

@@ -11,7 +11,8 @@ A test file defines cases and runs them:
 Each server listens on a free port of 127.0.0.1, keeps its data below the working directory (which
 is empty when a test begins) and is ended by its pid. COMPAT_SERVER=zookeeper runs the cases
 against Debian's ZooKeeper instead, which shows whether a case asks for what ZooKeeper does; some
-then fail by intention, where Moonkeeper follows a newer release.
+then fail by intention, where Moonkeeper follows a newer release. COMPAT_SERVER=leader, follower or
+any runs them against three servers that are restarted meanwhile: three_servers.py.
 """
 
 import glob
@@ -203,8 +204,13 @@ class ZooKeeper(Moonkeeper):
 
 
 def server(*options, **named):
-    kind = ZooKeeper if os.environ.get("COMPAT_SERVER") == "zookeeper" else Moonkeeper
-    return kind(*options, **named)
+    kind = os.environ.get("COMPAT_SERVER")
+    if kind == "zookeeper":
+        return ZooKeeper(*options, **named)
+    if kind in ("leader", "follower", "any"):
+        import three_servers  # which needs this module
+        return three_servers.Three(*options, **named)
+    return Moonkeeper(*options, **named)
 
 
 def zookeeper_is_there():

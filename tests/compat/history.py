@@ -146,6 +146,7 @@ class History:
         self.back = []                # sentences: what a client saw go back
         self.holds = defaultdict(list)
         self.put, self.taken = {}, defaultdict(list)  # element: acknowledged; element: who took it
+        self.maybe_taken = set()
         self.left = None
 
     # ---- What clients say.
@@ -189,8 +190,21 @@ class History:
         with self.lock:
             self.taken[element].append(client)
 
+    def element_maybe_taken(self, element):
+        """The connection broke."""
+        with self.lock:
+            self.maybe_taken.add(element)
+
     def elements_left(self, elements):
         self.left = list(elements)
+
+    def counts(self):
+        """How much there is to look at."""
+        return {"writes": sum(op.kind in WRITES for op in self.operations),
+                "reads": sum(op.kind == "read" for op in self.operations),
+                "znodes": len({op.path for op in self.operations}),
+                "locks held": sum(map(len, self.holds.values())), "elements": len(self.put),
+                "taken": len(self.taken)}
 
     # ---- What is wrong.
 
@@ -281,9 +295,9 @@ class History:
                 yield f"{element!r} was taken, and is still there"
             if element not in self.put:
                 yield f"{element!r} is there, and nobody has put it there"
-        there = set(self.left)
+        somewhere = set(self.left) | set(self.taken) | self.maybe_taken
         for element, acknowledged in self.put.items():
-            if acknowledged and element not in self.taken and element not in there:
+            if acknowledged and element not in somewhere:
                 yield f"{element!r} was put there, and is lost"
 
 

@@ -237,6 +237,8 @@ def _():
     for element in ("a", "b", "c"):
         history.element_put(element, True)
     history.element_put("maybe", False)
+    history.element_put("gone", True)
+    history.element_maybe_taken("gone")
     history.element_taken("a", "ann")
     history.elements_left(["b", "c"])
     equal(history.faults(), [])

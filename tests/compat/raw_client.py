@@ -191,11 +191,13 @@ class Reader:
 
 
 class Client:
-    """With connect=False nothing is sent at first. read_only=None leaves that byte out."""
+    """With connect=False nothing is sent at first. read_only=None leaves that byte out. `seconds`: how
+    long to wait for a connection, and for each reply unless another time is given."""
 
     def __init__(self, port, timeout_ms=30000, session=0, password=bytes(16), zxid_seen=0,
-                 read_only=False, connect=True, host="127.0.0.1"):
-        self.socket = socket.create_connection((host, port), timeout=30)
+                 read_only=False, connect=True, host="127.0.0.1", seconds=30):
+        self.seconds = seconds
+        self.socket = socket.create_connection((host, port), timeout=seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
         self.port = port
@@ -240,9 +242,9 @@ class Client:
         self.frame(i32(xid) + i32(code) + record)
         return xid
 
-    def receive_frame(self, seconds=30):
+    def receive_frame(self, seconds=None):
         """Without its length. Closed when there is no more; TimeoutError when nothing comes."""
-        self.socket.settimeout(seconds)
+        self.socket.settimeout(self.seconds if seconds is None else seconds)
         while True:
             if len(self.received) >= 4:
                 length = struct.unpack_from(">i", self.received)[0]
@@ -260,14 +262,14 @@ class Client:
                 raise Closed("closed")
             self.received += data
 
-    def receive(self, seconds=30):
+    def receive(self, seconds=None):
         """The next reply; events before it go to `events`."""
         while True:
             got = self.receive_any(seconds)
             if isinstance(got, Reply):
                 return got
 
-    def receive_any(self, seconds=30):
+    def receive_any(self, seconds=None):
         frame = self.receive_frame(seconds)
         reader = Reader(frame)
         xid, zxid, error = reader.i32(), reader.i64(), reader.i32()
@@ -303,7 +305,7 @@ class Client:
             raise AssertionError(f"operation {code} failed with {reply.error}")
         return Reader(reply.body)
 
-    def closed(self, seconds=30):
+    def closed(self, seconds=None):
         """Whether the server closes without another frame."""
         try:
             frame = self.receive_frame(seconds)
