@@ -242,9 +242,18 @@ static void leader_packet(struct server *server, const struct jute_packet *packe
     }
 }
 
+/* What acknowledgements commit is found once for all that have come in a row. */
 static void learner_packet(struct server *server, struct server_peer *peer,
                            const struct jute_packet *packet)
 {
+    if (packet->type == JUTE_PACKET_ACK) {
+        zab_learner_packet(server->zab, peer->learner, packet);
+        return;
+    }
+    server_actions_run(server);
+    if (peer->closing) {
+        return;
+    }
     zab_learner_packet(server->zab, peer->learner, packet);
     server_actions_run(server);
     if (!peer->closing) {
@@ -274,17 +283,17 @@ static void consume(struct server *server, struct server_peer *peer)
         }
         if (status != MK_OK) {
             server_peer_refuse(server, peer, "it sends what is no packet");
-            server_actions_run(server);
             break;
         }
         done += used;
         if (peer == server->ensemble->leader) {
             leader_packet(server, &packet);
+            server_actions_run(server);
         } else {
             learner_packet(server, peer, &packet);
         }
-        server_actions_run(server);
     }
+    server_actions_run(server);
     memmove(peer->in.data, peer->in.data + done, peer->in.len - done);
     peer->in.len -= done;
 }

@@ -94,6 +94,9 @@ bool zab_action(struct zab *zab, struct zab_action *out)
 {
     mk_free(zab->dropped);
     zab->dropped = NULL;
+    if (zab->queue_count == 0 && zab->lead.counts) {
+        zab_leader_commit(zab);
+    }
     if (zab->queue_count == 0) {
         return zab->phase != PHASE_NONE &&
                (zab_learner_ack_next(zab, out) || epochs_next(zab, out));

@@ -6,7 +6,8 @@
  *   zab_logged: its own word         <-     ACK
  *   of a quorum: committed; COMMIT   ->     applied         INFORM   ->    to its log, applied
  *
- * Acknowledgements of one learner come in order, so the last one stands for all before it. A word
+ * Acknowledgements of one learner come in order, so the last one stands for all before it, and all that
+ * have come together are counted together. A word
  * counts only from a voter that has taken the leader's history: who has a proposal without the
  * epoch would lose an election to one who has the epoch without the proposal. */
 #include "zab/internal.h"
@@ -120,6 +121,7 @@ void zab_leader_commit(struct zab *zab)
 {
     bool again = zab->phase == LEADER_BROADCAST && !zab->lead.retired;
 
+    zab->lead.counts = false;
     while (again) {
         mk_zxid zxid = agreed(zab, &zab->active.config);
         again = zab->next.zxid > 0 && zxid >= zab->next.zxid;
@@ -151,7 +153,7 @@ void zab_leader_acked(struct zab *zab, struct zab_learner *learner, mk_zxid zxid
     learner->acked = zxid;
     if (zab_learner_counts(learner)) {
         zab->lead.acked[learner->id] = zxid;
-        zab_leader_commit(zab);
+        zab->lead.counts = true;
     }
 }
 

@@ -91,6 +91,8 @@ struct leading {
     struct ids compared;  /* whose ACKEPOCH counts */
     struct ids taken;     /* who has acknowledged NEWLEADER */
     mk_zxid acked[IDS];
+    bool
+        counts; /* something was acknowledged: what it commits is found when actions are asked for */
     struct mk_link learners;
     size_t learners_count;
     mk_ms deadline; /* of a phase before broadcast */

@@ -33,6 +33,7 @@ void zab_leader_begin(struct zab *zab)
     lead->accepted_max = zab->wanted.accepted;
     lead->compared = lead->taken = (struct ids){0};
     memset(lead->acked, 0, sizeof lead->acked);
+    lead->counts = false;
     lead->deadline = zab->now + zab_ticks_ms(zab, zab->options.init_limit);
     lead->ping_at = zab->now + (zab->options.tick_ms + 1) / 2;
     lead->exhausted = lead->retired = false;

@@ -103,7 +103,8 @@ bool zab_accepts_learners(const struct zab *zab);
 /* NULL: not now, or too many. `owner` is the caller's. */
 struct zab_learner *zab_learner_new(struct zab *zab, void *owner);
 void *zab_learner_owner(const struct zab_learner *learner);
-/* As zab_leader_packet(). A ZAB_DROP may be the consequence. */
+/* As zab_leader_packet(). A ZAB_DROP may be the consequence. Of ACKs alone several may be handed in
+ * before actions are asked for. */
 void zab_learner_packet(struct zab *zab, struct zab_learner *learner,
                         const struct jute_packet *packet);
 void zab_learner_alive(struct zab *zab,
