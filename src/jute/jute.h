@@ -123,12 +123,18 @@ struct jute_request {
     struct mk_bytes chroot;    /* null or a path */
     uint8_t format;            /* JUTE_CALL_JSON or JUTE_CALL_MSGPACK: arguments and result */
     bool dry_run;              /* nothing is to happen; answered with a report, in JSON */
+    bool linearizable;         /* what it reads is as of the answer, wherever it is read */
 };
-enum { JUTE_CALL_JSON = 0, JUTE_CALL_MSGPACK = 1, JUTE_CALL_DRY_RUN = 128 };
+enum {
+    JUTE_CALL_JSON = 0,
+    JUTE_CALL_MSGPACK = 1,
+    JUTE_CALL_LINEARIZABLE = 64,
+    JUTE_CALL_DRY_RUN = 128,
+};
 
 /* CALL's record: string operation, i64 call_id, i64 done_through, string chroot, byte format, buffer
- * arguments. The format byte is a jute_call_format, or JUTE_CALL_DRY_RUN, which is one with JSON; any other
- * is malformed. CALLS' record: i64 call_id, i32 flags: how many at most. Its reply: a buffer, JSON. */
+ * arguments. The format byte is JSON or MSGPACK, plus LINEARIZABLE if need be; or DRY_RUN, which is one
+ * with JSON; any other is malformed. CALLS' record: i64 call_id, i32 flags: how many at most. Its reply: a buffer, JSON. */
 
 /* Decode a frame's payload, what follows its length: RequestHeader and record. What follows the
  * record is ignored. xid and op are set whenever the header could be read; when the answer is not

@@ -126,7 +126,22 @@ bool jute_ids_next(struct jute_ids_cursor *cursor, struct jute_id *id)
     return true;
 }
 
-/* ---- LearnerInfo ---- */
+/* ---- LearnerInfo, LEADERINFO ---- */
+
+static bool announcement_read(struct mk_reader *reader)
+{
+    struct mk_bytes announcement = MK_BYTES(JUTE_ANNOUNCEMENT);
+
+    return mk_reader_left(reader) >= announcement.len &&
+           mk_bytes_equal(mk_read_bytes(reader, announcement.len), announcement);
+}
+
+static void put_announcement(struct mk_buf *out, bool announces)
+{
+    if (announces) {
+        mk_buf_append_bytes(out, MK_BYTES(JUTE_ANNOUNCEMENT));
+    }
+}
 
 enum mk_status jute_learner_info_read(struct mk_bytes data, struct jute_learner_info *out)
 {
@@ -140,6 +155,7 @@ enum mk_status jute_learner_info_read(struct mk_bytes data, struct jute_learner_
     }
     if (mk_reader_left(&reader) >= sizeof(int64_t)) {
         out->config_version = mk_read_i64(&reader);
+        out->announces = announcement_read(&reader);
     }
     return MK_OK;
 }
@@ -149,6 +165,24 @@ void jute_put_learner_info(struct mk_buf *out, const struct jute_learner_info *i
     mk_buf_put_i64(out, info->id);
     mk_buf_put_i32(out, info->protocol_version);
     mk_buf_put_i64(out, info->config_version);
+    put_announcement(out, info->announces);
+}
+
+enum mk_status jute_leader_info_read(struct mk_bytes data, struct jute_leader_info *out)
+{
+    struct mk_reader reader = mk_reader_of(data);
+    *out = (struct jute_leader_info){.protocol_version = mk_read_i32(&reader)};
+    if (reader.failed) {
+        return MK_MALFORMED;
+    }
+    out->announces = announcement_read(&reader);
+    return MK_OK;
+}
+
+void jute_put_leader_info(struct mk_buf *out, const struct jute_leader_info *info)
+{
+    mk_buf_put_i32(out, info->protocol_version);
+    put_announcement(out, info->announces);
 }
 
 /* ---- Sessions ---- */
@@ -211,4 +245,24 @@ void jute_put_forwarded(struct mk_buf *out, const struct jute_forwarded *request
     MK_ASSERT(request->payload.len >= 2 * sizeof(int32_t)); /* cxid and op */
     mk_buf_put_i64(out, request->session);
     mk_buf_append_bytes(out, request->payload);
+}
+
+/* ---- Results ---- */
+
+enum mk_status jute_result_read(struct mk_bytes data, struct jute_result *out)
+{
+    struct mk_reader reader = mk_reader_of(data);
+    *out = (struct jute_result){.session = mk_read_i64(&reader)};
+    out->cxid = mk_read_i32(&reader);
+    out->parked = mk_read_i64(&reader);
+    out->body = mk_read_bytes(&reader, mk_reader_left(&reader));
+    return reader.failed || out->session == 0 || out->parked < 0 ? MK_MALFORMED : MK_OK;
+}
+
+void jute_put_result(struct mk_buf *out, const struct jute_result *result)
+{
+    mk_buf_put_i64(out, result->session);
+    mk_buf_put_i32(out, result->cxid);
+    mk_buf_put_i64(out, result->parked);
+    mk_buf_append_bytes(out, result->body);
 }

@@ -30,6 +30,7 @@ enum jute_packet_type {
     JUTE_PACKET_LEADERINFO = 17,
     JUTE_PACKET_ACKEPOCH = 18,
     JUTE_PACKET_INFORM_AND_ACTIVATE = 19,
+    JUTE_PACKET_RESULT = 700, /* ours alone; only sent to who has announced recipes */
 };
 
 #define JUTE_PROTOCOL_VERSION 0x10000 /* "Zab 1.0": of LearnerInfo and LEADERINFO */
@@ -73,15 +74,28 @@ bool jute_ids_next(struct jute_ids_cursor *cursor, struct jute_id *id);
 
 /* ---- What packets carry ---- */
 
+/* Who runs recipes says so behind what ZooKeeper reads: eight bytes, which are the same in both
+ * directions. A later way of running them, which does not go together with this one, has others. */
+#define JUTE_ANNOUNCEMENT "MKrecip1"
+
 /* Data of FOLLOWERINFO and OBSERVERINFO. Before 3.5 it ends behind protocol_version, before 3.4 behind
- * id; protocol_version is then 0. What follows is ignored. MK_MALFORMED: not even an id. */
+ * id; protocol_version is then 0. What follows, but for an announcement, is ignored. MK_MALFORMED: not
+ * even an id. */
 struct jute_learner_info {
     int64_t id;
     int32_t protocol_version;
     int64_t config_version;
+    bool announces;
 };
 enum mk_status jute_learner_info_read(struct mk_bytes data, struct jute_learner_info *out);
 void jute_put_learner_info(struct mk_buf *out, const struct jute_learner_info *info);
+/* Data of LEADERINFO: likewise. MK_MALFORMED: not even a version. */
+struct jute_leader_info {
+    int32_t protocol_version;
+    bool announces;
+};
+enum mk_status jute_leader_info_read(struct mk_bytes data, struct jute_leader_info *out);
+void jute_put_leader_info(struct mk_buf *out, const struct jute_leader_info *info);
 
 /* Data of a PING's reply: the sessions that a learner has heard of. Read from mk_reader_of(data) until
  * MK_END; MK_MALFORMED: the last one is cut off. */
@@ -116,6 +130,17 @@ struct jute_forwarded {
 enum mk_status jute_forwarded_read(struct mk_bytes data, struct jute_forwarded *out);
 /* Only session and payload are looked at. */
 void jute_put_forwarded(struct mk_buf *out, const struct jute_forwarded *request);
+
+/* Data of a RESULT: what is answered to a forwarded request, instead of what its transaction, which has
+ * the packet's zxid, would say. It comes before that. */
+struct jute_result {
+    mk_session session; /* whose request it was, */
+    int32_t cxid;       /* and which */
+    mk_zxid parked;     /* the call that the answer waits for; 0: the answer is `body` */
+    struct mk_bytes body;
+};
+enum mk_status jute_result_read(struct mk_bytes data, struct jute_result *out);
+void jute_put_result(struct mk_buf *out, const struct jute_result *result);
 
 /* ---- The election port (section 2) ---- */
 

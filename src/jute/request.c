@@ -78,7 +78,11 @@ static void call_read(struct mk_reader *reader, struct jute_request *out)
     if (out->format == JUTE_CALL_DRY_RUN) {
         out->format = JUTE_CALL_JSON;
         out->dry_run = true;
-    } else if (out->format > JUTE_CALL_MSGPACK) {
+        return;
+    }
+    out->linearizable = (out->format & JUTE_CALL_LINEARIZABLE) != 0;
+    out->format &= (uint8_t)~JUTE_CALL_LINEARIZABLE;
+    if (out->format > JUTE_CALL_MSGPACK) {
         reader->failed = true;
     }
 }

@@ -60,11 +60,13 @@ static void call_put(struct mk_buf *out, const struct jute_request *request)
 {
     MK_ASSERT(request->format <= JUTE_CALL_MSGPACK);
     MK_ASSERT(!request->dry_run || request->format == JUTE_CALL_JSON);
+    MK_ASSERT(!request->dry_run || !request->linearizable);
+    uint8_t linearizable = request->linearizable ? JUTE_CALL_LINEARIZABLE : 0;
     mk_buf_put_field(out, request->operation);
     mk_buf_put_i64(out, request->call_id);
     mk_buf_put_i64(out, request->done_through);
     mk_buf_put_field(out, request->chroot);
-    mk_buf_put_u8(out, request->dry_run ? JUTE_CALL_DRY_RUN : request->format);
+    mk_buf_put_u8(out, request->dry_run ? JUTE_CALL_DRY_RUN : request->format | linearizable);
     mk_buf_put_field(out, request->data);
 }
 

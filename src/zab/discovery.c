@@ -27,7 +27,8 @@ void zab_leader_offer(struct zab *zab, struct zab_learner *learner)
         return;
     }
     learner->state = HANDLER_OFFERED;
-    mk_buf_put_i32(&data, JUTE_PROTOCOL_VERSION);
+    jute_put_leader_info(&data,
+                         &(struct jute_leader_info){JUTE_PROTOCOL_VERSION, zab->options.announces});
     zab_do_send_data(zab, learner, JUTE_PACKET_LEADERINFO, EPOCH_BEGIN(zab->epoch), &data);
     mk_buf_free(&data);
 }
@@ -97,6 +98,7 @@ static void handle_info(struct zab *zab, struct zab_learner *learner,
     }
     identify(zab, learner, info.id, packet->type == JUTE_PACKET_OBSERVERINFO);
     learner->state = HANDLER_GREETED;
+    learner->announces = info.announces;
     learner->accepted = EPOCH_OF(packet->zxid);
     zab_learner_alive(zab, learner); /* from here on it may wait for others */
     if (zab->phase == LEADER_BROADCAST && learner->accepted > zab->epoch && !learner->observer) {
@@ -158,7 +160,8 @@ void zab_learner_greet(struct zab *zab)
 {
     struct jute_learner_info info = {.id = zab->options.id,
                                      .protocol_version = JUTE_PROTOCOL_VERSION,
-                                     .config_version = zab->active.config.version};
+                                     .config_version = zab->active.config.version,
+                                     .announces = zab->options.announces};
     bool observer = zab->role == ZAB_OBSERVING;
     struct mk_buf data = {0};
 
@@ -171,12 +174,12 @@ void zab_learner_greet(struct zab *zab)
 
 void zab_learner_discovers(struct zab *zab, const struct jute_packet *packet)
 {
-    struct mk_reader reader = mk_reader_of(packet->data);
-    int32_t version = mk_read_i32(&reader);
+    struct jute_leader_info info;
     int64_t epoch = EPOCH_OF(packet->zxid);
 
-    if (packet->type != JUTE_PACKET_LEADERINFO || reader.failed ||
-        version < JUTE_PROTOCOL_VERSION || epoch <= 0 || epoch > ZAB_EPOCH_MAX) {
+    if (packet->type != JUTE_PACKET_LEADERINFO ||
+        jute_leader_info_read(packet->data, &info) != MK_OK ||
+        info.protocol_version < JUTE_PROTOCOL_VERSION || epoch <= 0 || epoch > ZAB_EPOCH_MAX) {
         zab_leave(zab, "the leader does not say its epoch");
         return;
     }
@@ -185,6 +188,7 @@ void zab_learner_discovers(struct zab *zab, const struct jute_packet *packet)
         return;
     }
     zab->epoch = epoch;
+    zab->learn.announced = info.announces;
     zab->learn.promised_before = epoch <= zab->wanted.accepted;
     zab->wanted.accepted = epoch > zab->wanted.accepted ? epoch : zab->wanted.accepted;
     zab->phase = LEARNER_PROMISING;

@@ -11,7 +11,7 @@
 #define REDIALS_MAX 6            /* a leader that is not one yet hangs up: it is asked again */
 #define REDIAL_MS 10             /* ... after this, and after twice as long each time */
 #define REFOLLOW_MS 100 /* who was followed in vain is not followed again before; doubling, too */
-#define ACTION_BYTES_MAX 20 /* data that a packet carries itself: LearnerInfo is the longest */
+#define ACTION_BYTES_MAX 28 /* data that a packet carries itself: LearnerInfo is the longest */
 /* Of one event: each learner is sent something and dropped, each member notified, and the rest. */
 #define ACTIONS_MAX (3 * ZAB_LEARNERS_MAX + 8 * ZAB_MEMBERS_MAX + 64)
 
@@ -108,6 +108,7 @@ struct learning {
     mk_ms redial_at;
     unsigned redials;
     bool promised_before; /* ACKEPOCH says -1 */
+    bool announced;       /* the leader has */
     mk_zxid installed;    /* the snapshot's zxid; -1: there was none */
     mk_zxid history;      /* the last zxid before NEWLEADER */
     mk_zxid commits;      /* told to be committed, served or not */
@@ -134,6 +135,7 @@ struct zab_learner {
     enum learner_state state;
     int64_t id;
     bool observer;
+    bool announces;
     int64_t accepted;
     mk_zxid zxid; /* its last logged one */
     mk_zxid acked;

@@ -440,3 +440,13 @@ mk_zxid zab_learner_acked(const struct zab_learner *learner)
 {
     return learner->acked;
 }
+
+bool zab_learner_known(const struct zab_learner *learner)
+{
+    return learner->state != HANDLER_NEW && learner->state != HANDLER_DROPPED;
+}
+
+bool zab_learner_announces(const struct zab_learner *learner)
+{
+    return learner->announces;
+}

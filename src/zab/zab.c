@@ -216,6 +216,12 @@ int64_t zab_leader(const struct zab *zab)
     return -1;
 }
 
+bool zab_leader_announces(const struct zab *zab)
+{
+    return zab->role == ZAB_LEADING ? zab->options.announces
+                                    : zab->role != ZAB_LOOKING && zab->learn.announced;
+}
+
 int64_t zab_epoch(const struct zab *zab)
 {
     return zab->epoch;

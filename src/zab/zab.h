@@ -50,6 +50,7 @@ struct zab_options {
     mk_ms finalize_ms;   /* how long a quorum of votes waits for a better one */
     mk_ms notify_min_ms; /* votes are said again after this, doubling */
     mk_ms notify_max_ms;
+    bool announces; /* says to leader and learners that this server runs recipes */
 };
 
 enum zab_role { ZAB_LOOKING, ZAB_LEADING, ZAB_FOLLOWING, ZAB_OBSERVING };
@@ -120,6 +121,8 @@ bool zab_learner_observer(const struct zab_learner *learner);   /* gets INFORM *
 bool zab_learner_registered(const struct zab_learner *learner); /* gets live traffic */
 bool zab_learner_serving(const struct zab_learner *learner);    /* UPTODATE is sent */
 mk_zxid zab_learner_acked(const struct zab_learner *learner);   /* 0: nothing of this epoch */
+bool zab_learner_known(const struct zab_learner *learner);      /* it has said who it is, */
+bool zab_learner_announces(const struct zab_learner *learner);  /* and that it runs recipes */
 
 /* ---- Events: the own disk. What is done to the log happens in the order in which it was asked
  * for, and so do epochs; the two may overtake each other. ---- */
@@ -159,9 +162,10 @@ const struct zab_config *zab_config_next(const struct zab *zab);
 /* ---- What is so ---- */
 
 enum zab_role zab_role(const struct zab *zab);
-bool zab_established(const struct zab *zab); /* ZAB_SERVE was said in this role */
-int64_t zab_leader(const struct zab *zab);   /* -1 while LOOKING */
-int64_t zab_epoch(const struct zab *zab);    /* of the leader; 0 while none is agreed on */
+bool zab_established(const struct zab *zab);      /* ZAB_SERVE was said in this role */
+int64_t zab_leader(const struct zab *zab);        /* -1 while LOOKING */
+bool zab_leader_announces(const struct zab *zab); /* the leader, also if it is this server */
+int64_t zab_epoch(const struct zab *zab);         /* of the leader; 0 while none is agreed on */
 /* The last zxid handed out, or epoch << 32; of a learner: the last in its log. */
 mk_zxid zab_proposed(const struct zab *zab);
 mk_zxid zab_committed(const struct zab *zab); /* since ZAB_SERVE; before it 0 */

@@ -179,6 +179,61 @@ static void a_learner_says_who_it_is_in_as_many_bytes_as_its_release_has(void **
     assert_int_equal(jute_learner_info_read(MK_BYTES_NULL, &info), MK_MALFORMED);
 }
 
+static void who_runs_recipes_says_so_behind_what_a_zookeeper_reads(void **state)
+{
+    const char *const learner = "0000000000000003 00010000 0000000000000000 4d4b726563697031";
+    const char *const leader = "00010000 4d4b726563697031";
+    struct mk_bytes as_learner = hex(state, learner), as_leader = hex(state, leader);
+    struct jute_learner_info info;
+    struct jute_leader_info leader_info;
+    struct mk_buf out = {0}, leader_out = {0};
+
+    assert_int_equal(jute_learner_info_read(as_learner, &info), MK_OK);
+    assert_true(info.announces);
+    jute_put_learner_info(&out, &info);
+    assert_encoded(state, &out, learner);
+    assert_int_equal(jute_leader_info_read(as_leader, &leader_info), MK_OK);
+    assert_int_equal(leader_info.protocol_version, JUTE_PROTOCOL_VERSION);
+    assert_true(leader_info.announces);
+    jute_put_leader_info(&leader_out, &leader_info);
+    assert_encoded(state, &leader_out, leader);
+
+    for (size_t len = 4; len < as_leader.len; len++) {
+        struct mk_bytes part = copy(state, mk_bytes_of(as_leader.data, len));
+        assert_int_equal(jute_leader_info_read(part, &leader_info), MK_OK);
+        assert_false(leader_info.announces);
+    }
+    struct mk_bytes later =
+        hex(state, "0000000000000003 00010000 0000000000000000 4d4b726563697032");
+    assert_int_equal(jute_learner_info_read(later, &info), MK_OK);
+    assert_false(info.announces);
+    assert_int_equal(jute_leader_info_read(MK_BYTES("abc"), &leader_info), MK_MALFORMED);
+}
+
+static void the_result_of_a_forwarded_call_says_whose_it_is(void **state)
+{
+    const char *const whole = "0100000000000001 00000007 0000000100000005 ffffffff";
+    struct mk_bytes bytes = hex(state, whole);
+    struct jute_result result;
+    struct mk_buf out = {0};
+
+    assert_int_equal(jute_result_read(bytes, &result), MK_OK);
+    assert_int_equal(result.session, 0x100000000000001);
+    assert_int_equal(result.cxid, 7);
+    assert_int_equal(result.parked, 0x100000005);
+    assert_int_equal(result.body.len, 4);
+    jute_put_result(&out, &result);
+    assert_encoded(state, &out, whole);
+    for (size_t len = 0; len < 20; len++) {
+        struct mk_bytes part = copy(state, mk_bytes_of(bytes.data, len));
+        assert_int_equal(jute_result_read(part, &result), MK_MALFORMED);
+    }
+    struct mk_bytes nobody = hex(state, "0000000000000000 00000007 0000000100000005");
+    assert_int_equal(jute_result_read(nobody, &result), MK_MALFORMED);
+    struct mk_bytes negative = hex(state, "0100000000000001 00000007 8000000100000005");
+    assert_int_equal(jute_result_read(negative, &result), MK_MALFORMED);
+}
+
 static void a_ping_is_answered_with_the_sessions_that_are_alive(void **state)
 {
     struct jute_packet packet = packet_of(state, PING_TOUCHES);
@@ -253,6 +308,8 @@ int main(void)
         cmocka_unit_test(a_packet_s_identities_come_in_order),
         cmocka_unit_test(data_may_be_put_where_it_will_be_sent_from),
         cmocka_unit_test(a_learner_says_who_it_is_in_as_many_bytes_as_its_release_has),
+        cmocka_unit_test(who_runs_recipes_says_so_behind_what_a_zookeeper_reads),
+        cmocka_unit_test(the_result_of_a_forwarded_call_says_whose_it_is),
         cmocka_unit_test(a_ping_is_answered_with_the_sessions_that_are_alive),
         cmocka_unit_test(a_session_is_asked_about_and_answered_for),
         cmocka_unit_test(a_forwarded_request_decodes_as_the_client_sent_it),
