@@ -46,7 +46,16 @@ void prepare_builtin_init(struct prepare *prepare)
                             mk_bytes_of(recipe_lua, sizeof(recipe_lua)), &error);
     MK_ASSERT(prepare->builtin.version != NULL); /* a test has seen it load */
     recipe_version_hash(mk_bytes_of(recipe_lua, sizeof(recipe_lua)), prepare->builtin.hash);
-    prepare->builtin.removing = true; /* an earlier server may have left something */
+    prepare_builtin_lead(prepare);
+}
+
+/* An earlier server may have left something. */
+void prepare_builtin_lead(struct prepare *prepare)
+{
+    prepare->builtin.removing = true;
+    prepare->builtin.removing_turn = false;
+    prepare->builtin.installed = 0;
+    prepare->builtin.ended = (struct store_call_place){0};
 }
 
 void prepare_builtin_deinit(struct prepare *prepare)
@@ -150,22 +159,6 @@ static enum mk_status builtin_session_alive(struct recipe_host *base, mk_session
 
 /* ---- What it does: in the server's own name, below TREE_RECIPES_PATH alone ---- */
 
-/* world:anyone may read, and `admins` whatever their entries say. */
-static struct mk_bytes acl_of(struct prepare *prepare, int permissions, struct mk_bytes admins,
-                              int32_t admins_count)
-{
-    struct mk_buf buf = {0};
-
-    mk_buf_put_i32(&buf, 1 + admins_count);
-    mk_buf_put_i32(&buf, permissions);
-    mk_buf_put_field(&buf, MK_BYTES("world"));
-    mk_buf_put_field(&buf, MK_BYTES("anyone"));
-    mk_buf_append_bytes(&buf, admins);
-    struct mk_bytes acl = mk_arena_copy(&prepare->scraps, mk_buf_view(&buf));
-    mk_buf_free(&buf);
-    return acl;
-}
-
 static bool room_left(const struct call_step *step, size_t more)
 {
     return step->out->len - step->start + more <= step->prepare->options.transaction_bytes_max;
@@ -191,7 +184,7 @@ static enum mk_status builtin_create(struct recipe_host *base, const struct reci
         return MK_OVERLOADED;
     }
     enum mk_status status = prepare_own_create(
-        prepare, at, data, acl_of(prepare, TREE_READ, MK_BYTES(""), 0), 0, false, &part);
+        prepare, at, data, prepare_own_acl(prepare, TREE_READ, MK_BYTES(""), 0), 0, false, &part);
     if (status == MK_OK) {
         prepare_step_put(step, &part);
         mk_buf_append_bytes(path, at);
@@ -467,9 +460,9 @@ static enum mk_status put_part(struct call_step *step, enum mk_status status,
 static enum mk_status put_roots(struct call_step *step)
 {
     struct prepare *prepare = step->prepare;
-    struct mk_bytes calls_acl = acl_of(prepare, TREE_READ | TREE_CREATE, MK_BYTES(""), 0);
-    struct mk_bytes recipes_acl = acl_of(prepare, TREE_READ, prepare->options.recipe_admin,
-                                         prepare->options.recipe_admin_count);
+    struct mk_bytes calls_acl = prepare_own_acl(prepare, TREE_READ | TREE_CREATE, MK_BYTES(""), 0);
+    struct mk_bytes recipes_acl = prepare_own_acl(prepare, TREE_READ, prepare->options.recipe_admin,
+                                                  prepare->options.recipe_admin_count);
     struct jute_txn part;
     struct store_znode znode;
     enum mk_status status =

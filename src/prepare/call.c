@@ -335,6 +335,10 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
     if (status != MK_NO_NODE) {
         return status;
     }
+    if (prepare->paused) {
+        refuse(prepared, MK_UNIMPLEMENTED, &prepare->why);
+        return MK_OK;
+    }
     first_step(&step, prepare, at, who, out);
     step.done_through = request->done_through;
     step.call.call_id = request->call_id > 0 ? request->call_id : 0;
@@ -434,7 +438,7 @@ enum mk_status prepare_call_make_node(struct prepare *prepare, const struct prep
     struct call_step step;
     struct mk_buf body = {0};
 
-    if (!prepare->options.recipes) {
+    if (!prepare->options.recipes || prepare->paused) {
         return MK_UNIMPLEMENTED;
     }
     if (operation.data == NULL || tree_path_check(request->path) != MK_OK) {
@@ -657,6 +661,9 @@ enum mk_status prepare_call_due(struct prepare *prepare, mk_ms time_ms, mk_zxid 
 
     mk_arena_reset(&prepare->scraps);
     *next_ms = INT64_MAX;
+    if (prepare->paused) {
+        return MK_END;
+    }
     if (!prepare->options.recipes) { /* none runs, but those of ended sessions end */
         *why = PREPARE_GONE;
         return store_gone_first(prepare->view, call);

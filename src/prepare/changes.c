@@ -15,15 +15,16 @@ static bool has(struct mk_bytes bytes, uint8_t byte)
     return bytes.len > 0 && memchr(bytes.data, byte, bytes.len) != NULL;
 }
 
-/* What lies below the calls, wherever there is a gate, and below the recipes is the server's own.
- * MK_OK: `path` is not that; MK_NO_AUTH; MK_WOULD_BLOCK, failures. */
+/* What lies below the calls, wherever there is a gate, and below the recipes is the server's own, and so
+ * is who has announced them. MK_OK: `path` is not that; MK_NO_AUTH; MK_WOULD_BLOCK, failures. */
 static enum mk_status not_reserved(struct prepare *prepare, struct mk_bytes path)
 {
     struct mk_bytes calls = MK_BYTES(TREE_CALLS_PATH);
     struct mk_bytes recipes = MK_BYTES(TREE_RECIPES_PATH);
     struct mk_bytes gate = tree_gate_of_calls(path);
 
-    if ((path.len > calls.len && tree_path_within(path, calls)) ||
+    if (mk_bytes_equal(path, MK_BYTES(TREE_ANNOUNCED_PATH)) ||
+        (path.len > calls.len && tree_path_within(path, calls)) ||
         (path.len > recipes.len && tree_path_within(path, recipes))) {
         return MK_NO_AUTH;
     }
@@ -365,6 +366,21 @@ enum mk_status prepare_change_request(struct prepare *prepare, const struct chan
 }
 
 /* ---- In the server's own name ---- */
+
+struct mk_bytes prepare_own_acl(struct prepare *prepare, int permissions, struct mk_bytes admins,
+                                int32_t admins_count)
+{
+    struct mk_buf buf = {0};
+
+    mk_buf_put_i32(&buf, 1 + admins_count);
+    mk_buf_put_i32(&buf, permissions);
+    mk_buf_put_field(&buf, MK_BYTES("world"));
+    mk_buf_put_field(&buf, MK_BYTES("anyone"));
+    mk_buf_append_bytes(&buf, admins);
+    struct mk_bytes acl = mk_arena_copy(&prepare->scraps, mk_buf_view(&buf));
+    mk_buf_free(&buf);
+    return acl;
+}
 
 enum mk_status prepare_own_create(struct prepare *prepare, struct mk_bytes path,
                                   struct mk_bytes data, struct mk_bytes acl,

@@ -33,6 +33,8 @@ struct prepare {
     struct store_view *view; /* the speculative one; in reading.c the one that is read from */
     struct recipe_engine *engine;
     const struct mk_log *log;
+    bool paused;            /* nothing runs, ... */
+    struct mk_error why;    /* ... because of that */
     bool gone_last;         /* the last call whose turn it was had lost its session */
     struct mk_arena scraps; /* of the request at hand; reset by every door function */
     struct mk_buf scratch;  /* see prepare_scratch() */
@@ -95,6 +97,11 @@ enum mk_status prepare_own_set_data(struct prepare *prepare, struct mk_bytes pat
                                     struct mk_bytes data, struct jute_txn *part);
 enum mk_status prepare_own_delete(struct prepare *prepare, struct mk_bytes path,
                                   struct jute_txn *part);
+
+/* world:anyone has these permissions, and `admins`, entries of a vector<ACL>, whatever they say; in the
+ * scraps. */
+struct mk_bytes prepare_own_acl(struct prepare *prepare, int permissions, struct mk_bytes admins,
+                                int32_t admins_count);
 
 /* ---- results.c: what a session's finished calls returned, for retries: one record znode ---- */
 
@@ -234,6 +241,7 @@ const struct figures *prepare_figures_find(const struct prepare *prepare,
 
 void prepare_builtin_init(struct prepare *prepare);
 void prepare_builtin_deinit(struct prepare *prepare);
+void prepare_builtin_lead(struct prepare *prepare);
 bool prepare_builtin_is(struct mk_bytes operation); /* "recipe.deploy" */
 /* The engine that `version` belongs to. */
 struct recipe_engine *prepare_engine_of(const struct prepare *prepare,

@@ -75,10 +75,11 @@ enum mk_status prepare_request(struct prepare *prepare, const struct prepare_at 
                                const struct prepare_who *who, const struct jute_request *request,
                                struct mk_buf *out, struct prepared *prepared);
 
-/* Whether a call of `operation` only reads, by what is deployed as far as that is in memory. */
-bool prepare_call_reads(struct prepare *prepare, struct mk_bytes operation);
+/* Whether a call of `operation` only reads, by what is deployed: MK_OK; MK_END: no, or there is no such
+ * operation; MK_WOULD_BLOCK: that is not in memory. Failures. */
+enum mk_status prepare_call_reads(struct prepare *prepare, struct mk_bytes operation);
 /* Such a call, without a transaction: it sees `view`, and `time_ms` is its call.now. Appends the reply's
- * body. MK_END: the operation does not only read, any more. MK_WOULD_BLOCK, failures. */
+ * body. MK_END: the operation does not only read, or is not there, any more. MK_WOULD_BLOCK, failures. */
 enum mk_status prepare_call_read(struct prepare *prepare, struct store_view *view, mk_ms time_ms,
                                  const struct prepare_who *who, const struct jute_request *request,
                                  struct mk_buf *body);
@@ -130,6 +131,11 @@ enum mk_status prepare_call_step(struct prepare *prepare, const struct prepare_a
                                  enum prepare_why why, struct mk_buf *out,
                                  struct prepared *prepared);
 
+/* What the session's call was answered, as long as that is remembered: by whoever leads. `*body` is good
+ * until the next call of any of these functions. MK_NO_NODE: not known. MK_WOULD_BLOCK, failures. */
+enum mk_status prepare_call_answered(struct prepare *prepare, struct store_view *view,
+                                     mk_session session, int64_t call_id, struct mk_bytes *body);
+
 /* The reply's body for whoever still waits for a call when their session ends. */
 void prepare_call_lost(struct mk_buf *body);
 
@@ -144,6 +150,20 @@ struct prepare_figures {                    /* since the server began, but for `
 };
 typedef void prepare_figures_visit(void *context, const struct prepare_figures *figures);
 void prepare_figures_each(struct prepare *prepare, prepare_figures_visit *visit, void *context);
+
+/* ---- Members of an ensemble ---- */
+
+/* This server begins to lead: what earlier leaders have begun is to be looked for in the tree. */
+void prepare_lead(struct prepare *prepare);
+/* From now on no call is made or run, and those that wait stand still, because of `why`, which who calls
+ * is told. What a call was answered before can still be asked for. NULL: they go on. */
+void prepare_pause(struct prepare *prepare, const char *why);
+/* Why they stand still, or NULL. */
+const char *prepare_paused(const struct prepare *prepare);
+/* Keep in the tree which servers have announced recipes: one transaction, as `ids` is all that the znode
+ * says. MK_OK, MK_WOULD_BLOCK, failures. */
+enum mk_status prepare_announced(struct prepare *prepare, const struct prepare_at *at,
+                                 struct mk_bytes ids, struct mk_buf *out);
 
 /* ---- The catalogue ---- */
 

@@ -1,6 +1,8 @@
 /* Calls of operations that declare reads_only, by opcode 700: they see what is committed, change
  * nothing, leave no record and no result, and whoever asks again is told what is true then.
  *
+ * Here, too: what a call was answered that ended in a transaction of another server's.
+ *
  * Everything that a recipe's host looks at it looks up in prepare's view. That is the one to read from
  * for as long as such a call runs, and no other function of the door can be entered meanwhile. */
 #include "prepare/context.h"
@@ -13,15 +15,20 @@ static struct store_view *view_set(struct prepare *prepare, struct store_view *v
     return before;
 }
 
-bool prepare_call_reads(struct prepare *prepare, struct mk_bytes operation)
+enum mk_status prepare_call_reads(struct prepare *prepare, struct mk_bytes operation)
 {
     struct call_target target = {0};
     struct mk_error why;
 
     mk_arena_reset(&prepare->scraps);
-    return prepare->options.recipes &&
-           prepare_call_target(prepare, operation, &target, &why) == MK_OK &&
-           target.operation->reads_only;
+    if (!prepare->options.recipes || prepare->paused) {
+        return MK_END;
+    }
+    enum mk_status status = prepare_call_target(prepare, operation, &target, &why);
+    if (status == MK_OK) {
+        return target.operation->reads_only ? MK_OK : MK_END;
+    }
+    return status == MK_WOULD_BLOCK || status >= MK_IO ? status : MK_END;
 }
 
 static enum mk_status run(struct call_step *step, const struct call_target *target,
@@ -66,11 +73,11 @@ static enum mk_status check(struct call_step *step, struct call_target *target,
         step->call.format == JUTE_CALL_MSGPACK ? RECIPE_MSGPACK : RECIPE_JSON;
     enum mk_status status = prepare_call_target(prepare, step->call.operation, target, why);
 
+    if (status == MK_UNIMPLEMENTED || (status == MK_OK && !target->operation->reads_only)) {
+        return MK_END;
+    }
     if (status != MK_OK) {
         return status;
-    }
-    if (!target->operation->reads_only) {
-        return MK_END;
     }
     mk_error_set(why, "the ACL of " TREE_CALLS_PATH " does not let the caller call");
     status = prepare_call_may(prepare, &step->who, MK_BYTES(TREE_CALLS_PATH));
@@ -112,13 +119,26 @@ enum mk_status prepare_call_read(struct prepare *prepare, struct store_view *vie
     struct store_view *speculative = view_set(prepare, view);
 
     mk_arena_reset(&prepare->scraps);
-    enum mk_status status = check(&step, &target, &why);
+    enum mk_status status = prepare->paused ? MK_END : check(&step, &target, &why);
     if (status == MK_OK) {
         status = run(&step, &target, body);
     } else if (status != MK_END && status != MK_WOULD_BLOCK && status < MK_IO) {
         prepare_call_refuse(body, status, &why);
         status = MK_OK;
     }
+    (void)view_set(prepare, speculative);
+    return status;
+}
+
+enum mk_status prepare_call_answered(struct prepare *prepare, struct store_view *view,
+                                     mk_session session, int64_t call_id, struct mk_bytes *body)
+{
+    struct store_view *speculative = view_set(prepare, view);
+    uint32_t count;
+
+    mk_arena_reset(&prepare->scraps);
+    enum mk_status status =
+        prepare_results_find(prepare, session, call_id, call_id - 1, body, &count);
     (void)view_set(prepare, speculative);
     return status;
 }

@@ -22,6 +22,7 @@ void tree_path_sequence(struct mk_buf *path, int32_t counter);
 
 #define TREE_CALLS_PATH "/zookeeper/calls"
 #define TREE_RECIPES_PATH "/zookeeper/recipes"
+#define TREE_ANNOUNCED_PATH "/zookeeper/announced" /* which servers of an ensemble run recipes */
 
 /* ---- Stat as kept (zookeeper-quorum.md section 9.3) ---- */
 
