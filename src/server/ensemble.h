@@ -37,6 +37,10 @@
 /* A learner says who it is in 20 bytes. */
 #define STRANGER_DATA_BYTES_MAX 1024
 
+/* Answers to forwarded calls that have come ahead of their transactions. A leader sends one for each
+ * request that it was sent, and none is larger than a frame: more is nothing that it owes. */
+#define RESULTS_BYTES_MAX ((size_t)256 << 20)
+
 /* A learner that is being brought up to date with a snapshot. The diagram is in sync.c. */
 enum sync_step { SYNC_NONE, SYNC_CHECKPOINT, SYNC_STREAM };
 
@@ -101,6 +105,10 @@ struct ensemble {
     struct mk_buf wire, wire_inform;   /* scratch: packets that several learners get */
     struct tree_identities identities; /* scratch: of whoever a request is forwarded for */
     struct mk_link syncs;              /* struct request: forwarded syncs, in order */
+    struct mk_buf results;             /* learner: i64 zxid, a RESULT's data as a field; in order */
+    size_t results_done;               /* ... these bytes of them are for what has been applied */
+    mk_zxid results_last;              /* ... the zxid of the last */
+    bool review_wanted;                /* leader: whether recipes run is to be looked at again */
     struct mk_map_u64 connecting;      /* session -> the connection that is to have it */
 };
 
@@ -114,6 +122,13 @@ void server_roles_read(const struct server *server, struct server_stats *out);
 bool server_log_changes(const struct server *server);
 void server_logged(struct server *server, mk_zxid zxid);
 void server_batch_taken(struct server *server, const struct server_batch *batch);
+
+/* ---- announced.c: whether recipes run ---- */
+
+/* A server has come or gone, or this one begins to serve, or to wait for a leader. */
+void server_recipes_review(struct server *server);
+/* `txn` has been applied: it may say who has announced them. */
+void server_recipes_applied(struct server *server, const struct jute_txn *txn);
 
 /* ---- peers.c ---- */
 
@@ -160,8 +175,16 @@ void server_forward_revalidate(struct server *server, struct server_conn *conn, 
 void server_forward_conn_closed(struct server *server, struct server_conn *conn);
 /* The request that `txn`, which is about to be applied, is the answer to, or NULL. */
 struct request *server_forward_match(struct server *server, const struct jute_txn *txn);
-void server_forward_complete(struct server *server, struct request *request, mk_zxid zxid,
-                             int32_t error, struct mk_bytes body);
+/* `result`: what the leader has answered, or NULL: what the transaction says, `error` or `body`. */
+void server_forward_complete(struct server *server, struct request *request,
+                             const struct jute_result *result, mk_zxid zxid, int32_t error,
+                             struct mk_bytes body);
+/* What the leader has answered ahead of `txn`, which is about to be applied; borrowed until the next
+ * packet. False: nothing. */
+bool server_forward_result(struct server *server, const struct jute_txn *txn,
+                           struct jute_result *result);
+/* `txn` has been applied: who waits for a call that it ends is answered. */
+void server_forward_calls_ended(struct server *server, const struct jute_txn *txn);
 void server_forward_applied(struct server *server, const struct jute_txn *txn);
 void server_forward_reply(struct server *server, const struct jute_packet *packet);
 /* The sessions that have been heard of since the last time. */

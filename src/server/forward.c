@@ -6,11 +6,18 @@
  * that a session forwards through one server comes back in order. What was proposed before a request was
  * forwarded cannot be its answer; it may be that of an earlier connection's, elsewhere, with the same cxid.
  *
+ * A call's transaction does not say what was answered: that comes ahead of it, as a RESULT. Or that it
+ * waits: then the reply is held, and written when a transaction ends the call, whoever leads by then;
+ * what it answers is in the session's record of results, where a retry finds it, too. While the leader
+ * runs no recipes, no call is sent to it: a ZooKeeper would never answer.
+ *
  * A local session whose request needs a global one is made that first: REQUEST(createSession) goes before.
  * New sessions: this server chooses the id, and the client is answered when createSession is applied.
  * Old ones: the password is checked here, and the leader is asked whether the session is alive.
  * Syncs: the n-th SYNC from the leader answers the n-th sync that was sent to it.
  * Whatever is not answered when the role ends has an unknown outcome: the connection is closed. */
+#include <string.h>
+
 #include "server/ensemble.h"
 
 /* ---- Requests ---- */
@@ -33,7 +40,8 @@ static void send_request(struct server *server, mk_session session, struct mk_by
     server_peer_send(server, server->ensemble->leader, &packet);
 }
 
-/* Recipes are off in an ensemble: the answer is known, and is no transaction. */
+/* The leader runs no recipes. What the call was answered under an earlier one, or that it waits, is in what
+ * has been applied: this server did not serve before that had all of the earlier epochs. */
 static void refuse_call(struct server *server, struct server_conn *conn,
                         const struct jute_request *decoded, struct request *request)
 {
@@ -45,13 +53,20 @@ static void refuse_call(struct server *server, struct server_conn *conn,
     size_t before = server->batch.bytes.len;
 
     prepare_result_reset(&server->prepared);
+    store_view_blocking(store_speculative(server->store), true);
     enum mk_status status = prepare_request(server->prepare, &at, &who, decoded,
                                             &server->batch.bytes, &server->prepared);
-    MK_ASSERT(status == MK_OK && !server->prepared.transaction);
+    if (status != MK_OK) {
+        server_fail(server, status, "looking for a call");
+        return;
+    }
+    MK_ASSERT(!server->prepared.transaction); /* it is paused */
     MK_ASSERT(server->batch.bytes.len == before);
     request->bytes.len = 0;
     mk_buf_append_bytes(&request->bytes, mk_buf_view(&server->prepared.body));
     request->own_body = true;
+    request->parked = server->prepared.parked;
+    server->parking += request->parked != 0;
     request->state = REQUEST_PROPOSED;
     server_request_complete(server, request, store_applied(server->store), 0, MK_BYTES_NULL);
 }
@@ -68,6 +83,42 @@ static void send_create_session(struct server *server, const struct server_conn 
     mk_buf_free(&payload);
 }
 
+/* Whether it makes a call, or ends one, in a way that the leader would take for something else. */
+static bool is_about_calls(struct server *server, const struct jute_request *decoded)
+{
+    bool below = false;
+
+    switch (decoded->op) {
+    case JUTE_CREATE:
+    case JUTE_CREATE2:
+    case JUTE_CREATE_CONTAINER:
+    case JUTE_CREATE_TTL:
+    case JUTE_DELETE: break;
+    default: return false;
+    }
+    if (decoded->malformed || decoded->path.data == NULL) {
+        return false;
+    }
+    store_view_blocking(store_committed(server->store), true);
+    return server_below_calls(server, decoded->path, &below) == MK_OK && below;
+}
+
+static bool refuse(struct server *server, struct server_conn *conn,
+                   const struct jute_request *decoded, struct request *request)
+{
+    if (decoded->op == JUTE_CALL) {
+        refuse_call(server, conn, decoded, request);
+        return true;
+    }
+    if (!is_about_calls(server, decoded)) {
+        return false;
+    }
+    request->state = REQUEST_PROPOSED;
+    server_request_complete(server, request, store_applied(server->store),
+                            jute_error_code(MK_UNIMPLEMENTED), MK_BYTES_NULL);
+    return true;
+}
+
 void server_forward(struct server *server, struct server_conn *conn,
                     const struct jute_request *decoded, struct request *request)
 {
@@ -75,8 +126,7 @@ void server_forward(struct server *server, struct server_conn *conn,
 
     conn->unprepared--;
     conn->wait.in_vain = 0;
-    if (decoded->op == JUTE_CALL) {
-        refuse_call(server, conn, decoded, request);
+    if (!zab_leader_announces(server->zab) && refuse(server, conn, decoded, request)) {
         return;
     }
     if (server_local_upgrades(server, conn->session, decoded)) {
@@ -98,11 +148,21 @@ void server_forward(struct server *server, struct server_conn *conn,
     request->bytes = body;
 }
 
-void server_forward_complete(struct server *server, struct request *request, mk_zxid zxid,
-                             int32_t error, struct mk_bytes body)
+void server_forward_complete(struct server *server, struct request *request,
+                             const struct jute_result *result, mk_zxid zxid, int32_t error,
+                             struct mk_bytes body)
 {
-    if (error == jute_error_code(MK_SESSION_MOVED) && request->conn != NULL) {
-        server_conn_end(server, request->conn); /* as ZooKeeper does: it has another connection */
+    bool moved = error == jute_error_code(MK_SESSION_MOVED);
+
+    if (result != NULL) {
+        request->parked = result->parked;
+        server->parking += request->parked != 0;
+        server_request_complete(server, request, zxid, 0, result->body);
+        return;
+    }
+    /* A leader that made a call has said what came of it; if not, nobody knows. */
+    if (request->conn != NULL && (moved || (request->op == JUTE_CALL && error == 0))) {
+        server_conn_end(server, request->conn); /* moved: as ZooKeeper does, it has another one */
     }
     server_request_complete(server, request, zxid, error, body);
 }
@@ -122,6 +182,95 @@ struct request *server_forward_match(struct server *server, const struct jute_tx
         }
     }
     return NULL;
+}
+
+/* ---- Calls ---- */
+
+static void result_came(struct server *server, const struct jute_packet *packet)
+{
+    struct ensemble *ensemble = server->ensemble;
+    struct jute_result result;
+
+    if (!zab_leader_announces(server->zab) || jute_result_read(packet->data, &result) != MK_OK ||
+        packet->zxid <= ensemble->results_last ||
+        ensemble->results.len + packet->data.len > RESULTS_BYTES_MAX) {
+        server_peer_refuse(server, ensemble->leader, "its answer to a call is none");
+        return;
+    }
+    ensemble->results_last = packet->zxid;
+    mk_buf_put_i64(&ensemble->results, packet->zxid);
+    mk_buf_put_field(&ensemble->results, packet->data);
+}
+
+/* Those that are done with make room before it becomes much. */
+static void results_trim(struct ensemble *ensemble)
+{
+    struct mk_buf *results = &ensemble->results;
+
+    if (ensemble->results_done < results->len - ensemble->results_done) {
+        return;
+    }
+    memmove(results->data, results->data + ensemble->results_done,
+            results->len - ensemble->results_done);
+    results->len -= ensemble->results_done;
+    ensemble->results_done = 0;
+}
+
+bool server_forward_result(struct server *server, const struct jute_txn *txn,
+                           struct jute_result *result)
+{
+    struct ensemble *ensemble = server->ensemble;
+    bool found = false;
+
+    while (!found && ensemble->results_done < ensemble->results.len) {
+        struct mk_bytes left = mk_bytes_of(ensemble->results.data + ensemble->results_done,
+                                           ensemble->results.len - ensemble->results_done);
+        struct mk_reader reader = mk_reader_of(left);
+        mk_zxid zxid = mk_read_i64(&reader);
+        if (zxid > txn->zxid) {
+            return false;
+        }
+        enum mk_status status = jute_result_read(mk_read_field(&reader), result);
+        MK_ASSERT(status == MK_OK && !reader.failed); /* it could be read when it came */
+        ensemble->results_done += left.len - mk_reader_left(&reader);
+        found = zxid == txn->zxid && result->session == txn->client_id && result->cxid == txn->cxid;
+    }
+    return found;
+}
+
+/* The call has ended: what it answered is the newest of the session's results. */
+static void call_ended(struct server *server, mk_zxid call, mk_zxid zxid)
+{
+    struct held *held = mk_map_u64_get(&server->held, (uint64_t)call);
+    struct mk_bytes body;
+
+    if (held == NULL) {
+        return;
+    }
+    store_view_blocking(store_committed(server->store), true);
+    enum mk_status status = prepare_call_answered(server->prepare, store_committed(server->store),
+                                                  held->conn->session_id, held->call_id, &body);
+    if (status == MK_OK) {
+        server_call_answer(server, call, zxid, body);
+    } else {
+        server_conn_end(server, held->conn); /* the client asks again, and whoever leads knows */
+    }
+}
+
+void server_forward_calls_ended(struct server *server, const struct jute_txn *txn)
+{
+    struct jute_txn part;
+
+    if (server->held.count == 0 || txn->type != JUTE_MULTI || txn->failed) {
+        return;
+    }
+    struct jute_txn_cursor cursor = jute_txn_begin(txn);
+    while (jute_txn_next(&cursor, &part)) {
+        mk_zxid call = part.type == JUTE_DELETE ? tree_call_of_path(part.path) : 0;
+        if (call != 0) {
+            call_ended(server, call, txn->zxid);
+        }
+    }
 }
 
 /* ---- Sessions ---- */
@@ -248,6 +397,9 @@ void server_forward_reply(struct server *server, const struct jute_packet *packe
     }
     if (packet->type == JUTE_PACKET_SYNC) {
         synced(server);
+    } else if (packet->type == JUTE_PACKET_RESULT) {
+        results_trim(server->ensemble);
+        result_came(server, packet);
     } else {
         revalidated(server, packet);
     }
@@ -281,4 +433,7 @@ void server_forward_reset(struct server *server)
         request->state = REQUEST_PROPOSED;
         server_request_forsake(server, request);
     }
+    mk_buf_free(&server->ensemble->results);
+    server->ensemble->results_done = 0;
+    server->ensemble->results_last = 0;
 }

@@ -118,6 +118,7 @@ struct request {
     bool reads;              /* a call that only reads: it goes the way of reads */
     bool close_after;        /* closeSession */
     mk_zxid parked;          /* a call that waits: the reply is held */
+    int64_t call_id;         /* a call's */
     mk_zxid after;           /* FORWARDED: its transaction is later than this one */
     struct mk_link in_syncs; /* FORWARDED, a sync: ensemble.syncs */
     struct mk_buf
@@ -146,6 +147,7 @@ struct held {
     struct mk_link in_conn;
     struct server_conn *conn;
     mk_zxid call;
+    int64_t call_id;
     int32_t xid;
 };
 
@@ -290,6 +292,8 @@ void server_request_complete(struct server *server, struct request *request, mk_
 /* `write` is about to be applied. What its connection asked before it must not see it, so what waits
  * there, for the disk or for a slow reader, is answered first. Usually nothing does. */
 void server_requests_before(struct server *server, const struct request *write);
+/* Everybody on the connection of one who has asked for the call is answered with `body`. */
+void server_call_answer(struct server *server, mk_zxid call, mk_zxid zxid, struct mk_bytes body);
 /* Execute what can be, from the head of the queue. */
 void server_requests_drain(struct server *server, struct server_conn *conn);
 /* Reply headers, and what is counted with them. Between them append the body to conn->out. */
@@ -353,6 +357,8 @@ enum mk_status server_serve_begin(struct server *server);
 /* What clients need, whatever they are let in for: ids that are new, and which sessions there are. MK_OK, or
  * a failure. */
 enum mk_status server_sessions_begin(struct server *server);
+/* All of the catalogue into the tree, if recipes are new to it. MK_OK; MK_OVERLOADED: not now; failures. */
+enum mk_status server_catalogue_install(struct server *server);
 
 /* Another store, or none for a moment, in the place of the one there was. */
 void server_store_set(struct server *server, struct store *store);
@@ -403,6 +409,8 @@ mk_zxid server_proposed_last(const struct server *server);
 void server_commit_all(struct server *server);
 /* What is proposed and not committed will not be, as far as this server knows. */
 void server_proposals_forget(struct server *server);
+/* Keep in the tree who has announced recipes. MK_OK, MK_WOULD_BLOCK. */
+enum mk_status server_propose_announced(struct server *server, struct mk_bytes ids);
 /* One transaction of installing the catalogue. MK_END: it is in the tree. */
 enum mk_status server_propose_catalogue(struct server *server);
 enum mk_status server_propose_session(struct server *server, mk_session id, int32_t timeout_ms,

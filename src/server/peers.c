@@ -136,6 +136,7 @@ void server_peer_closed(struct server *server, struct server_peer *peer)
     }
     peer_free(peer);
     server_actions_run(server);
+    server_recipes_review(server);
 }
 
 void server_peer_end(struct server *server, struct server_peer *peer, const char *why)
@@ -233,6 +234,11 @@ static void leader_packet(struct server *server, const struct jute_packet *packe
                            "a transaction of the leader's is none");
         return;
     }
+    if (packet->type == JUTE_PACKET_RESULT) {
+        zab_leader_alive(server->zab);
+        server_forward_reply(server, packet);
+        return;
+    }
     server->ensemble->packet = packet;
     zab_leader_packet(server->zab, packet, NULL);
     server_actions_run(server);
@@ -256,9 +262,13 @@ static void learner_packet(struct server *server, struct server_peer *peer,
     }
     zab_learner_packet(server->zab, peer->learner, packet);
     server_actions_run(server);
-    if (!peer->closing) {
-        server_relay(server, peer, packet);
+    if (peer->closing) {
+        return;
     }
+    if (packet->type == JUTE_PACKET_FOLLOWERINFO || packet->type == JUTE_PACKET_OBSERVERINFO) {
+        server_recipes_review(server);
+    }
+    server_relay(server, peer, packet);
 }
 
 /* The leader's, while the own log is being cut or replaced: what comes behind is to be appended to it. */

@@ -204,6 +204,22 @@ enum mk_status server_propose_error(struct server *server, mk_session id, int32_
     return MK_OK;
 }
 
+enum mk_status server_propose_announced(struct server *server, struct mk_bytes ids)
+{
+    struct prepare_at at;
+    size_t entry;
+
+    if (!propose_begin(server, &at, &entry)) {
+        return MK_WOULD_BLOCK;
+    }
+    enum mk_status status = prepare_announced(server->prepare, &at, ids, &server->batch.bytes);
+    if (status != MK_OK) {
+        return propose_cancel(server, entry, status);
+    }
+    propose_end(server, &at, entry, true);
+    return MK_OK;
+}
+
 enum mk_status server_propose_catalogue(struct server *server)
 {
     struct prepare_at at;
@@ -459,9 +475,9 @@ static void held_answer(struct server *server, struct held *held, mk_zxid zxid,
 }
 
 /* Everybody who has asked for the call hears the same, each under their own xid. */
-static void call_ended(struct server *server, const struct commit *commit, mk_zxid zxid)
+void server_call_answer(struct server *server, mk_zxid call, mk_zxid zxid, struct mk_bytes body)
 {
-    struct held *first = mk_map_u64_remove(&server->held, (uint64_t)commit->call);
+    struct held *first = mk_map_u64_remove(&server->held, (uint64_t)call);
 
     if (first == NULL) {
         return; /* a call node's, or nobody is connected that waits */
@@ -471,8 +487,8 @@ static void call_ended(struct server *server, const struct commit *commit, mk_zx
     while (link != &conn->held) {
         struct held *held = MK_CONTAINER(link, struct held, in_conn);
         link = link->next;
-        if (held->call == commit->call) {
-            held_answer(server, held, zxid, mk_buf_view(&commit->body));
+        if (held->call == call) {
+            held_answer(server, held, zxid, body);
         }
     }
 }
@@ -518,7 +534,7 @@ static void commit_done(struct server *server, struct commit *commit, mk_zxid zx
         }
         break;
     case COMMIT_CALL_END:
-        call_ended(server, commit, zxid);
+        server_call_answer(server, commit->call, zxid, mk_buf_view(&commit->body));
         mk_buf_free(&commit->body);
         break;
     case COMMIT_AUDIT:
@@ -559,17 +575,20 @@ static struct request *request_of(struct server *server, mk_zxid zxid)
 static bool commit_entry(struct server *server, struct mk_bytes entry)
 {
     struct apply_result result;
+    struct jute_result told;
     struct jute_txn txn;
     enum mk_status status = jute_txn_decode(entry, &txn);
 
     MK_ASSERT(status == MK_OK); /* we have encoded it, or seen that it can be decoded */
     MK_ASSERT(txn.zxid <= server->committed);
-    struct request *forwarded = server_learns(server) ? server_forward_match(server, &txn) : NULL;
+    bool learns = server_learns(server);
+    struct request *forwarded = learns ? server_forward_match(server, &txn) : NULL;
+    bool is_told = learns && server_forward_result(server, &txn, &told);
     struct request *request = forwarded != NULL ? forwarded : request_of(server, txn.zxid);
     if (request != NULL) {
         server_requests_before(server, request);
     }
-    bool body_wanted = request != NULL && !request->own_body && request->conn != NULL;
+    bool body_wanted = request != NULL && !request->own_body && request->conn != NULL && !is_told;
     server->body.len = 0;
     /* What is committed is applied, wherever its rows are; prepare has just read them. */
     store_view_blocking(store_committed(server->store), true);
@@ -593,8 +612,11 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
         server_local_upgraded(server, session);
     }
     if (forwarded != NULL) {
-        server_forward_complete(server, forwarded, txn.zxid, result.error,
+        server_forward_complete(server, forwarded, is_told ? &told : NULL, txn.zxid, result.error,
                                 mk_buf_view(&server->body));
+    }
+    if (learns) {
+        server_forward_calls_ended(server, &txn);
     }
     while (server->commits_count > 0 && commit_at(server, 0)->zxid <= txn.zxid) {
         struct commit commit = *commit_at(server, 0);
@@ -603,6 +625,7 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
         commit_done(server, &commit, txn.zxid, &result, mk_buf_view(&server->body));
     }
     server_forward_applied(server, &txn);
+    server_recipes_applied(server, &txn);
     if (result.session_closed != 0) {
         session_ended(server, result.session_closed);
     }

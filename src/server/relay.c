@@ -2,6 +2,7 @@
  * the order in which the learner sent them, an error if it cannot be carried out.
  *
  *   REQUEST -- prepared now --> a proposal                   (a sync: SYNC, once all before it committed)
+ *           -- a call ----> RESULT, ahead of its proposal    (an error that says nothing, if it has none)
  *           -- rows are on the disk only --> relayed: waits, and all of this learner's behind it
  *
  * A session belongs to the server that it was made or found alive through last. Who writes through another
@@ -75,6 +76,44 @@ static enum mk_status session_check(struct server *server, const struct server_p
     return session->server == learner ? MK_OK : MK_SESSION_MOVED;
 }
 
+/* What a call was answered, or that it waits: the transaction does not say, and comes behind this. */
+static void result_send(struct server *server, struct server_peer *peer,
+                        const struct jute_forwarded *forwarded, mk_zxid zxid)
+{
+    const struct prepared *prepared = &server->prepared;
+    struct mk_buf *wire = &server->ensemble->wire;
+    struct jute_packet packet = JUTE_PACKET(JUTE_PACKET_RESULT, zxid);
+
+    wire->len = 0;
+    jute_put_result(wire, &(struct jute_result){.session = forwarded->session,
+                                                .cxid = forwarded->cxid,
+                                                .parked = prepared->parked,
+                                                .body = mk_buf_view(&prepared->body)});
+    packet.data = mk_buf_view(wire);
+    server_peer_send(server, peer, &packet);
+}
+
+/* The request has been prepared. Each has a transaction, also a call that has none of its own: an answer
+ * may rest on what is proposed and can still be lost, and has its place among the answers. */
+static enum mk_status answer(struct server *server, struct server_peer *peer,
+                             const struct jute_forwarded *forwarded, mk_zxid zxid)
+{
+    const struct prepared *prepared = &server->prepared;
+
+    if (!prepared->transaction) {
+        enum mk_status status =
+            server_propose_error(server, forwarded->session, forwarded->cxid, MK_UNIMPLEMENTED);
+        if (status != MK_OK) {
+            return status;
+        }
+        zxid = server_proposed_last(server);
+    }
+    if (zab_learner_announces(peer->learner) && (prepared->own_body || prepared->parked != 0)) {
+        result_send(server, peer, forwarded, zxid);
+    }
+    return MK_OK;
+}
+
 static enum mk_status execute_write(struct server *server, struct server_peer *peer,
                                     const struct jute_packet *packet,
                                     const struct jute_forwarded *forwarded,
@@ -88,8 +127,9 @@ static enum mk_status execute_write(struct server *server, struct server_peer *p
 
     enum mk_status status = jute_request_decode(forwarded->payload, &request);
     bool malformed = status == MK_MALFORMED && request.malformed;
+    bool unanswerable = forwarded->op == JUTE_CALL && !zab_learner_announces(peer->learner);
     if ((status != MK_OK && !malformed) || !server_request_is_write(forwarded->op) ||
-        forwarded->op == JUTE_CALL) {
+        unanswerable) {
         return server_propose_error(server, forwarded->session, forwarded->cxid, MK_UNIMPLEMENTED);
     }
     status = local ? MK_OK : session_check(server, peer, forwarded->session);
@@ -101,10 +141,7 @@ static enum mk_status execute_write(struct server *server, struct server_peer *p
         return server_propose_close(server, forwarded->session, forwarded->cxid, &zxid);
     }
     status = server_propose_request(server, &who, &request, &zxid);
-    if (status == MK_OK && !server->prepared.transaction) {
-        return server_propose_error(server, forwarded->session, forwarded->cxid, MK_UNIMPLEMENTED);
-    }
-    return status;
+    return status == MK_OK ? answer(server, peer, forwarded, zxid) : status;
 }
 
 /* As far as they are valid; nobody is more than the learner says. */

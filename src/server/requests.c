@@ -83,13 +83,17 @@ static bool is_write(int32_t op)
     }
 }
 
-/* A call of an operation that declares reads_only is a read. Which operations do is a matter of what is
- * deployed: a call that is taken for a write becomes a transaction, which does no harm, and one that
- * turns out to be none of them, when its turn comes, becomes one then. */
+/* A call of an operation that declares reads_only is a read, unless it asks to go through the leader.
+ * Which operations do is a matter of what is deployed: a call that is taken for a write becomes a
+ * transaction, which does no harm, and one that turns out to be none of them, when its turn comes,
+ * becomes one then. What is not in memory a learner looks up, or all of its calls would be the leader's. */
 static bool is_reading_call(struct server *server, const struct jute_request *decoded)
 {
-    return decoded->op == JUTE_CALL && !decoded->dry_run &&
-           prepare_call_reads(server->prepare, decoded->operation);
+    if (decoded->op != JUTE_CALL || decoded->dry_run || decoded->linearizable) {
+        return false;
+    }
+    enum mk_status status = prepare_call_reads(server->prepare, decoded->operation);
+    return status == MK_OK || (status == MK_WOULD_BLOCK && server_learns(server));
 }
 
 static bool request_writes(const struct request *request)
@@ -167,6 +171,7 @@ static struct request *request_new(struct server *server, struct server_conn *co
     request->conn = conn;
     request->xid = decoded->xid;
     request->op = decoded->op;
+    request->call_id = decoded->op == JUTE_CALL ? decoded->call_id : 0;
     request->received_ms = server->now.monotonic_ms;
     request->large_bytes = server->frame_large_bytes;
     server->large_bytes += request->large_bytes;
@@ -222,11 +227,13 @@ static void request_pop(struct server *server, struct request *request)
     server_request_free(server, request);
 }
 
-static void hold_reply(struct server *server, struct server_conn *conn, mk_zxid call, int32_t xid)
+static void hold_reply(struct server *server, struct server_conn *conn, mk_zxid call,
+                       int64_t call_id, int32_t xid)
 {
     struct held *held = mk_alloc_zero(1, sizeof(*held));
 
     held->call = call;
+    held->call_id = call_id;
     held->conn = conn;
     held->xid = xid;
     mk_list_append(&conn->held, &held->in_conn);
@@ -261,7 +268,7 @@ static void answer_at_once(struct server *server, struct server_conn *conn,
     struct prepared *prepared = &server->prepared;
 
     if (prepared->parked != 0) {
-        hold_reply(server, conn, prepared->parked, decoded->xid);
+        hold_reply(server, conn, prepared->parked, decoded->call_id, decoded->xid);
         return;
     }
     size_t frame = server_reply_begin(server, conn, decoded->xid, store_applied(server->store), 0);
@@ -330,6 +337,17 @@ static enum mk_status propose_write(struct server *server, struct server_conn *c
     return server_propose_request(server, &asking, decoded, zxid);
 }
 
+/* Others may have elected another leader: that this one still leads a quorum has to say, to something. */
+static enum mk_status propose_nothing(struct server *server, const struct server_conn *conn,
+                                      const struct jute_request *decoded, mk_zxid *zxid)
+{
+    enum mk_status status =
+        server_propose_error(server, conn->session_id, decoded->xid, MK_UNIMPLEMENTED);
+
+    *zxid = server_proposed_last(server);
+    return status;
+}
+
 /* Prepare a write. `queued` NULL: it has just been received. */
 static enum mk_status write_execute(struct server *server, struct server_conn *conn,
                                     const struct jute_request *decoded, struct request *queued)
@@ -364,6 +382,12 @@ static enum mk_status write_execute(struct server *server, struct server_conn *c
         return status;
     }
     struct prepared *prepared = &server->prepared;
+    if (decoded->linearizable && !prepared->transaction && !server_alone(server)) {
+        status = propose_nothing(server, conn, decoded, &zxid);
+        if (status != MK_OK) {
+            return status;
+        }
+    }
     /* An answer may rest on what is proposed and can still be lost; then it waits for that. */
     bool settled = prepared->parked != 0 || zxid <= store_applied(server->store);
     if (!prepared->transaction && settled && queued == NULL && mk_list_empty(&conn->queue)) {
@@ -635,7 +659,7 @@ void server_request_complete(struct server *server, struct request *request, mk_
         return;
     }
     if (request->parked != 0) {
-        hold_reply(server, conn, request->parked, request->xid);
+        hold_reply(server, conn, request->parked, request->call_id, request->xid);
         request_pop(server, request);
         server_requests_drain(server, conn);
         return;
@@ -783,7 +807,7 @@ void server_request_receive(struct server *server, struct server_conn *conn, str
     bool early = is_write(decoded.op) && !reading_call && conn->unprepared == 0 &&
                  !conn->wait.blocked && conn->state == CONN_ATTACHED && conn->session != NULL &&
                  !conn->session->closing;
-    if (is_write(decoded.op) && !reading_call && server_learns(server)) {
+    if (is_write(decoded.op) && server_learns(server)) {
         enqueue(server, conn, &decoded, reading_call, frame);
         server_requests_drain(server, conn);
         return;

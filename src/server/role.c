@@ -86,6 +86,7 @@ static void role_begin(struct server *server, const struct zab_action *action)
     server->expired.len = 0;
     server->expired_done = 0;
     server->reaper.running = false;
+    server_recipes_review(server);
     ensemble->serve_wanted = false;
     ensemble->appended = log_last(server);
     ensemble->told = ensemble->appended; /* what a leader begins with is what its learners get */
@@ -575,6 +576,7 @@ static struct zab_options zab_options_of(const struct server_options *options)
         .finalize_ms = ensemble->finalize_ms,
         .notify_min_ms = ensemble->notify_min_ms,
         .notify_max_ms = ensemble->notify_max_ms,
+        .announces = options->recipes,
     };
 
     for (size_t i = 0; i < ensemble->members_count; i++) {
@@ -613,6 +615,7 @@ void server_ensemble_deinit(struct server *server)
         mk_buf_free(&ensemble->notes[i].message);
     }
     mk_map_u64_free(&ensemble->connecting);
+    mk_buf_free(&ensemble->results);
     mk_buf_free(&ensemble->wire);
     mk_buf_free(&ensemble->wire_inform);
     mk_buf_free(&ensemble->identities.bytes);

@@ -88,10 +88,13 @@ static void make_recipes(struct server *server)
         .catalogue = server->recipes,
         .catalogue_count = server->options.catalogue_count,
     };
-    if (server->options.recipes) {
+    if (server->options.recipes && server->engine == NULL) {
         server->engine = recipe_engine_new(&recipe_options);
     }
     server->prepare = prepare_new(&prepare_options, server->store, server->engine, server->log);
+    if (!server_alone(server)) {
+        prepare_pause(server->prepare, "this server has not found its ensemble yet");
+    }
 }
 
 struct server *server_new(const struct server_options *options, struct store *store,
@@ -101,7 +104,6 @@ struct server *server_new(const struct server_options *options, struct store *st
 
     bool alone = options->ensemble.members_count <= 1;
     server->options = *options;
-    server->options.recipes = options->recipes && alone;
     server->store = store;
     server->log = log;
     fill_in_limits(server);
@@ -179,7 +181,7 @@ struct store *server_store_release(struct server *server)
 
 void server_store_set(struct server *server, struct store *store)
 {
-    MK_ASSERT(server->store == NULL && server->engine == NULL);
+    MK_ASSERT(server->store == NULL && server->prepare == NULL);
     server->store = store;
     server->apply.store = store;
     server->apply.time_ms = 0;
@@ -270,7 +272,7 @@ enum mk_status server_sessions_begin(struct server *server)
     return status;
 }
 
-static enum mk_status catalogue_install(struct server *server)
+enum mk_status server_catalogue_install(struct server *server)
 {
     enum mk_status status;
 
@@ -288,14 +290,17 @@ enum mk_status server_serve_begin(struct server *server)
     store_speculative_reset(server->store);
     server->forgets = false;
     server->serving = status == MK_OK;
-    if (status == MK_OK && server->options.recipes) {
-        status = catalogue_install(server);
+    if (status == MK_OK && server->options.recipes && server_alone(server)) {
+        status = server_catalogue_install(server);
     }
     server->calls_alive = true; /* until it is seen that there are none */
     server->calls_due_ms = server->now.monotonic_ms;
     server->reaper.running = false;
     server->reaper.round_at_ms = server->now.monotonic_ms + server->options.reap_interval_ms;
     server->serving = status == MK_OK;
+    if (status == MK_OK) {
+        server_recipes_review(server);
+    }
     return status;
 }
 
@@ -409,6 +414,9 @@ void server_tick(struct server *server, struct server_time now)
     }
     if (!server_leads(server)) {
         return;
+    }
+    if (server->ensemble->review_wanted) {
+        server_recipes_review(server);
     }
     server_expire_sessions(server);
     server_reaper_tick(server);

@@ -87,7 +87,7 @@ struct server_options {
     uint32_t reaps_per_minute_max; /* maxPerMinute */
     mk_ms container_unused_ms;     /* maxNeverUsedIntervalMs; 0: never */
     /* Recipes. */
-    bool recipes; /* calls and the catalogue */
+    bool recipes; /* calls and the catalogue; of an ensemble, when all of it has them */
     const struct server_recipe *catalogue;
     size_t catalogue_count;
     /* Who may deploy recipes: entries of a vector<ACL> without its count, or null: only super. In force
@@ -109,7 +109,7 @@ struct server_options {
     bool local_sessions, local_sessions_upgrade;
     bool
         read_only_mode; /* readonlymode.enabled: without a quorum, reads for who asks for no more */
-    struct server_ensemble ensemble; /* of more than one server there are no recipes yet */
+    struct server_ensemble ensemble;
 };
 void server_options_default(struct server_options *options);
 

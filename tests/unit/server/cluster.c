@@ -22,6 +22,8 @@ static void options_of(struct cluster *cluster, struct member *member)
     options->server_id = (uint8_t)member->id;
     options->tick_ms = 1000;
     options->extended_types = true;
+    options->catalogue = cluster->recipes;
+    options->catalogue_count = cluster->recipes_count;
     ensemble->text = MK_BYTES("version=0");
     ensemble->init_limit = 10;
     ensemble->sync_limit = 5;
@@ -433,7 +435,15 @@ void cluster_advance(struct cluster *cluster, mk_ms ms)
 
 void cluster_init(struct cluster *cluster, size_t count, size_t observers)
 {
+    cluster_init_recipes(cluster, count, observers, NULL, 0);
+}
+
+void cluster_init_recipes(struct cluster *cluster, size_t count, size_t observers,
+                          const struct server_recipe *recipes, size_t recipes_count)
+{
     memset(cluster, 0, sizeof(*cluster));
+    cluster->recipes = recipes;
+    cluster->recipes_count = recipes_count;
     cluster->count = count;
     cluster->observers = observers;
     cluster->history_count = 500;
@@ -537,4 +547,19 @@ void cluster_check(struct cluster *cluster)
             assert_int_equal(store_hash(member->world.store), store_hash(leader->world.store));
         }
     }
+}
+
+/* ---- Clients ---- */
+
+void connect_to(struct client *client, struct member *member)
+{
+    client->world = &member->world;
+    client_connect(client, CLUSTER_TIMEOUT_MS);
+}
+
+void open_client(struct client *client, struct member *member)
+{
+    client_init(client, &member->world);
+    client_connect(client, CLUSTER_TIMEOUT_MS);
+    assert_true(client->session != 0);
 }

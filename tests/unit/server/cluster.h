@@ -48,9 +48,14 @@ struct cluster {
     size_t chunk;                                       /* bytes that pass at once; 0: all */
     size_t turn;
     uint32_t history_count;
+    const struct server_recipe *recipes;
+    size_t recipes_count;
 };
 
 void cluster_init(struct cluster *cluster, size_t count, size_t observers);
+/* With a catalogue, which is borrowed. */
+void cluster_init_recipes(struct cluster *cluster, size_t count, size_t observers,
+                          const struct server_recipe *recipes, size_t recipes_count);
 void cluster_deinit(struct cluster *cluster);
 bool cluster_step(struct cluster *cluster); /* false: nothing happens unless time passes */
 void cluster_settle(struct cluster *cluster);
@@ -66,5 +71,10 @@ struct member *cluster_follower(struct cluster *cluster, size_t index);
 const char *member_mode(struct member *member);
 /* All that are up have the same tree. */
 void cluster_check(struct cluster *cluster);
+
+/* Clients, of sessions with that timeout. */
+#define CLUSTER_TIMEOUT_MS 10000
+void open_client(struct client *client, struct member *member); /* a new session */
+void connect_to(struct client *client, struct member *member);  /* the same one, elsewhere */
 
 #endif

@@ -7,20 +7,7 @@
 #include "server/ensemble.h"
 #include "unit/cmocka.h"
 
-#define TIMEOUT_MS 10000
-
-static void connect_to(struct client *client, struct member *member)
-{
-    client->world = &member->world;
-    client_connect(client, TIMEOUT_MS);
-}
-
-static void open_client(struct client *client, struct member *member)
-{
-    client_init(client, &member->world);
-    client_connect(client, TIMEOUT_MS);
-    assert_true(client->session != 0);
-}
+#define TIMEOUT_MS CLUSTER_TIMEOUT_MS
 
 static void create(struct client *client, const char *path, const char *data, int32_t flags)
 {
@@ -260,28 +247,6 @@ static void a_watch_on_one_server_is_told_of_a_write_through_another(void **stat
     assert_int_equal(reply.xid, JUTE_XID_NOTIFICATION);
     client_deinit(&ann);
     client_deinit(&bob);
-    cluster_deinit(&cluster);
-}
-
-static void recipes_are_off_on_every_member(void **state)
-{
-    struct cluster cluster;
-    struct client ann;
-    (void)state;
-    cluster_init(&cluster, 3, 0);
-    cluster_await(&cluster);
-
-    for (size_t i = 0; i < 3; i++) {
-        open_client(&ann, &cluster.members[i]);
-        struct jute_request call = request_recipe("lock.acquire", 1, "{}");
-        struct jute_reply reply = client_call(&ann, &call);
-        struct jute_request node = request_create("/zookeeper/calls/lock.acquire-", "{}", 3);
-        assert_int_equal(reply.error, 0);
-        assert_non_null(memmem(reply.body.data, reply.body.len, "Unimplemented", 13));
-        assert_int_not_equal(client_call(&ann, &node).error, 0);
-        client_deinit(&ann);
-    }
-    cluster_check(&cluster);
     cluster_deinit(&cluster);
 }
 
@@ -996,7 +961,6 @@ int main(void)
         cmocka_unit_test(a_multi_through_a_follower_is_answered_part_by_part),
         cmocka_unit_test(on_a_follower_a_client_reads_what_it_has_written_just_before),
         cmocka_unit_test(a_watch_on_one_server_is_told_of_a_write_through_another),
-        cmocka_unit_test(recipes_are_off_on_every_member),
         cmocka_unit_test(a_session_moves_from_server_to_server_with_its_ephemerals),
         cmocka_unit_test(who_has_moved_writes_no_more_through_the_server_before),
         cmocka_unit_test(a_wrong_password_moves_no_session),
