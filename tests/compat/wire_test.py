@@ -97,17 +97,17 @@ def _():
     equal(call(client, b"tally.add", path_of(path), 0, chroot=b"nope")[0], b"BadArguments")
 
 
-@case("the format byte is 0, 1 or 128, and nothing else")
+@case("the format byte is 0 or 1, 64 more than these, or 128, and nothing else")
 def _():
     client, path = room()
     text = path.encode()
     packed = b"\x81\xa4path" + bytes([0xa0 | len(text)]) + text
     for form in range(256):
-        reply = client.ask(700, request(b"tally.add", packed if form == 1 else path_of(path), 0,
+        reply = client.ask(700, request(b"tally.add", packed if form % 64 == 1 else path_of(path), 0,
                                         form=form))
-        equal(reply.error, 0 if form in (0, 1, 128) else raw.MARSHALLING, f"format {form}")
-        if form in (0, 1):
-            equal(answer(reply)[2], b"1" if form == 0 else b"\x02")
+        equal(reply.error, 0 if form in (0, 1, 64, 65, 128) else raw.MARSHALLING, f"format {form}")
+        if form in (0, 1, 64, 65):
+            equal(answer(reply)[2], {0: b"1", 1: b"\x02", 64: b"3", 65: b"\x04"}[form])
 
 
 @case("a call without an id may not wait, and one with an id is answered once and again")
