@@ -173,8 +173,8 @@ void server_forward_session(struct server *server, struct server_conn *conn, mk_
 void server_forward_revalidate(struct server *server, struct server_conn *conn, mk_session id,
                                int32_t timeout_ms);
 void server_forward_conn_closed(struct server *server, struct server_conn *conn);
-/* The request that `txn`, which is about to be applied, is the answer to, or NULL. */
-struct request *server_forward_match(struct server *server, const struct jute_txn *txn);
+/* The request that `txn`, which is about to be applied, is the answer to, or NULL. `told`: by a RESULT. */
+struct request *server_forward_match(struct server *server, const struct jute_txn *txn, bool told);
 /* `result`: what the leader has answered, or NULL: what the transaction says, `error` or `body`. */
 void server_forward_complete(struct server *server, struct request *request,
                              const struct jute_result *result, mk_zxid zxid, int32_t error,

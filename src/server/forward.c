@@ -167,7 +167,15 @@ void server_forward_complete(struct server *server, struct request *request,
     server_request_complete(server, request, zxid, error, body);
 }
 
-struct request *server_forward_match(struct server *server, const struct jute_txn *txn)
+/* Steps of its calls that wait have the session's id, too, and cxid 0, which a client may choose. */
+static bool is_answer(const struct request *request, const struct jute_txn *txn, bool told)
+{
+    bool step = txn->cxid == 0 && txn->type == JUTE_MULTI && request->op != JUTE_MULTI && !told;
+
+    return request->xid == txn->cxid && txn->zxid > request->after && !step;
+}
+
+struct request *server_forward_match(struct server *server, const struct jute_txn *txn, bool told)
 {
     struct server_conn *conn = server_session_conn(server, txn->client_id);
 
@@ -177,8 +185,7 @@ struct request *server_forward_match(struct server *server, const struct jute_tx
     for (struct mk_link *link = conn->queue.next; link != &conn->queue; link = link->next) {
         struct request *request = MK_CONTAINER(link, struct request, in_conn);
         if (request->state == REQUEST_FORWARDED && request->op != JUTE_SYNC) {
-            bool answers = request->xid == txn->cxid && txn->zxid > request->after;
-            return answers ? request : NULL;
+            return is_answer(request, txn, told) ? request : NULL;
         }
     }
     return NULL;

@@ -582,8 +582,8 @@ static bool commit_entry(struct server *server, struct mk_bytes entry)
     MK_ASSERT(status == MK_OK); /* we have encoded it, or seen that it can be decoded */
     MK_ASSERT(txn.zxid <= server->committed);
     bool learns = server_learns(server);
-    struct request *forwarded = learns ? server_forward_match(server, &txn) : NULL;
     bool is_told = learns && server_forward_result(server, &txn, &told);
+    struct request *forwarded = learns ? server_forward_match(server, &txn, is_told) : NULL;
     struct request *request = forwarded != NULL ? forwarded : request_of(server, txn.zxid);
     if (request != NULL) {
         server_requests_before(server, request);
