@@ -107,6 +107,12 @@ class Server:
     def pids(self):
         return [self.process.pid]
 
+    def cpu_seconds(self):
+        """User and system, since it was started."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def wait_until_ready(self, is_ready=None):
         is_ready = is_ready or (redis_answers if self.name == "redis" else answers)
         deadline = time.monotonic() + READY_SECONDS_MAX
