@@ -1,6 +1,6 @@
 /* Arguments of a call, against what its operation declares. */
+#include "recipe/plain.h"
 #include "recipe/value.h"
-#include "recipe/version.h"
 
 #include <string.h>
 
@@ -72,6 +72,12 @@ static void names_check(lua_State *L, const struct operation *operation, int ind
     }
 }
 
+size_t arguments_plain_max(const struct recipe_options *limits)
+{
+    return limits->result_bytes_max < limits->alloc_bytes_max ? limits->result_bytes_max
+                                                              : limits->alloc_bytes_max;
+}
+
 static void arguments_decode(lua_State *L, const struct operation *operation,
                              enum recipe_format format, struct mk_bytes bytes, mk_ms *timeout_ms)
 {
@@ -136,7 +142,11 @@ static bool arguments_take(lua_State *L, const struct operation *operation,
 void arguments_push(lua_State *L, const struct operation *operation, enum recipe_format format,
                     struct mk_bytes bytes, mk_ms *timeout_ms)
 {
-    if (bytes.len == 0 || !arguments_take(L, operation, format, bytes, timeout_ms)) {
+    struct plain plain;
+    if (plain_read(operation, format, bytes, arguments_plain_max(sandbox_of(L)->limits), &plain)) {
+        plain_push(L, &plain);
+        *timeout_ms = plain.timeout_ms;
+    } else if (!arguments_take(L, operation, format, bytes, timeout_ms)) {
         arguments_decode(L, operation, format, bytes, timeout_ms);
     }
 }

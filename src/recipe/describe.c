@@ -26,7 +26,7 @@ static void choices_put(struct mk_buf *out, const struct schema *schema)
 {
     mk_buf_printf(out, ",\"one_of\":[");
     for (size_t i = 0; i < schema->choices_count; i++) {
-        const struct schema_choice *choice = &schema->choices[i];
+        const struct schema_value *choice = &schema->choices[i];
         mk_buf_append(out, ",", i > 0 ? 1 : 0);
         switch (choice->lua_type) {
         case LUA_TSTRING: recipe_json_string(out, choice->text); break;

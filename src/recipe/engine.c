@@ -1,7 +1,7 @@
 /* The engine: its budgets, its versions, and how a version is loaded. */
 #include "recipe/environment.h"
 #include "recipe/instance.h"
-#include "recipe/version.h"
+#include "recipe/plain.h"
 
 #include <openssl/sha.h>
 #include <string.h>
@@ -317,6 +317,12 @@ enum mk_status recipe_arguments_check(struct recipe_version *version,
                                     .bytes = arguments,
                                     .timeout_ms = -1,
                                     .error = error};
+    struct plain plain;
+    if (plain_read(check.operation, format, arguments,
+                   arguments_plain_max(&version->engine->options), &plain)) {
+        *timeout_ms = plain.timeout_ms;
+        return MK_OK;
+    }
     struct sandbox *sandbox = version_sandbox(version);
     if (sandbox == NULL) {
         mk_error_set(error, "the recipe does not fit into its memory");

@@ -137,6 +137,26 @@ static void libraries_push(lua_State *L)
     }
 }
 
+/* Tables with always the same keys are made by Lua, from one constructor, in a third of the time that it
+ * takes to set field by field through its C API. The chunk has no name: sandbox_where() looks past it. */
+static void makers_build(lua_State *L)
+{
+    static const char source[] =
+        "return function(czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion,"
+        "                children_count, data_length, owner)"
+        "  return { czxid = czxid, mzxid = mzxid, pzxid = pzxid, ctime = ctime, mtime = mtime,"
+        "    version = version, cversion = cversion, aversion = aversion,"
+        "    children_count = children_count, data_length = data_length, owner = owner } "
+        "end, function(args, zxid, now, session)"
+        "  return { args = args, zxid = zxid, now = now, session = session } "
+        "end";
+    int failed = luaL_loadbuffer(L, source, sizeof(source) - 1, "=");
+    MK_ASSERT(failed == 0 || sandbox_of(L)->out_of_memory);
+    lua_call(L, 0, 2);
+    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_RUN_CALL);
+    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_STAT);
+}
+
 void environment_build(lua_State *L)
 {
     lua_pushcfunction(L, luaopen_base);
@@ -161,4 +181,5 @@ void environment_build(lua_State *L)
     for (enum sandbox_slot slot = SLOT_ERROR; slot <= SLOT_CALL; slot++) {
         metatable_new(L, slot);
     }
+    makers_build(L);
 }

@@ -179,7 +179,7 @@ static int call_wait(lua_State *L)
                           state->unrepeatable, state->unrepeatable_line);
     }
     wait_read(L, state->run);
-    sandbox_stop(L, STOP_WAIT);
+    return sandbox_park(L);
 }
 
 void library_push_call(lua_State *L)

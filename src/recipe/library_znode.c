@@ -27,12 +27,6 @@ static bool znode_read(lua_State *L, const char *what, struct recipe_znode *out)
     return true;
 }
 
-static void number_set(lua_State *L, const char *name, int64_t value)
-{
-    lua_pushnumber(L, (lua_Number)value);
-    lua_setfield(L, -2, name);
-}
-
 static void session_push(lua_State *L, mk_session session)
 {
     static const char digits[] = "0123456789abcdef";
@@ -45,21 +39,23 @@ static void session_push(lua_State *L, mk_session session)
 
 static void stat_push(lua_State *L, const struct recipe_znode *znode)
 {
-    lua_createtable(L, 0, 12);
-    number_set(L, "czxid", znode->czxid);
-    number_set(L, "mzxid", znode->mzxid);
-    number_set(L, "pzxid", znode->pzxid);
-    number_set(L, "ctime", znode->ctime_ms);
-    number_set(L, "mtime", znode->mtime_ms);
-    number_set(L, "version", znode->version);
-    number_set(L, "cversion", znode->cversion);
-    number_set(L, "aversion", znode->aversion);
-    number_set(L, "children_count", znode->children_count);
-    number_set(L, "data_length", znode->data_length);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_STAT);
+    lua_pushnumber(L, (lua_Number)znode->czxid);
+    lua_pushnumber(L, (lua_Number)znode->mzxid);
+    lua_pushnumber(L, (lua_Number)znode->pzxid);
+    lua_pushnumber(L, (lua_Number)znode->ctime_ms);
+    lua_pushnumber(L, (lua_Number)znode->mtime_ms);
+    lua_pushnumber(L, znode->version);
+    lua_pushnumber(L, znode->cversion);
+    lua_pushnumber(L, znode->aversion);
+    lua_pushnumber(L, znode->children_count);
+    lua_pushnumber(L, znode->data_length);
     if (znode->owner != 0) {
         session_push(L, znode->owner);
-        lua_setfield(L, -2, "owner");
+    } else {
+        lua_pushnil(L);
     }
+    sandbox_call(L, 11, 1);
 }
 
 static int znode_get(lua_State *L)

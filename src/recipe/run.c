@@ -159,15 +159,12 @@ static void call_push(lua_State *L, const struct run_state *state)
     char session[17];
     mk_ms timeout_ms = -1;
     session_text(run->session, session);
-    lua_createtable(L, 0, 4);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_RUN_CALL);
     arguments_push(L, state->operation, run->format, run->arguments, &timeout_ms);
-    lua_setfield(L, -2, "args");
     lua_pushnumber(L, (lua_Number)run->zxid);
-    lua_setfield(L, -2, "zxid");
     lua_pushnumber(L, (lua_Number)run->now_ms);
-    lua_setfield(L, -2, "now");
     lua_pushlstring(L, session, 16);
-    lua_setfield(L, -2, "session");
+    sandbox_call(L, 4, 1);
     sandbox_set_metatable(L, SLOT_CALL);
 }
 
@@ -257,7 +254,7 @@ static int run_enter(lua_State *L)
     const char *name = NULL;
     lua_pushcfunction(L, operation_prepare);
     lua_pushlightuserdata(L, state);
-    bool returned = sandbox_guard(L, 1, 2, &name) && sandbox_guard(L, 1, 1, &name);
+    bool returned = sandbox_guard(L, 1, 2, &name) && sandbox_guard_run(L, 1, &name);
     if (returned) {
         lua_pushcfunction(L, result_encode);
         lua_insert(L, -2);

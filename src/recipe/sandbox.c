@@ -49,13 +49,19 @@ static void *sandbox_alloc(void *context, void *memory, size_t size_before, size
 
 /* ---- Raising ---- */
 
+/* A line of a recipe: not a C function, and not one of our own makers, whose chunk has no name. */
+static bool frame_is_shown(const lua_Debug *frame)
+{
+    return frame->currentline > 0 && frame->short_src[0] != '\0';
+}
+
 void sandbox_where(lua_State *L, struct mk_error *out)
 {
     lua_Debug frame;
     out->text[0] = '\0';
     for (int level = 0; lua_getstack(L, level, &frame) != 0; level++) {
         lua_getinfo(L, "Sl", &frame);
-        if (frame.currentline > 0) {
+        if (frame_is_shown(&frame)) {
             mk_error_set(out, "%s:%d: ", frame.short_src, frame.currentline);
             return;
         }
@@ -77,6 +83,20 @@ void sandbox_stop(lua_State *L, enum sandbox_stop stop)
     }
     lua_pushnil(L); /* lua_error() wants a value; nobody looks at this one */
     raise(L);
+}
+
+/* A raise unwinds the C stack by the tables that debuggers use, frame by frame, for a microsecond each. A
+ * thread that yields and is never resumed costs next to nothing; but with a C function on the way, such
+ * as pcall, there is no other way than to raise through it. */
+int sandbox_park(lua_State *L)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    MK_ASSERT(sandbox->stop == STOP_NONE);
+    if (sandbox->spent.calls_nested > sandbox->park_nested) {
+        sandbox_stop(L, STOP_WAIT);
+    }
+    sandbox->stop = STOP_WAIT;
+    return lua_yield(L, 0);
 }
 
 void sandbox_exhausted(lua_State *L)
@@ -422,31 +442,51 @@ static const char *failure(lua_State *L, int index)
 /* Lines of a trace: the innermost ones, where the mistake is. A stack that overflowed has 65,000. */
 #define TRACE_LINES_MAX 12
 
-/* The message handler of sandbox_guard(): notes where a Lua error came from, while that can still be
- * seen, and leaves it as it is. Allocates nothing from Lua. */
-static int trace_note(lua_State *L)
+/* Note where a Lua error came from, while that can still be seen: the functions from `level` outwards. Allocates
+ * nothing from Lua. */
+static void trace_write(lua_State *L, int level)
 {
     struct sandbox *sandbox = sandbox_of(L);
     lua_Debug frame;
-    if (sandbox->stop != STOP_NONE || sandbox->out_of_memory ||
-        sandbox_has_metatable(L, 1, SLOT_ERROR)) {
-        return 1;
-    }
     sandbox->trace.len = 0;
-    int lines = 0;
-    for (int level = 1; lines < TRACE_LINES_MAX && lua_getstack(L, level, &frame) != 0; level++) {
+    for (int lines = 0; lines < TRACE_LINES_MAX && lua_getstack(L, level, &frame) != 0; level++) {
         lua_getinfo(L, "Sl", &frame);
-        if (frame.currentline > 0) {
+        if (frame_is_shown(&frame)) {
             mk_buf_printf(&sandbox->trace, "%s%s:%d", lines == 0 ? "" : " < ", frame.short_src,
                           frame.currentline);
             lines++;
         }
     }
+}
+
+/* Whether the error at `index` is a mistake, that is, none of our own. */
+static bool is_mistake(lua_State *L, int index)
+{
+    const struct sandbox *sandbox = sandbox_of(L);
+    return sandbox->stop == STOP_NONE && !sandbox->out_of_memory &&
+           !sandbox_has_metatable(L, index, SLOT_ERROR);
+}
+
+/* The message handler of sandbox_guard(): leaves the error as it is. */
+static int trace_note(lua_State *L)
+{
+    if (is_mistake(L, 1)) {
+        trace_write(L, 1);
+    }
     return 1;
 }
 
-/* A raise unwinds by the tables that debuggers use, frame by frame, for a microsecond each: a call that
- * parks is raised once, and through as little as possible. */
+/* What was raised is on top. */
+static bool guard_failed(lua_State *L, int calls_nested, const char **name)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    sandbox->spent.calls_nested = calls_nested;
+    if (sandbox->stop == STOP_NONE && !sandbox->out_of_memory) {
+        *name = failure(L, lua_gettop(L));
+    }
+    return false;
+}
+
 bool sandbox_guard(lua_State *L, int arguments, int results, const char **name)
 {
     struct sandbox *sandbox = sandbox_of(L);
@@ -458,14 +498,57 @@ bool sandbox_guard(lua_State *L, int arguments, int results, const char **name)
     lua_insert(L, handler);
     bool returned = lua_pcall(L, arguments, results, handler) == 0;
     lua_remove(L, handler);
-    if (returned) {
+    return returned || guard_failed(L, nested, name);
+}
+
+/* A thread on top, to be had again from SLOT_THREAD by who is done with it. [-0, +1, raises] */
+static lua_State *thread_take(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_THREAD);
+    lua_State *thread = lua_tothread(L, -1);
+    if (thread == NULL) {
+        lua_pop(L, 1);
+        return lua_newthread(L);
+    }
+    lua_pushnil(L); /* a run within this one takes another */
+    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_THREAD);
+    return thread;
+}
+
+/* A thread that has yielded or failed cannot be used again, and becomes garbage. */
+bool sandbox_guard_run(lua_State *L, int arguments, const char **name)
+{
+    struct sandbox *sandbox = sandbox_of(L);
+    int nested = sandbox->spent.calls_nested;
+    int park_nested = sandbox->park_nested;
+    *name = NULL;
+    sandbox->trace.len = 0;
+    lua_State *thread = thread_take(L);
+    lua_insert(L, -arguments - 2); /* where it is safe from the collector */
+    lua_xmove(L, thread, arguments + 1);
+
+    sandbox->L = thread;
+    sandbox->park_nested = nested;
+    int status = lua_resume(thread, arguments);
+    sandbox->park_nested = park_nested;
+    sandbox->L = L;
+    MK_ASSERT(status != LUA_YIELD || sandbox->stop == STOP_WAIT);
+    if (status == LUA_YIELD) {
+        lua_pop(L, 1);
+        return false;
+    }
+    if (status != 0 && is_mistake(thread, lua_gettop(thread))) {
+        trace_write(thread, 0);
+    }
+    lua_settop(thread, status == 0 ? 1 : lua_gettop(thread));
+    lua_xmove(thread, L, 1);
+    lua_insert(L, -2);
+    if (status == 0) {
+        lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_THREAD);
         return true;
     }
-    sandbox->spent.calls_nested = nested;
-    if (sandbox->stop == STOP_NONE && !sandbox->out_of_memory) {
-        *name = failure(L, lua_gettop(L));
-    }
-    return false;
+    lua_pop(L, 1);
+    return guard_failed(L, nested, name);
 }
 
 /* ---- Shared small things ---- */

@@ -47,6 +47,9 @@ enum sandbox_slot {
     SLOT_MODULE,    /* what the chunk has returned, if it is `kept`, */
     SLOT_TRACE,     /* sandbox_guard()'s message handler */
     SLOT_VARIABLES, /* and those that its functions share: a function, a value, a function ... */
+    SLOT_STAT,      /* functions that make a table of their arguments: see makers_build() */
+    SLOT_RUN_CALL,
+    SLOT_THREAD, /* of the next sandbox_guard_run(), or nil */
 };
 
 /* C functions that call Lua functions that call C functions, and so on: pcall in pcall, gsub in
@@ -68,8 +71,8 @@ struct sandbox_spent {
 struct sandbox {
     const struct recipe_options *limits; /* every field resolved; outlives the sandbox */
     struct recipe_log *log;              /* of the engine, as above */
-    lua_State *L;
-    struct pool pool;   /* all of L's memory */
+    lua_State *L;                        /* while an operation runs: the thread that it runs on */
+    struct pool pool;                    /* all of L's memory */
     int entered;        /* how many sandbox_enter() are under way, one within the other */
     bool armed;         /* alloc_bytes_max is in force: not while compiling */
     bool out_of_memory; /* an allocation was refused: L must be thrown away */
@@ -82,6 +85,7 @@ struct sandbox {
     struct mk_buf trace;    /* of the last error, if no structured one: "lock@1a2b3c4d:12 < ..." */
     struct sandbox_spent spent;
     struct run_state *run; /* NULL: no operation runs, so znodes are out of reach */
+    int park_nested;       /* calls_nested of where a run can be left without a raise */
 
     /* A call's arguments are checked when it arrives and used in its first run, right
      * afterwards: they are decoded once. SLOT_ARGUMENTS holds those of `arguments`; none if its
@@ -128,6 +132,10 @@ void sandbox_leave(struct sandbox *sandbox);
  * has to stop. [-(arguments + 1), +(results | 1 | 0), raises only for want of memory] */
 bool sandbox_guard(lua_State *L, int arguments, int results, const char **name);
 
+/* The same for a function that may park: on a thread that sandbox_park() can leave. One result.
+ * [-(arguments + 1), +(1 | 0), raises only for want of memory] */
+bool sandbox_guard_run(lua_State *L, int arguments, const char **name);
+
 static inline struct sandbox *sandbox_of(lua_State *L)
 {
     void *context = NULL;
@@ -139,6 +147,8 @@ static inline struct sandbox *sandbox_of(lua_State *L)
 
 /* End the run for the reason that the sandbox now holds. [raises] */
 _Noreturn void sandbox_stop(lua_State *L, enum sandbox_stop stop);
+/* End the run as STOP_WAIT; for a C function to return. [raises] */
+int sandbox_park(lua_State *L);
 /* A budget is spent. [raises] */
 _Noreturn void sandbox_exhausted(lua_State *L);
 #define sandbox_exhaust(L, ...) \

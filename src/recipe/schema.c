@@ -21,20 +21,39 @@ const char *schema_type_name(enum schema_type type)
 
 /* ---- One value ---- */
 
-bool schema_duration(lua_State *L, int index, double *ms)
+static bool is_table(enum schema_type type)
+{
+    return type == SCHEMA_LIST || type == SCHEMA_MAP;
+}
+
+/* The value at `index`; of a table, its type alone. */
+static struct schema_value value_at(lua_State *L, int index)
+{
+    struct schema_value value = {.lua_type = lua_type(L, index)};
+    switch (value.lua_type) {
+    case LUA_TSTRING: value.text = sandbox_bytes(L, index); break;
+    case LUA_TNUMBER: value.number = lua_tonumber(L, index); break;
+    case LUA_TBOOLEAN: value.number = lua_toboolean(L, index); break;
+    default: break;
+    }
+    return value;
+}
+
+/* It becomes a number of milliseconds. */
+static bool duration_convert(struct schema_value *value)
 {
     static const struct {
         const char *unit;
         double ms;
     } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
-    if (lua_type(L, index) == LUA_TNUMBER) {
-        *ms = lua_tonumber(L, index);
-        return *ms >= 0 && *ms <= VALUE_NUMBER_MAX && *ms == floor(*ms);
+    if (value->lua_type == LUA_TNUMBER) {
+        double ms = value->number;
+        return ms >= 0 && ms <= VALUE_NUMBER_MAX && ms == floor(ms);
     }
-    if (lua_type(L, index) != LUA_TSTRING) {
+    if (value->lua_type != LUA_TSTRING) {
         return false;
     }
-    struct mk_bytes text = sandbox_bytes(L, index);
+    struct mk_bytes text = value->text;
     double count = 0;
     size_t digits = 0;
     while (digits < text.len && text.data[digits] >= '0' && text.data[digits] <= '9') {
@@ -43,11 +62,19 @@ bool schema_duration(lua_State *L, int index, double *ms)
     struct mk_bytes unit = mk_bytes_of(text.data + digits, text.len - digits);
     for (size_t i = 0; i < MK_COUNT(units) && digits > 0; i++) {
         if (mk_bytes_equal(unit, mk_bytes_text(units[i].unit))) {
-            *ms = count * units[i].ms;
-            return *ms <= VALUE_NUMBER_MAX;
+            *value = (struct schema_value){.lua_type = LUA_TNUMBER, .number = count * units[i].ms};
+            return value->number <= VALUE_NUMBER_MAX;
         }
     }
     return false;
+}
+
+bool schema_duration(lua_State *L, int index, double *ms)
+{
+    struct schema_value value = value_at(L, index);
+    bool valid = duration_convert(&value);
+    *ms = value.number;
+    return valid;
 }
 
 /* The shape only, as a courtesy: what znodes may be called is the host's business. */
@@ -67,71 +94,56 @@ static bool path_valid(struct mk_bytes path)
     return true;
 }
 
-static bool table_valid(lua_State *L, int index, bool list_wanted)
+static bool type_convert(enum schema_type type, struct schema_value *value)
 {
-    if (lua_type(L, index) != LUA_TTABLE) {
-        return false;
-    }
-    return sandbox_has_metatable(L, index, SLOT_LIST) == list_wanted; /* decoded, hence marked */
-}
-
-/* Whether the value on top is of `type`; a duration becomes whole milliseconds. */
-static bool type_convert(lua_State *L, enum schema_type type)
-{
-    int index = lua_gettop(L);
-    int lua = lua_type(L, index);
-    double number = lua == LUA_TNUMBER ? lua_tonumber(L, index) : 0;
+    bool text = value->lua_type == LUA_TSTRING;
+    bool number = value->lua_type == LUA_TNUMBER;
     switch (type) {
-    case SCHEMA_PATH: return lua == LUA_TSTRING && path_valid(sandbox_bytes(L, index));
-    case SCHEMA_STRING: return lua == LUA_TSTRING && value_utf8_valid(sandbox_bytes(L, index));
-    case SCHEMA_BYTES: return lua == LUA_TSTRING;
-    case SCHEMA_INTEGER: return lua == LUA_TNUMBER && number == floor(number);
-    case SCHEMA_NUMBER: return lua == LUA_TNUMBER;
-    case SCHEMA_BOOLEAN: return lua == LUA_TBOOLEAN;
-    case SCHEMA_LIST: return table_valid(L, index, true);
-    case SCHEMA_MAP: return table_valid(L, index, false);
-    case SCHEMA_DURATION:
-        if (!schema_duration(L, index, &number)) {
-            return false;
-        }
-        lua_pushnumber(L, number);
-        lua_replace(L, index);
-        return true;
+    case SCHEMA_PATH: return text && path_valid(value->text);
+    case SCHEMA_STRING: return text && value_utf8_valid(value->text);
+    case SCHEMA_BYTES: return text;
+    case SCHEMA_INTEGER: return number && value->number == floor(value->number);
+    case SCHEMA_NUMBER: return number;
+    case SCHEMA_BOOLEAN: return value->lua_type == LUA_TBOOLEAN;
+    case SCHEMA_DURATION: return duration_convert(value);
+    case SCHEMA_LIST:
+    case SCHEMA_MAP: return false;
     }
     MK_ASSERT(!"an unknown type of argument");
     return false;
 }
 
-/* What `min` and `max` are about: of a map, `keys` has been found. */
-static double measure(lua_State *L, int index, const struct value_keys *keys)
+static bool bounds_allow(const struct schema *schema, double size)
 {
-    switch (lua_type(L, index)) {
-    case LUA_TNUMBER: return lua_tonumber(L, index);
-    case LUA_TTABLE: return keys == NULL ? (double)lua_objlen(L, index) : (double)keys->count;
-    default: return (double)sandbox_bytes(L, index).len;
-    }
+    return !(schema->has_min && size < schema->min) && !(schema->has_max && size > schema->max);
 }
 
-static bool choice_is(lua_State *L, int index, const struct schema_choice *choice)
+static bool choice_is(const struct schema_value *value, const struct schema_value *choice)
 {
-    if (lua_type(L, index) != choice->lua_type) {
+    if (value->lua_type != choice->lua_type) {
         return false;
     }
-    switch (choice->lua_type) {
-    case LUA_TSTRING: return mk_bytes_equal(sandbox_bytes(L, index), choice->text);
-    case LUA_TNUMBER: return lua_tonumber(L, index) == choice->number;
-    default: return (lua_toboolean(L, index) != 0) == (choice->number != 0);
-    }
+    return value->lua_type == LUA_TSTRING ? mk_bytes_equal(value->text, choice->text)
+                                          : value->number == choice->number;
 }
 
-static bool choices_allow(lua_State *L, int index, const struct schema *schema)
+static bool choices_allow(const struct schema *schema, const struct schema_value *value)
 {
     for (size_t i = 0; i < schema->choices_count; i++) {
-        if (choice_is(L, index, &schema->choices[i])) {
+        if (choice_is(value, &schema->choices[i])) {
             return true;
         }
     }
     return schema->choices_count == 0;
+}
+
+bool schema_accepts(const struct schema *schema, struct schema_value *value)
+{
+    if (!type_convert(schema->type, value)) {
+        return false;
+    }
+    double size = value->lua_type == LUA_TSTRING ? (double)value->text.len : value->number;
+    return bounds_allow(schema, size) && choices_allow(schema, value);
 }
 
 /* ---- What was expected, in words ---- */
@@ -165,7 +177,7 @@ static const char *unit_text(enum schema_type type)
     }
 }
 
-static void choice_append(struct mk_buf *out, const struct schema_choice *choice)
+static void choice_append(struct mk_buf *out, const struct schema_value *choice)
 {
     switch (choice->lua_type) {
     case LUA_TSTRING: recipe_json_string(out, choice->text); break;
@@ -235,39 +247,48 @@ static void map_check(lua_State *L, const struct schema *items, const struct val
     }
 }
 
-void schema_check(lua_State *L, const struct schema *schema, const char *what)
+/* The list or map on top. */
+static void table_check(lua_State *L, const struct schema *schema, const char *what)
 {
     int index = lua_gettop(L);
+    bool list = schema->type == SCHEMA_LIST;
     bool bounded = schema->has_min || schema->has_max;
     struct value_keys keys = {.count = 0};
-    if (!type_convert(L, schema->type)) {
+    if (lua_type(L, index) != LUA_TTABLE ||
+        sandbox_has_metatable(L, index, SLOT_LIST) != list) { /* decoded, hence marked */
         mismatch(L, schema, what);
     }
-    if (schema->type == SCHEMA_MAP && (bounded || schema->items != NULL)) {
+    if (!list && (bounded || schema->items != NULL)) {
         keys = value_keys_sorted(L, index);
     }
-    if (bounded) {
-        double size = measure(L, index, schema->type == SCHEMA_MAP ? &keys : NULL);
-        if ((schema->has_min && size < schema->min) || (schema->has_max && size > schema->max)) {
-            mismatch(L, schema, what);
-        }
-    }
-    if (!choices_allow(L, index, schema)) {
+    double size = list ? (double)lua_objlen(L, index) : (double)keys.count;
+    if (bounded && !bounds_allow(schema, size)) {
         mismatch(L, schema, what);
     }
-    if (schema->items != NULL && schema->type == SCHEMA_LIST) {
+    if (schema->items != NULL && list) {
         list_check(L, schema->items, what);
     } else if (schema->items != NULL) {
         map_check(L, schema->items, &keys, what);
     }
 }
 
-/* ---- Declarations ---- */
-
-static bool is_table(enum schema_type type)
+void schema_check(lua_State *L, const struct schema *schema, const char *what)
 {
-    return type == SCHEMA_LIST || type == SCHEMA_MAP;
+    if (is_table(schema->type)) {
+        table_check(L, schema, what);
+        return;
+    }
+    struct schema_value value = value_at(L, lua_gettop(L));
+    if (!schema_accepts(schema, &value)) {
+        mismatch(L, schema, what);
+    }
+    if (schema->type == SCHEMA_DURATION) {
+        lua_pop(L, 1);
+        lua_pushnumber(L, value.number);
+    }
 }
+
+/* ---- Declarations ---- */
 
 /* "duration?" False: there is no such type. */
 static bool type_parse(struct mk_bytes text, enum schema_type *type, bool *optional)
@@ -330,17 +351,12 @@ static void bounds_read(lua_State *L, int index, const char *what, struct schema
     }
 }
 
-/* The choice on top. */
-static void choice_read(lua_State *L, struct mk_arena *arena, const struct schema *schema,
-                        struct schema_choice *out)
+/* The value on top, to be kept. */
+static struct schema_value value_keep(lua_State *L, struct mk_arena *arena)
 {
-    *out = (struct schema_choice){.lua_type = lua_type(L, -1)};
-    MK_ASSERT(!is_table(schema->type));
-    if (out->lua_type == LUA_TSTRING) {
-        out->text = mk_arena_copy(arena, sandbox_bytes(L, lua_gettop(L)));
-    } else {
-        out->number = out->lua_type == LUA_TNUMBER ? lua_tonumber(L, -1) : lua_toboolean(L, -1);
-    }
+    struct schema_value value = value_at(L, lua_gettop(L));
+    value.text = mk_arena_copy(arena, value.text);
+    return value;
 }
 
 static void choices_read(lua_State *L, int index, struct mk_arena *arena, const char *what,
@@ -358,12 +374,12 @@ static void choices_read(lua_State *L, int index, struct mk_arena *arena, const 
                    what, SCHEMA_CHOICES_MAX);
     }
     struct schema each = *out; /* without the choices themselves */
-    struct schema_choice *choices = mk_arena_alloc(arena, keys.count * sizeof(*choices));
+    struct schema_value *choices = mk_arena_alloc(arena, keys.count * sizeof(*choices));
     mk_error_set(&choice, "operation: each of 'one_of' of %s", what);
     for (size_t i = 0; i < keys.count; i++) {
         lua_rawgeti(L, -1, (int)i + 1);
         schema_check(L, &each, choice.text);
-        choice_read(L, arena, &each, &choices[i]);
+        choices[i] = value_keep(L, arena);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -425,6 +441,7 @@ static void default_read(lua_State *L, int index, struct mk_arena *arena, const 
     value_push_msgpack(L, out->value);
     mk_error_set(&text, "operation: the default of %s", what);
     schema_check(L, &out->schema, text.text);
+    out->parsed = value_keep(L, arena);
     lua_pop(L, 1);
 }
 
@@ -468,6 +485,7 @@ void schema_read(lua_State *L, int index, struct mk_arena *arena, const char *na
     mk_error_set(&what, "argument '%s'", name);
     argument_read(L, index, arena, what.text, 1, out);
     out->name = name;
+    out->name_bytes = mk_bytes_text(name);
     out->what =
         memcpy(mk_arena_alloc(arena, strlen(what.text) + 1), what.text, strlen(what.text) + 1);
     if (strcmp(name, "timeout") == 0 && out->schema.type != SCHEMA_DURATION) {

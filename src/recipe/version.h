@@ -66,6 +66,8 @@ void operations_read(lua_State *L, int index, struct recipe_version *version);
  * becomes the default or nil. Raises BadArguments. *timeout_ms is that of `timeout`, or -1. [-0, +1, raises] */
 void arguments_push(lua_State *L, const struct operation *operation, enum recipe_format format,
                     struct mk_bytes bytes, mk_ms *timeout_ms);
+/* Longer ones are never plain (plain.h): nothing of a plain one exceeds a budget. */
+size_t arguments_plain_max(const struct recipe_options *limits);
 /* Keep the arguments on top for the next arguments_push() with the same bytes. [-1, +0, raises] */
 void arguments_keep(lua_State *L, const struct operation *operation, enum recipe_format format,
                     struct mk_bytes bytes, mk_ms timeout_ms);

@@ -177,6 +177,52 @@ static void does_not_return_from_wait_even_below_pcall(void **state)
     assert_int_equal(world.run.result.len, 0);
 }
 
+/* A thread that yields where it may, and raises where a C function lies in between. */
+static void does_not_return_from_wait_whatever_has_called_it(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "return call:wait { created = '/a' }",
+        "local function f(n) if n == 0 then call:wait { created = '/a' } end f(n - 1) return 1 end "
+        "f(50)",
+        "for _ in function() call:wait { created = '/a' } end do end",
+        "for x in call.wait, call, { created = '/a' } do end",
+        "xpcall(function() call:wait { created = '/a' } end, function() return 1 end)",
+        "xpcall(error, function() call:wait { created = '/a' } end)",
+        "string.gsub('aa', 'a', function() call:wait { created = '/a' } end)",
+        "table.sort({ 2, 1, 3 }, function() call:wait { created = '/a' } end)",
+        "pcall(pcall, pcall, call.wait, call, { created = '/a' })",
+    };
+
+    for (size_t i = 0; i < MK_COUNT(bodies); i++) {
+        char body[256];
+        (void)snprintf(body, sizeof(body), "%s; return 'escaped'", bodies[i]);
+        world_eval(&world, i == 0 ? bodies[i] : body);
+        assert_string_equal(world_waits(&world), "created /a");
+        assert_int_equal(world.run.result.len, 0);
+    }
+}
+
+static void runs_as_before_after_runs_that_waited_or_failed(void **state)
+{
+    (void)state;
+    world_load(
+        &world, "lock",
+        "return { take = operation { doc = '', args = { a = 'integer' }, run = function(call)\n"
+        "  if call.args.a == 1 then call:wait { created = '/a' } end\n"
+        "  if call.args.a == 2 then error('no') end\n"
+        "  return call.args.a, 'nothing' end } }");
+
+    for (int i = 0; i < 300; i++) {
+        world_run(&world, "take", "{\"a\":1}");
+        assert_string_equal(world_waits(&world), "created /a");
+        world_run(&world, "take", "{\"a\":2}");
+        world_failed(&world, "RecipeError", ":3: no");
+        world_run(&world, "take", "{\"a\":3}");
+        assert_string_equal(world_result(&world), "3");
+    }
+}
+
 static void refuses_waits_that_make_no_sense(void **state)
 {
     (void)state;
@@ -434,6 +480,8 @@ int main(void)
         TEST(refuses_to_run_on_a_damaged_memory),
         TEST(waits_for_everything_that_is_listed),
         TEST(does_not_return_from_wait_even_below_pcall),
+        TEST(does_not_return_from_wait_whatever_has_called_it),
+        TEST(runs_as_before_after_runs_that_waited_or_failed),
         TEST(refuses_waits_that_make_no_sense),
         TEST(waits_for_a_time_alone_or_beside_paths),
         TEST(refuses_times_that_are_none),

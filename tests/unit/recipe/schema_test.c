@@ -305,6 +305,78 @@ static void refuses_a_declaration_that_was_changed_after_it_was_checked(void **s
     }
 }
 
+/* Most arguments are read without Lua (plain.h): the first of each pair. Each second one says the same in a
+ * way that is not. */
+static void takes_the_same_arguments_however_they_are_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *declaration, *plain, *other;
+    } cases[] = {
+        {"'path'", "\"/a/b\"", "\"/a\\/b\""},
+        {"'string'", "\"\"", "\"\" "},
+        {"'bytes'", " \"a b\"\t", "\"a\\u0020b\""},
+        {"'integer'", "0", "0e0"},
+        {"'integer'", "-17", "-17.0"},
+        {"'integer'", "999999999999999", "999999999999999.0"},
+        {"'number'", "5", "5.0"},
+        {"'number'", "9007199254740992", "9007199254740992.0"},
+        {"'boolean'", "true", "true"},
+        {"'boolean'", "false", "false"},
+        {"'duration'", "\"10s\"", "10000.0"},
+        {"'duration'", "250", "\"250\\u006ds\""},
+        {"{ type = 'integer', default = 7 }", "7", "null"},
+        {"{ type = 'duration', default = '2s' }", "2000", "null"},
+        {"{ type = 'string', one_of = { 'x', 'y' } }", "\"y\"", "\"\\u0079\""},
+    };
+
+    for (size_t i = 0; i < MK_COUNT(cases); i++) {
+        char text[128], result[64];
+        load_with(cases[i].declaration);
+        (void)snprintf(text, sizeof(text), " { \"a\" :%s}\n", cases[i].plain);
+        world_run(&world, "take", text);
+        (void)snprintf(result, sizeof(result), "%s", world_result(&world));
+        (void)snprintf(text, sizeof(text), "{\"\\u0061\":%s}", cases[i].other);
+        world_run(&world, "take", text);
+        assert_string_equal(result, world_result(&world));
+    }
+}
+
+static void refuses_what_is_nearly_plain(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *expected;
+    } cases[] = {
+        {"{\"a\":01}", "JSON: "},
+        {"{\"a\":1,}", "JSON: "},
+        {"{\"a\":1}}", "JSON: "},
+        {"{\"a\":1 2}", "JSON: "},
+        {"{\"a\":1", "JSON: "},
+        {"{\"a\":-}", "JSON: "},
+        {"{\"a\":tru}", "JSON: "},
+        {"{\"a\":1,\"a\":2}", "a key that was there before"},
+        {"{\"b\":1}", "unknown argument 'b'"},
+        {"{}", "argument 'a' is missing"},
+        {"", "argument 'a' is missing"},
+        {"{\"a\":null}", "argument 'a' is missing"},
+        {"{\"a\":1.5}", "a whole number"},
+        {"{\"a\":9007199254740993}", "beyond 2^53"},
+        {"[1]", "must be a map"},
+    };
+    mk_ms timeout_ms;
+    struct mk_error error;
+    load_with("'integer'");
+    const struct recipe_operation *take = recipe_operation_find(world.version, MK_BYTES("take"));
+
+    for (size_t i = 0; i < MK_COUNT(cases); i++) {
+        enum mk_status status = recipe_arguments_check(
+            world.version, take, RECIPE_JSON, mk_bytes_text(cases[i].json), &timeout_ms, &error);
+        assert_int_equal(status, MK_BAD_ARGUMENTS);
+        assert_non_null(strstr(error.text, cases[i].expected));
+    }
+}
+
 static void declares_how_long_a_call_may_last(void **state)
 {
     (void)state;
@@ -341,6 +413,8 @@ int main(void)
         TEST(may_be_optional_in_either_form),
         TEST(says_what_is_wrong_with_a_long_declaration),
         TEST(refuses_a_declaration_that_was_changed_after_it_was_checked),
+        TEST(takes_the_same_arguments_however_they_are_written),
+        TEST(refuses_what_is_nearly_plain),
         TEST(declares_how_long_a_call_may_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
