@@ -573,17 +573,47 @@ static bool drain_one(struct server *server, struct server_conn *conn, struct re
     return true;
 }
 
+/* What is before a write that is to be forwarded. Of a sync the leader says only that it is done, and by
+ * then writes behind it may have been applied: a read between the two must not see those. And behind the
+ * end of its session nothing happens. */
+struct before {
+    bool synced, read_behind, ended;
+};
+
+static void before_note_sent(struct before *before, int32_t op)
+{
+    before->ended = before->ended || op == JUTE_CLOSE_SESSION;
+    before->synced = before->synced || op == JUTE_SYNC;
+}
+
+/* Whether the write `op` has to wait for what is before it. */
+static bool before_holds(const struct before *before, int32_t op)
+{
+    return before->ended || (before->read_behind && op != JUTE_SYNC);
+}
+
 /* Writes behind a queue's head that waits may be prepared all the same, in their order, unless one
  * before them could not be. */
 static void prepare_waiting_writes(struct server *server, struct server_conn *conn)
 {
     struct mk_link *link = conn->queue.next;
+    struct before before = {false, false, false};
+    bool learns = server_learns(server);
 
     while (conn->unprepared > 0 && link != &conn->queue && !conn->wait.blocked) {
         struct request *request = MK_CONTAINER(link, struct request, in_conn);
         link = link->next;
-        if (request->state != REQUEST_QUEUED || !request_writes(request)) {
+        if (request->state != REQUEST_QUEUED) {
+            before_note_sent(&before, request->op);
             continue;
+        }
+        if (!request_writes(request)) {
+            before.read_behind = before.read_behind || before.synced;
+            continue;
+        }
+        int32_t op = request->op;
+        if (learns && before_holds(&before, op)) {
+            return;
         }
         struct jute_request decoded;
         enum mk_status status = jute_request_decode(mk_buf_view(&request->bytes), &decoded);
@@ -592,6 +622,7 @@ static void prepare_waiting_writes(struct server *server, struct server_conn *co
         if (status != MK_OK) {
             return; /* in its turn it will be tried, and answered, again */
         }
+        before_note_sent(&before, op); /* the request itself may have gone */
     }
 }
 

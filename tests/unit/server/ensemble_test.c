@@ -227,6 +227,73 @@ static void on_a_follower_a_client_reads_what_it_has_written_just_before(void **
     cluster_deinit(&cluster);
 }
 
+static void on_a_follower_a_read_behind_a_sync_sees_no_later_write_of_its_session(void **state)
+{
+    struct cluster cluster;
+    struct client ann;
+    struct jute_reply reply;
+    char data[16];
+    (void)state;
+    cluster_init(&cluster, 3, 0);
+    cluster_await(&cluster);
+    open_client(&ann, cluster_follower(&cluster, 0));
+    struct member *leader = cluster_leader(&cluster);
+    create(&ann, "/n", "0", 0);
+    struct jute_request sync = request_path(JUTE_SYNC, "/");
+    struct jute_request get = request_path(JUTE_GET_DATA, "/n");
+
+    leader->stuck = cluster_follower(&cluster, 1)->stuck = true; /* so that much commits at once */
+    for (int i = 1; i <= 20; i++) {
+        (void)snprintf(data, sizeof(data), "%d", i);
+        struct jute_request set = request_set("/n", data, -1);
+        sync.xid = get.xid = 0;
+        (void)client_send(&ann, &sync);
+        (void)client_send(&ann, &get);
+        (void)client_send(&ann, &set);
+    }
+    cluster_settle(&cluster);
+    leader->stuck = cluster_follower(&cluster, 1)->stuck = false;
+    cluster_settle(&cluster);
+
+    for (int i = 1; i <= 20; i++) {
+        (void)snprintf(data, sizeof(data), "%d", i - 1);
+        assert_true(client_next(&ann, &reply));
+        assert_true(client_next(&ann, &reply));
+        struct mk_reader reader = mk_reader_of(reply.body);
+        assert_int_equal(reply.error, 0);
+        assert_true(mk_bytes_equal(mk_read_field(&reader), mk_bytes_text(data)));
+        assert_true(client_next(&ann, &reply));
+        assert_int_equal(reply.error, 0);
+    }
+    client_deinit(&ann);
+    cluster_deinit(&cluster);
+}
+
+static void on_a_follower_what_is_behind_the_end_of_a_session_is_told_so(void **state)
+{
+    struct cluster cluster;
+    struct client ann;
+    struct jute_reply reply;
+    (void)state;
+    cluster_init(&cluster, 3, 0);
+    cluster_await(&cluster);
+    open_client(&ann, cluster_follower(&cluster, 0));
+    struct jute_request close = {.op = JUTE_CLOSE_SESSION};
+    struct jute_request late = request_create("/late", "", 0);
+
+    (void)client_send(&ann, &close);
+    (void)client_send(&ann, &late);
+    cluster_settle(&cluster);
+
+    assert_true(client_next(&ann, &reply));
+    assert_int_equal(reply.error, 0);
+    assert_true(client_next(&ann, &reply));
+    assert_int_equal(reply.error, -112);
+    assert_null(ann.conn);
+    client_deinit(&ann);
+    cluster_deinit(&cluster);
+}
+
 static void a_watch_on_one_server_is_told_of_a_write_through_another(void **state)
 {
     struct cluster cluster;
@@ -960,6 +1027,8 @@ int main(void)
         cmocka_unit_test(through_a_follower_each_error_is_the_one_that_the_leader_would_give),
         cmocka_unit_test(a_multi_through_a_follower_is_answered_part_by_part),
         cmocka_unit_test(on_a_follower_a_client_reads_what_it_has_written_just_before),
+        cmocka_unit_test(on_a_follower_a_read_behind_a_sync_sees_no_later_write_of_its_session),
+        cmocka_unit_test(on_a_follower_what_is_behind_the_end_of_a_session_is_told_so),
         cmocka_unit_test(a_watch_on_one_server_is_told_of_a_write_through_another),
         cmocka_unit_test(a_session_moves_from_server_to_server_with_its_ephemerals),
         cmocka_unit_test(who_has_moved_writes_no_more_through_the_server_before),
