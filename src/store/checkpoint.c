@@ -98,7 +98,7 @@ bool store_changed(const struct store *store)
 {
     const struct store_checkpoint *last = &store->checkpoint;
     bool failed = store->committed.frozen.number != 0 && !last->writing;
-    return failed || store->committed.active.table.count > 0 || store->applied != last->applied;
+    return failed || store->committed.active.bytes > 0 || store->applied != last->applied;
 }
 
 bool store_checkpoint_due(const struct store *store)

@@ -29,6 +29,9 @@ void committed_init(struct committed *rows, struct store_base *base, uint64_t cl
     rows->active.number = 1;
     index_init(&rows->index, seed);
     mk_list_init(&rows->ring);
+    for (size_t i = 0; i < COMMITTED_KINDS; i++) {
+        mk_list_init(&rows->unsorted[i].rows);
+    }
 }
 
 bool committed_base_lacks(const struct committed *rows, struct mk_bytes key)
@@ -164,6 +167,54 @@ bool committed_holds(const struct committed *rows, struct mk_bytes key)
     return index_find(&rows->index, key, index_hash(&rows->index, key)) != NULL;
 }
 
+/* ---- Rows that are not in the active table's tree yet ---- */
+
+static bool row_is_unsorted(const struct committed *rows, const struct row *row)
+{
+    return row_is_active(rows, row) && !mk_list_empty(&row->ring);
+}
+
+static struct committed_unsorted *unsorted_of(struct committed *rows, const struct row *row)
+{
+    MK_ASSERT(row->key[0] < COMMITTED_KINDS);
+    return &rows->unsorted[row->key[0]];
+}
+
+static void unsorted_remove(struct committed *rows, struct row *row)
+{
+    mk_list_remove(&row->ring);
+    unsorted_of(rows, row)->count--;
+}
+
+static void oldest_sort(struct committed *rows, struct committed_unsorted *unsorted)
+{
+    struct row *row = MK_CONTAINER(unsorted->rows.next, struct row, ring);
+    unsorted_remove(rows, row);
+    table_insert(&rows->active.table, row);
+    rows->sorted++;
+}
+
+static void unsorted_add(struct committed *rows, struct row *row)
+{
+    struct committed_unsorted *unsorted = unsorted_of(rows, row);
+    mk_list_append(&unsorted->rows, &row->ring);
+    if (++unsorted->count > COMMITTED_UNSORTED_MAX) {
+        oldest_sort(rows, unsorted);
+    }
+}
+
+void committed_sort(struct committed *rows, uint8_t kind)
+{
+    size_t first = kind == 0 ? 0 : kind;
+    size_t last = kind == 0 ? COMMITTED_KINDS - 1 : kind;
+    MK_ASSERT(kind < COMMITTED_KINDS);
+    for (size_t i = first; i <= last; i++) {
+        while (rows->unsorted[i].count > 0) {
+            oldest_sort(rows, &rows->unsorted[i]);
+        }
+    }
+}
+
 /* ---- Writing ---- */
 
 /* A row that said "known to be absent" has no room for a value behind its key: better a new one. */
@@ -200,7 +251,7 @@ static struct row *active_row(struct committed *rows, struct mk_bytes key, size_
         index_replace(&rows->index, old, row, hash);
     }
     row->generation = rows->active.number;
-    table_insert(&rows->active.table, row);
+    unsorted_add(rows, row);
     rows->active.bytes += row_bytes(row);
     return row;
 }
@@ -238,7 +289,11 @@ static bool row_may_be_asked_for(const struct committed *rows, struct mk_bytes k
 static void active_forget(struct committed *rows, struct row *row)
 {
     MK_ASSERT(row->tombstone && !row->below);
-    table_remove(&rows->active.table, row);
+    if (row_is_unsorted(rows, row)) {
+        unsorted_remove(rows, row);
+    } else {
+        table_remove(&rows->active.table, row);
+    }
     rows->active.bytes -= row_bytes(row);
     if (!row_may_be_asked_for(rows, row_key(row))) {
         index_remove(&rows->index, row, index_hash(&rows->index, row_key(row)));
@@ -272,6 +327,7 @@ void committed_delete(struct committed *rows, struct mk_bytes key)
 void committed_freeze(struct committed *rows)
 {
     MK_ASSERT(rows->frozen.number == 0);
+    committed_sort(rows, 0);
     rows->frozen = rows->active;
     rows->active = (struct generation){.number = rows->frozen.number + 1};
     MK_ASSERT(rows->active.number > rows->frozen.number);
@@ -344,20 +400,46 @@ uint64_t committed_bytes(const struct committed *rows)
 
 /* ---- Whole-structure check ---- */
 
-static void generation_check(struct committed *rows, const struct generation *generation,
-                             struct table_cursor cursor, size_t *indexed)
+/* Of one row of a generation: its bytes. */
+static uint64_t row_check(struct committed *rows, const struct generation *generation,
+                          const struct row *row, size_t *indexed)
 {
-    uint64_t bytes = 0;
+    MK_ASSERT(row->generation == generation->number);
+    uint64_t hash = index_hash(&rows->index, row_key(row));
+    const struct row *newest = index_find(&rows->index, row_key(row), hash);
+    MK_ASSERT((newest == row) == !row->superseded);
+    MK_ASSERT(newest != NULL);
+    *indexed += newest == row;
+    return row_bytes(row);
+}
+
+/* `unsorted_bytes`: of its rows that the table does not have. */
+static void generation_check(struct committed *rows, const struct generation *generation,
+                             struct table_cursor cursor, uint64_t unsorted_bytes, size_t *indexed)
+{
+    uint64_t bytes = unsorted_bytes;
     for (struct row *row; (row = table_at(&cursor)) != NULL; table_step(&cursor, false)) {
-        MK_ASSERT(row->generation == generation->number);
-        bytes += row_bytes(row);
-        uint64_t hash = index_hash(&rows->index, row_key(row));
-        const struct row *newest = index_find(&rows->index, row_key(row), hash);
-        MK_ASSERT((newest == row) == !row->superseded);
-        MK_ASSERT(newest != NULL);
-        *indexed += newest == row;
+        MK_ASSERT(!row_is_unsorted(rows, row));
+        bytes += row_check(rows, generation, row, indexed);
     }
     MK_ASSERT(bytes == generation->bytes);
+}
+
+static uint64_t unsorted_check(struct committed *rows, size_t *indexed)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < COMMITTED_KINDS; i++) {
+        const struct committed_unsorted *unsorted = &rows->unsorted[i];
+        uint32_t count = 0;
+        for (struct mk_link *link = unsorted->rows.next; link != &unsorted->rows;
+             link = link->next, count++) {
+            const struct row *row = MK_CONTAINER(link, struct row, ring);
+            MK_ASSERT(row->key[0] == i);
+            bytes += row_check(rows, &rows->active, row, indexed);
+        }
+        MK_ASSERT(count == unsorted->count && count <= COMMITTED_UNSORTED_MAX);
+    }
+    return bytes;
 }
 
 /* Of each kind of which the base is said to have no row, it has none. */
@@ -388,9 +470,11 @@ void committed_check(struct committed *rows)
     table_check(&rows->frozen.table);
 
     size_t indexed = 0;
-    generation_check(rows, &rows->active, table_first(&rows->active.table), &indexed);
-    generation_check(rows, &rows->frozen, table_first(&rows->frozen.table), &indexed);
-    generation_check(rows, &rows->settled, rows->settling, &indexed);
+    uint64_t unsorted_bytes = unsorted_check(rows, &indexed);
+    struct table_cursor active = table_first(&rows->active.table);
+    generation_check(rows, &rows->active, active, unsorted_bytes, &indexed);
+    generation_check(rows, &rows->frozen, table_first(&rows->frozen.table), 0, &indexed);
+    generation_check(rows, &rows->settled, rows->settling, 0, &indexed);
 
     uint64_t clean_bytes = 0;
     for (struct mk_link *link = rows->ring.next; link != &rows->ring; link = link->next) {

@@ -27,11 +27,23 @@ struct generation { /* a table, and what was written while it was the active one
     uint32_t number; /* 0: there is none */
 };
 
+/* Rows of the active table that are not in its tree yet, the newest of each kind: what is deleted soon,
+ * as most rows about a call are, never gets there. So many of a kind at most, or freezing would take
+ * long; and none once somebody looks at a range of it. */
+#define COMMITTED_UNSORTED_MAX 256
+#define COMMITTED_KINDS 128 /* by the first byte of the key */
+
 struct committed {
     struct store_base *base;
     uint64_t clean_bytes_max;
     struct index index;
     struct generation active;
+    struct committed_unsorted {
+        struct mk_link rows; /* by `ring`, the oldest first */
+        uint32_t count;
+    } unsorted[COMMITTED_KINDS];
+    uint64_t
+        sorted; /* how many rows have moved from there: cursors look whether theirs is still good */
     struct generation frozen;
     struct generation settled;
     struct table_cursor settling; /* the next settled row to become clean */
@@ -64,6 +76,9 @@ void committed_loaded(struct committed *rows, const struct store_load *load);
 /* `fresh`: the caller knows that no row is visible under this key. */
 void committed_put(struct committed *rows, struct mk_bytes key, struct mk_bytes value, bool fresh);
 void committed_delete(struct committed *rows, struct mk_bytes key);
+
+/* Let the active table have all rows of a kind, before a range of it is looked at; 0: of all kinds. */
+void committed_sort(struct committed *rows, uint8_t kind);
 
 /* Bounded housekeeping: settled rows become clean, clean ones beyond the bound are dropped. Rows
  * that were handed out may go, so it is called where a function of the door begins. */

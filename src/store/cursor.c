@@ -86,12 +86,35 @@ static bool sources_nearest(struct committed_cursor *cursor, bool *dead)
     return true;
 }
 
+/* Another cursor, of another kind, has let rows into the active table since: to where this one stood, its row
+ * with cursor->key or the next in the direction of travel. */
+static void active_find_again(struct committed_cursor *cursor)
+{
+    const struct table *table = &cursor->rows->active.table;
+    bool backwards = cursor->range.backwards;
+    cursor->active = table_seek(table, cursor->key, backwards);
+    if (backwards) {
+        struct table_cursor next =
+            table_at(&cursor->active) == NULL ? table_first(table) : cursor->active;
+        if (table_at(&cursor->active) != NULL) {
+            table_step(&next, false);
+        }
+        const struct row *row = table_at(&next);
+        cursor->active =
+            row != NULL && mk_bytes_equal(row_key(row), cursor->key) ? next : cursor->active;
+    }
+    cursor->sorted = cursor->rows->sorted;
+}
+
 /* Every source that stands on cursor->key goes one further. */
 static enum mk_status sources_pass(struct committed_cursor *cursor)
 {
     bool backwards = cursor->range.backwards;
     struct mk_bytes key = cursor->key;
     const struct store_base_ops *ops = cursor->rows->base->ops;
+    if (cursor->sorted != cursor->rows->sorted) {
+        active_find_again(cursor);
+    }
     const struct row *active = table_at(&cursor->active);
     const struct row *frozen = table_at(&cursor->frozen);
     bool in_base = cursor->iter_valid && mk_bytes_equal(ops->iter_key(cursor->iter), key);
@@ -182,14 +205,14 @@ static enum mk_status cursor_settle(struct committed_cursor *cursor)
 
 /* ---- The cursor ---- */
 
-/* Of a range of one kind of which the base has no row. */
-static bool base_lacks_range(const struct committed *rows, const struct range *range)
+/* The kind of all rows in the range; 0: it is of several. */
+static uint8_t range_kind(const struct range *range)
 {
     uint8_t kind = range->low.data[0];
-    bool one_kind =
+    bool one =
         range->high.data[0] == kind || (range->high.len == 1 && range->high.data[0] == kind + 1);
 
-    return one_kind && committed_base_lacks(rows, range->low);
+    return one ? kind : 0;
 }
 
 static void iter_take(struct committed_cursor *cursor)
@@ -207,7 +230,10 @@ enum mk_status committed_cursor_open(struct committed_cursor *cursor, struct com
                                      struct range range, bool may_block)
 {
     *cursor = (struct committed_cursor){.rows = rows, .range = range, .may_block = may_block};
-    if (!base_lacks_range(rows, &range)) {
+    uint8_t kind = range_kind(&range);
+    committed_sort(rows, kind);
+    cursor->sorted = rows->sorted;
+    if (kind == 0 || !committed_base_lacks(rows, range.low)) {
         iter_take(cursor);
     }
 

@@ -19,6 +19,7 @@ struct committed_cursor {
     struct range range;
     bool may_block;
     struct table_cursor active;
+    uint64_t sorted; /* rows->sorted, when `active` was found */
     struct table_cursor frozen;
     struct store_base_iter *iter; /* NULL: the base has nothing there */
     bool iter_valid;              /* it stands on a row of the base */

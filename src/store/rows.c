@@ -19,7 +19,7 @@ bool rows_any(const struct store_view *view, enum key_kind kind)
                         : kind == KEY_QUOTA    ? totals->quotas
                         : kind == KEY_COUNTING ? totals->counting
                                                : totals->calls;
-    return committed > 0 || (view->speculative && view->store->speculative.kinds[kind] > 0);
+    return committed > 0 || (view->speculative && view->store->speculative.kinds[kind].count > 0);
 }
 
 bool rows_in_memory(const struct store_view *view, enum key_kind kind)
@@ -143,6 +143,7 @@ static int cursor_order(const struct rows_cursor *cursor, const struct row *row)
 /* Past a speculative tombstone, and what it hides. */
 static enum mk_status cursor_pass_dead(struct rows_cursor *cursor, bool hides)
 {
+    cursor->dead++;
     table_step(&cursor->speculative, cursor->range.backwards);
     if (!hides) {
         return MK_OK;
@@ -171,20 +172,55 @@ static enum mk_status cursor_settle(struct rows_cursor *cursor)
     return status;
 }
 
+/* Who takes a queue's front away again and again, before any of that commits, leaves a tombstone each time
+ * in front of the next. Committed rows have gaps for that (gaps.h); so has this view, from the beginning
+ * of a range to its first row. Nothing but a write in this view can bring it to life, or an abort. */
+#define DEAD_WORTH_REMEMBERING 8
+
+/* Where there may be something alive: behind the gap, if there is one where the range begins. */
+static struct mk_bytes range_begin(struct rows_cursor *cursor, const struct speculative *rows)
+{
+    struct range *range = &cursor->range;
+    const struct gap *gap = range->backwards ? NULL : gaps_at(&rows->gaps, range->low, false);
+    if (gap == NULL) {
+        return range->backwards ? range->high : range->low;
+    }
+    cursor->jumped = true;
+    if (mk_bytes_compare(gap->high, range->high) < 0) {
+        range->low = mk_arena_copy(&cursor->view->store->scraps, gap->high);
+    } else {
+        range->low = range->high;
+    }
+    return range->low;
+}
+
+static void gap_remember(const struct rows_cursor *cursor, struct speculative *rows,
+                         struct mk_bytes low, enum mk_status status)
+{
+    bool worth = cursor->dead >= DEAD_WORTH_REMEMBERING || (cursor->jumped && cursor->dead > 0);
+    if (worth && !cursor->range.backwards && (status == MK_OK || status == MK_END)) {
+        gaps_add(&rows->gaps, low, status == MK_OK ? cursor->key : cursor->range.high);
+    }
+}
+
 enum mk_status rows_cursor_open(struct rows_cursor *cursor, struct store_view *view,
                                 struct range range)
 {
     struct store *store = view->store;
     *cursor = (struct rows_cursor){.view = view, .range = range};
     if (view->speculative) {
-        struct mk_bytes from = range.backwards ? range.high : range.low;
-        speculative_sort(&store->speculative);
-        cursor->speculative = table_seek(&store->speculative.table, from, range.backwards);
+        struct mk_bytes from = range_begin(cursor, &store->speculative);
+        cursor->speculative =
+            speculative_seek(&store->speculative, range.low.data[0], from, range.backwards);
     }
     enum mk_status status =
-        committed_moved(cursor, committed_cursor_open(&cursor->committed, &store->committed, range,
-                                                      view_may_block(view)));
-    return status == MK_OK ? cursor_settle(cursor) : status;
+        committed_moved(cursor, committed_cursor_open(&cursor->committed, &store->committed,
+                                                      cursor->range, view_may_block(view)));
+    status = status == MK_OK ? cursor_settle(cursor) : status;
+    if (view->speculative) {
+        gap_remember(cursor, &store->speculative, range.low, status);
+    }
+    return status;
 }
 
 enum mk_status rows_cursor_step(struct rows_cursor *cursor)

@@ -90,6 +90,8 @@ struct rows_cursor {
     struct committed_cursor committed;
     bool committed_valid;
     struct table_cursor speculative;
+    size_t dead; /* speculative tombstones that it has passed */
+    bool jumped; /* over a gap of the speculative view */
     struct mk_bytes key;
     struct mk_bytes value;
 };

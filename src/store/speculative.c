@@ -44,9 +44,10 @@ static void row_give(struct speculative *rows, struct row *row)
 
 static void row_drop(struct speculative *rows, struct row *row)
 {
-    rows->kinds[row->key[0]]--;
+    struct speculative_kind *kind = &rows->kinds[row->key[0]];
+    kind->count--;
     if (row->sorted) {
-        table_remove(&rows->table, row);
+        table_remove(&kind->table, row);
     }
     index_remove(&rows->index, row, index_hash(&rows->index, row_key(row)));
     rows->bytes -= row_bytes(row);
@@ -64,9 +65,13 @@ void speculative_free(struct speculative *rows)
         mk_list_remove(&row->ring);
         row_free(row);
     }
-    table_free(&rows->table);
+    for (size_t i = 0; i < rows->used_count; i++) {
+        struct speculative_kind *kind = &rows->kinds[rows->used[i]];
+        table_free(&kind->table);
+        mk_free(kind->written);
+    }
+    gaps_free(&rows->gaps);
     index_free(&rows->index);
-    mk_free(rows->written);
     mk_free(rows->undo);
     mk_buf_free(&rows->undo_bytes);
 }
@@ -81,45 +86,66 @@ struct row *speculative_find(const struct speculative *rows, struct mk_bytes key
 
 /* ---- Writing ---- */
 
-static struct written *written_at(const struct speculative *rows, size_t i)
+static struct written *written_at(const struct speculative_kind *kind, size_t i)
 {
-    return &rows->written[(rows->written_first + i) & (rows->written_cap - 1)];
+    return &kind->written[(kind->written_first + i) & (kind->written_cap - 1)];
 }
 
-static void written_push(struct speculative *rows, mk_zxid zxid, struct row *row)
+static void written_push(struct speculative_kind *kind, mk_zxid zxid, struct row *row)
 {
-    if (rows->written_count == rows->written_cap) {
-        size_t cap = rows->written_cap == 0 ? 64 : rows->written_cap * 2;
+    if (kind->written_count == kind->written_cap) {
+        size_t cap = kind->written_cap == 0 ? 64 : kind->written_cap * 2;
         struct written *larger = mk_alloc(cap * sizeof(*larger));
-        for (size_t i = 0; i < rows->written_count; i++) {
-            larger[i] = *written_at(rows, i);
+        for (size_t i = 0; i < kind->written_count; i++) {
+            larger[i] = *written_at(kind, i);
         }
-        mk_free(rows->written);
-        rows->written = larger;
-        rows->written_cap = cap;
-        rows->written_first = 0;
+        mk_free(kind->written);
+        kind->written = larger;
+        kind->written_cap = cap;
+        kind->written_first = 0;
     }
-    rows->written_count++;
-    rows->written_unsorted++;
-    *written_at(rows, rows->written_count - 1) = (struct written){zxid, row};
+    kind->written_count++;
+    kind->written_unsorted++;
+    *written_at(kind, kind->written_count - 1) = (struct written){zxid, row};
 }
 
-static size_t smaller(size_t a, size_t b)
+/* The newest entry goes. */
+static void written_pop(struct speculative_kind *kind)
 {
-    return a < b ? a : b;
+    MK_ASSERT(kind->written_count > 0);
+    kind->written_count--;
+    kind->written_unsorted -= kind->written_unsorted > 0;
 }
 
 /* A row that is not in the table was written since the last time, so it is among the newest. */
-void speculative_sort(struct speculative *rows)
+static void kind_sort(struct speculative_kind *kind)
 {
-    for (size_t i = rows->written_count - rows->written_unsorted; i < rows->written_count; i++) {
-        struct row *row = written_at(rows, i)->row;
+    for (size_t i = kind->written_count - kind->written_unsorted; i < kind->written_count; i++) {
+        struct row *row = written_at(kind, i)->row;
         if (!row->sorted) {
-            table_insert(&rows->table, row);
+            table_insert(&kind->table, row);
             row->sorted = true;
         }
     }
-    rows->written_unsorted = 0;
+    kind->written_unsorted = 0;
+}
+
+struct table_cursor speculative_seek(struct speculative *rows, uint8_t kind, struct mk_bytes from,
+                                     bool backwards)
+{
+    MK_ASSERT(kind < MK_COUNT(rows->kinds));
+    kind_sort(&rows->kinds[kind]);
+    return table_seek(&rows->kinds[kind].table, from, backwards);
+}
+
+static struct speculative_kind *kind_of(struct speculative *rows, uint8_t first)
+{
+    MK_ASSERT(first < MK_COUNT(rows->kinds));
+    struct speculative_kind *kind = &rows->kinds[first];
+    if (kind->written_cap == 0) {
+        rows->used[rows->used_count++] = first;
+    }
+    return kind;
 }
 
 /* The first change of `row` in this transaction: keep what it was. */
@@ -137,6 +163,7 @@ static void undo_push(struct speculative *rows, struct row *row, bool existed)
 void speculative_write(struct speculative *rows, mk_zxid zxid, struct mk_bytes key,
                        struct mk_bytes value)
 {
+    struct speculative_kind *kind = kind_of(rows, key.data[0]);
     uint64_t hash = index_hash(&rows->index, key);
     struct row *row = index_find(&rows->index, key, hash);
     bool existed = row != NULL;
@@ -146,19 +173,19 @@ void speculative_write(struct speculative *rows, mk_zxid zxid, struct mk_bytes k
         row->sorted = false;
         index_insert(&rows->index, row, hash);
         rows->bytes += row_bytes(row);
-        rows->kinds[row->key[0]]++;
+        kind->count++;
     }
-    MK_ASSERT(key.data[0] < MK_COUNT(rows->kinds));
     MK_ASSERT(row->zxid <= zxid);
     if (row->zxid != zxid) {
         undo_push(rows, row, existed);
-        written_push(rows, zxid, row);
+        written_push(kind, zxid, row);
         row->zxid = zxid;
     }
     rows->bytes -= row_bytes(row);
     if (value.data == NULL) {
         row_bury(row);
     } else {
+        gaps_break(&rows->gaps, key);
         row_set(row, value);
     }
     rows->bytes += row_bytes(row);
@@ -182,13 +209,12 @@ void speculative_end(struct speculative *rows)
 
 void speculative_abort(struct speculative *rows)
 {
-    MK_ASSERT(rows->written_count >= rows->undo_count);
-    rows->written_count -= rows->undo_count;
-    rows->written_unsorted -= smaller(rows->undo_count, rows->written_unsorted);
+    gaps_free(&rows->gaps); /* what was deleted comes back */
     size_t at = rows->undo_bytes.len;
     while (rows->undo_count > 0) {
         struct undo *undo = &rows->undo[--rows->undo_count];
         at -= undo->value_len;
+        written_pop(&rows->kinds[undo->row->key[0]]);
         if (!undo->existed) {
             row_drop(rows, undo->row);
             continue;
@@ -206,33 +232,57 @@ void speculative_abort(struct speculative *rows)
     undo_clear(rows);
 }
 
-void speculative_forget(struct speculative *rows, mk_zxid zxid)
+static void kind_forget(struct speculative *rows, struct speculative_kind *kind, mk_zxid zxid)
 {
-    MK_ASSERT(rows->undo_count == 0);
-    while (rows->written_count > 0 && written_at(rows, 0)->zxid <= zxid) {
-        struct written first = *written_at(rows, 0);
-        rows->written_first = (rows->written_first + 1) & (rows->written_cap - 1);
-        rows->written_count--;
+    while (kind->written_count > 0 && written_at(kind, 0)->zxid <= zxid) {
+        struct written first = *written_at(kind, 0);
+        kind->written_first = (kind->written_first + 1) & (kind->written_cap - 1);
+        kind->written_count--;
         if (first.row->zxid == first.zxid) {
             row_drop(rows, first.row);
         }
     }
-    rows->written_unsorted = smaller(rows->written_unsorted, rows->written_count);
-    MK_ASSERT(rows->written_count > 0 || index_count(&rows->index) == 0);
+    if (kind->written_unsorted > kind->written_count) {
+        kind->written_unsorted = kind->written_count;
+    }
+    MK_ASSERT(kind->written_count > 0 || kind->count == 0);
+}
+
+void speculative_forget(struct speculative *rows, mk_zxid zxid)
+{
+    MK_ASSERT(rows->undo_count == 0);
+    for (size_t i = 0; i < rows->used_count; i++) {
+        kind_forget(rows, &rows->kinds[rows->used[i]], zxid);
+    }
 }
 
 uint64_t speculative_bytes(const struct speculative *rows)
 {
-    return rows->bytes + rows->spare_count * (sizeof(struct row) + ROW_ROOM) +
-           rows->written_cap * sizeof(rows->written[0]) + rows->undo_cap * sizeof(rows->undo[0]) +
-           rows->undo_bytes.cap;
+    uint64_t queues = 0;
+    for (size_t i = 0; i < rows->used_count; i++) {
+        queues += rows->kinds[rows->used[i]].written_cap * sizeof(struct written);
+    }
+    return rows->bytes + rows->spare_count * (sizeof(struct row) + ROW_ROOM) + queues +
+           rows->undo_cap * sizeof(rows->undo[0]) + rows->undo_bytes.cap + rows->gaps.bytes;
+}
+
+static void kind_check(const struct speculative *rows, const struct speculative_kind *kind,
+                       size_t *sorted)
+{
+    table_check(&kind->table);
+    *sorted += kind->table.count;
+    struct table_cursor cursor = table_first(&kind->table);
+    for (struct row *row; (row = table_at(&cursor)) != NULL; table_step(&cursor, false)) {
+        MK_ASSERT(row->sorted && speculative_find(rows, row_key(row)) == row);
+        MK_ASSERT(&rows->kinds[row->key[0]] == kind);
+        MK_ASSERT(row->tombstone || gaps_at(&rows->gaps, row_key(row), false) == NULL);
+    }
 }
 
 void speculative_check(const struct speculative *rows)
 {
-    table_check(&rows->table);
     uint64_t bytes = 0;
-    size_t sorted = 0;
+    size_t sorted = 0, count = 0;
     size_t index_cursor = 0;
     for (struct row *row; (row = index_next(&rows->index, &index_cursor)) != NULL;) {
         MK_ASSERT(speculative_find(rows, row_key(row)) == row);
@@ -240,9 +290,11 @@ void speculative_check(const struct speculative *rows)
         sorted += row->sorted;
     }
     MK_ASSERT(bytes == rows->bytes);
-    MK_ASSERT(sorted == rows->table.count);
-    struct table_cursor cursor = table_first(&rows->table);
-    for (struct row *row; (row = table_at(&cursor)) != NULL; table_step(&cursor, false)) {
-        MK_ASSERT(row->sorted && speculative_find(rows, row_key(row)) == row);
+    size_t in_tables = 0;
+    for (size_t i = 0; i < rows->used_count; i++) {
+        kind_check(rows, &rows->kinds[rows->used[i]], &in_tables);
+        count += rows->kinds[rows->used[i]].count;
     }
+    MK_ASSERT(sorted == in_tables);
+    MK_ASSERT(count == index_count(&rows->index));
 }

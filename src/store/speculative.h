@@ -4,18 +4,20 @@
  * forgotten once the committed rows have reached a zxid; a journal of the running transaction takes
  * it back. What is not here is as the committed rows have it.
  *
- * Nearly all rows are forgotten before anybody asks for a range of them, so a row enters the table
- * only when somebody does: speculative_sort(). */
+ * Nearly all rows are forgotten before anybody asks for a range of them, so a row enters a table only
+ * when somebody does; and as ranges are of one kind, each kind has a table and a queue of its own. */
 #ifndef MK_STORE_SPECULATIVE_H
 #define MK_STORE_SPECULATIVE_H
 
+#include "store/gaps.h"
 #include "store/index.h"
 #include "store/table.h"
 
-struct speculative {
+/* Of the rows whose keys begin with one byte. */
+struct speculative_kind {
     struct table table; /* of the rows that are sorted */
-    struct index index;
-    struct written { /* ring of `written_cap` entries; a row has one entry per transaction */
+    uint32_t count;     /* of all, tombstones included */
+    struct written {    /* ring of `written_cap` entries; a row has one entry per transaction */
         mk_zxid zxid;
         struct row *row;
     } * written;
@@ -23,6 +25,14 @@ struct speculative {
     size_t written_count;
     size_t written_cap;
     size_t written_unsorted; /* the newest so many: of rows that may not be in the table */
+};
+
+struct speculative {
+    struct speculative_kind kinds[128]; /* by the first byte */
+    uint8_t used[128];                  /* those that there have been rows of */
+    size_t used_count;
+    struct gaps gaps; /* where nothing is alive in this view: see rows.c */
+    struct index index;
     struct undo { /* of the running transaction, in order; one entry per row that it has changed */
         struct row *row;
         bool existed;
@@ -36,15 +46,15 @@ struct speculative {
     struct mk_link spare; /* rows of ROW_ROOM bytes, to be used again */
     size_t spare_count;
     uint64_t bytes;
-    uint32_t kinds[128]; /* rows by the first byte of their key, tombstones included */
 };
 
 void speculative_init(struct speculative *rows, uint64_t seed);
 void speculative_free(struct speculative *rows);
 /* NULL: ask the committed rows. Otherwise live or tombstone. */
 struct row *speculative_find(const struct speculative *rows, struct mk_bytes key);
-/* Let the table have all rows, before a range of it is looked at. */
-void speculative_sort(struct speculative *rows);
+/* The first row of a kind >= from; backwards: the last < from. */
+struct table_cursor speculative_seek(struct speculative *rows, uint8_t kind, struct mk_bytes from,
+                                     bool backwards);
 /* value null: delete. */
 void speculative_write(struct speculative *rows, mk_zxid zxid, struct mk_bytes key,
                        struct mk_bytes value);

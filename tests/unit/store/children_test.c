@@ -275,6 +275,42 @@ static void the_first_of_many_is_found_however_many_were_before_it(void **state)
     fixture_close(&fixture);
 }
 
+static void what_was_taken_from_the_front_and_not_committed_may_come_back(void **state)
+{
+    struct fixture fixture;
+    char path[64];
+    (void)state;
+
+    fixture_open(&fixture);
+    create(&fixture, "/q", "");
+    for (int i = 0; i < 30; i++) {
+        snprintf(path, sizeof(path), "/q/item-%02d", i);
+        create(&fixture, path, "");
+    }
+    fixture_speculate(&fixture);
+    struct store_children first_by_name = {.path = MK_BYTES("/q")};
+    for (int i = 0; i < 28; i++) {
+        snprintf(path, sizeof(path), "/q/item-%02d", i);
+        delete (&fixture, path);
+    }
+    assert_string_equal(list(&fixture, &first_by_name), "item-28 item-29 ");
+    assert_string_equal(list(&fixture, &first_by_name), "item-28 item-29 ");
+
+    create(&fixture, "/q/item-05", "");
+    assert_string_equal(list(&fixture, &first_by_name), "item-05 item-28 item-29 ");
+
+    begin(&fixture);
+    assert_int_equal(store_znode_delete(fixture.view, MK_BYTES("/q/item-05")), MK_OK);
+    assert_string_equal(list(&fixture, &first_by_name), "item-28 item-29 ");
+    store_abort(fixture.view);
+    assert_string_equal(list(&fixture, &first_by_name), "item-05 item-28 item-29 ");
+    store_check(fixture.store);
+
+    store_speculative_reset(fixture.store);
+    assert_int_equal(strlen(list(&fixture, &first_by_name)), 30 * strlen("item-00 "));
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +324,7 @@ int main(void)
         cmocka_unit_test(ephemerals_are_listed_by_session_page_by_page),
         cmocka_unit_test(containers_and_ttl_znodes_are_nobodys_ephemerals),
         cmocka_unit_test(the_first_of_many_is_found_however_many_were_before_it),
+        cmocka_unit_test(what_was_taken_from_the_front_and_not_committed_may_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,6 +200,75 @@ static void a_row_that_nothing_below_has_leaves_no_tombstone(void **state)
     trial_close(&trial);
 }
 
+static void put_text(struct trial *trial, const char *key)
+{
+    committed_put(&trial->rows, mk_bytes_text(key), MK_BYTES("value"), true);
+}
+
+/* The keys of a range, each followed by a space; `within` is walked at each of them. */
+static void walk(struct trial *trial, struct range range, const struct range *within, char out[256])
+{
+    struct committed_cursor cursor;
+    out[0] = '\0';
+    enum mk_status status = committed_cursor_open(&cursor, &trial->rows, range, true);
+    for (; status == MK_OK; status = committed_cursor_step(&cursor)) {
+        size_t len = strlen(out);
+        snprintf(out + len, 256 - len, "%.*s ", (int)cursor.key.len, (const char *)cursor.key.data);
+        if (within != NULL) {
+            char ignored[256];
+            walk(trial, *within, NULL, ignored);
+            within = NULL;
+        }
+    }
+    assert_int_equal(status, MK_END);
+    committed_cursor_close(&cursor);
+}
+
+static void a_cursor_within_another_lets_it_go_on_either_way(void **state)
+{
+    struct range outer = {MK_BYTES("k"), MK_BYTES("l"), false};
+    struct range before = {MK_BYTES("a"), MK_BYTES("b"), false};
+    struct range behind = {MK_BYTES("x"), MK_BYTES("y"), false};
+    (void)state;
+
+    for (int i = 0; i < 4; i++) {
+        struct trial trial;
+        char out[256], key[16];
+        trial_open(&trial, 1);
+        for (int j = 0; j < 200; j++) { /* enough for nodes to be split below the outer cursor */
+            snprintf(key, sizeof(key), "%c%03d", i % 2 == 0 ? 'a' : 'x', j);
+            put_text(&trial, key);
+        }
+        put_text(&trial, "k1");
+        put_text(&trial, "k2");
+        put_text(&trial, "k3");
+        outer.backwards = i >= 2;
+        walk(&trial, outer, i % 2 == 0 ? &before : &behind, out);
+        assert_string_equal(out, outer.backwards ? "k3 k2 k1 " : "k1 k2 k3 ");
+        trial_close(&trial);
+    }
+}
+
+static void rows_wait_to_be_sorted_and_not_too_many(void **state)
+{
+    struct trial trial;
+    char key[16];
+    (void)state;
+    trial_open(&trial, 1);
+
+    for (int i = 0; i < COMMITTED_UNSORTED_MAX; i++) {
+        (void)key_of(key, i);
+        put_text(&trial, key);
+    }
+    assert_int_equal(trial.rows.active.table.count, 0);
+    put_text(&trial, "k99999");
+    assert_int_equal(trial.rows.active.table.count, 1);
+    committed_check(&trial.rows);
+    committed_freeze(&trial.rows);
+    assert_int_equal(trial.rows.frozen.table.count, COMMITTED_UNSORTED_MAX + 1);
+    trial_close(&trial);
+}
+
 static void clean_rows_stay_within_their_bound(void **state)
 {
     (void)state;
@@ -269,6 +338,8 @@ int main(void)
         cmocka_unit_test(dead_rows_are_passed_over_once),
         cmocka_unit_test(a_gap_begins_where_the_search_began),
         cmocka_unit_test(a_row_that_nothing_below_has_leaves_no_tombstone),
+        cmocka_unit_test(a_cursor_within_another_lets_it_go_on_either_way),
+        cmocka_unit_test(rows_wait_to_be_sorted_and_not_too_many),
         cmocka_unit_test(clean_rows_stay_within_their_bound),
         cmocka_unit_test(rows_in_use_survive_rows_that_are_read_once),
         cmocka_unit_test(gaps_beyond_the_most_are_forgotten),
