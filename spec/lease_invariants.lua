@@ -1,9 +1,7 @@
 --- What holds of recipes/lease.lua whatever happens.
 local PATH, STATUS = "/lease", "/status"
 
-local function now(run)
-  return run.world:stats().now_ms + run.state.log_time_ahead
-end
+local function now(run) return run.world:stats().log_time_ms end
 
 -- When the grant's lease is over, as far as its holder knows.
 local function ends(run, granted)
@@ -39,12 +37,6 @@ return {
   sessions = 3,
   outlives = true,
   times = { "1ms", "100ms", "1s", "5s", "11s" },
-  begin = function(run)
-    local session = run:session()
-    local held = session:call("lease.grant", { path = PATH, ttl = 1000 })
-    run.state.log_time_ahead = held.ends - 1000 - run.world:stats().now_ms
-    session:call("lease.revoke", { path = PATH, fence = held.fence })
-  end,
   actions = {
     {
       name = "grant", weight = 5,

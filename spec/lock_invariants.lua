@@ -1,10 +1,9 @@
 --- What holds of recipes/lock.lua whatever happens: `moonkeeper recipe explore recipes/lock.lua`.
 local PATHS = { "/locks/a", "/locks/b" }
-local HOUR_MS = 3600000
 
 -- What a lock says when a lease is over is log time.
 local function is_over(run, ends)
-  return ends and ends <= run.world:stats().now_ms + run.state.log_time_ahead
+  return ends and ends <= run.world:stats().log_time_ms
 end
 
 -- True if its session has released what this call was granted. A ticket's name comes back when the
@@ -136,12 +135,6 @@ end
 
 return {
   sessions = 4,
-  begin = function(run)
-    local session = run:session()
-    local held = session:call("lock.acquire", { path = PATHS[1], lease = HOUR_MS })
-    run.state.log_time_ahead = held.ends - HOUR_MS - run.world:stats().now_ms
-    session:call("lock.release", { path = PATHS[1], ticket = held.ticket })
-  end,
   actions = {
     {
       name = "acquire", weight = 5,

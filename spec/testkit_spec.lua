@@ -446,3 +446,56 @@ describe("A watch", function()
     assert.are.same({ "changed /a" }, seen)
   end)
 end)
+
+describe("a world of several servers", function()
+  local world, ann, bob
+
+  before_each(function()
+    world = testkit.world { recipes = "recipes", servers = 3 }
+    ann, bob = world:session(), world:session()
+  end)
+
+  it("answers calls on the server to which their session is connected", function()
+    local held = ann:call("lock.acquire", { path = "/locks/a" })
+    local waits = bob:start("lock.acquire", { path = "/locks/a" })
+    assert.is_true(waits:waiting())
+
+    ann:call("lock.release", { path = "/locks/a", ticket = held.ticket })
+
+    assert.is_true(waits:result().fence > held.fence)
+  end)
+
+  it("elects another leader when the one there was dies, and what waits goes on", function()
+    local held = ann:call("lock.acquire", { path = "/locks/a" })
+    local waits = bob:start("lock.acquire", { path = "/locks/a" })
+
+    for _ = 1, 4 do world:fail_over() end
+
+    assert.is_true(waits:waiting())
+    world:expire(ann)
+    assert.is_true(waits:result().fence > held.fence)
+  end)
+
+  it("does what was asked once, wherever the leader dies, and whether others have heard of it", function()
+    local added = 0
+
+    local cuts = testkit.at_every_proposal(function(proposals)
+      local cut = world:fail_over_during(proposals, function()
+        ann:start("counter.add", { path = "/n" })
+        ann:start("counter.add", { path = "/n" })
+      end)
+      added = added + 2
+      assert.are.equal(added, bob:call("counter.get", { path = "/n" }))
+      return cut
+    end)
+
+    assert.is_true(cuts >= 2)
+  end)
+
+  it("is as many as were asked for, up to five", function()
+    assert.is_false(pcall(testkit.world, { servers = 6 }))
+    local five = testkit.world { recipes = "recipes/counter.lua", servers = 5 }
+    assert.are.equal(1, five:session():call("counter.add", { path = "/n" }).after)
+    five:free()
+  end)
+end)

@@ -208,7 +208,9 @@ end
 
 -- What testkit.world() is given.
 local function recipes_of(order)
-  local recipes = { sources = order.sources, recipes = { order.recipe } }
+  local recipes = {
+    sources = order.sources, recipes = { order.recipe }, servers = order.servers,
+  }
   for _, path in ipairs(order.invariants.recipes or {}) do table.insert(recipes.recipes, path) end
   return recipes
 end
@@ -222,13 +224,14 @@ local function order_completed(order)
     recipes = recipes_of(order), invariants = completed(order.invariants), seed = seed,
     steps = steps, replays = order.replays,
     again = ("moonkeeper recipe explore %s --seed %d --steps %d"):format(
-      order.recipe or "FILE", seed, steps),
+      order.recipe or "FILE", seed, steps)
+      .. (order.servers and " --servers " .. order.servers or ""),
   }
 end
 
 --- Run one schedule. order.recipe: a file or folder; or .sources: recipes as text, by name;
--- .invariants: a table; .seed: a whole number; .steps: how many, default 200; .replays: how many may
--- shrink a failure.
+-- .invariants: a table; .seed: a whole number; .steps: how many, default 200; .servers: in an ensemble
+-- of so many, whose leader it is that dies; .replays: how many may shrink a failure.
 -- nil if all holds; else a failure, which prints well: .problem, .seed, .schedule (its steps),
 -- .story (lines), .again (the command that repeats it).
 function explore.run(order)
@@ -250,7 +253,7 @@ function explore.seeds(order, first, last, progress)
     if progress then progress(seed) end
     local failure = explore.run {
       recipe = order.recipe, sources = order.sources, invariants = order.invariants,
-      steps = order.steps, replays = order.replays, seed = seed,
+      steps = order.steps, servers = order.servers, replays = order.replays, seed = seed,
     }
     if failure then return failure end
   end

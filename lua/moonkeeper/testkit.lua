@@ -146,8 +146,9 @@ function World:waiting()
   return self.native:stats().waiting
 end
 
---- Numbers: now_ms; zxid, the last one; and since the server began: proposals, and woken, how often
--- waiting calls were run again.
+--- Numbers: now_ms; log_time_ms, what call.now would be; zxid, the last one, or of several servers
+-- that of the last change; and since the server (of several, the one that leads) began: proposals,
+-- and woken, how often waiting calls were run again.
 function World:stats()
   return self.native:stats()
 end
@@ -208,8 +209,9 @@ local function recipes_default()
 end
 
 --- Make a world. options.recipes: a folder, a file, or a list of such; options.sources: recipes as
--- text, by name; default: Moonkeeper's own. Raises if one of them does not load, with its file and
--- line.
+-- text, by name; default: Moonkeeper's own. options.servers: an ensemble of so many, up to 5; who
+-- connects is connected to the next of them each time. Raises if a recipe does not load, with its
+-- file and line.
 function testkit.world(options)
   local sources = options and options.sources
   local wanted = options and options.recipes or (sources and {} or recipes_default())
@@ -221,7 +223,7 @@ function testkit.world(options)
   for _, path in ipairs(type(wanted) == "table" and wanted or { wanted }) do
     recipes_add(recipes, path)
   end
-  return setmetatable({ native = native.world(recipes), sessions = {}, pendings = {} }, World)
+  return setmetatable({ native = native.world(recipes, options and options.servers), sessions = {}, pendings = {} }, World)
 end
 
 -- ---- Scenarios ----

@@ -101,7 +101,7 @@ static const struct topic {
     {"recipe",
      "recipe test FILE\n"
      "       moonkeeper recipe explore FILE [--seeds A..B] [--seed N] [--minutes M] [--steps N]\n"
-     "                                      [--invariants FILE]\n"
+     "                                      [--servers N] [--invariants FILE]\n"
      "       moonkeeper recipe check FILE...\n"
      "       moonkeeper recipe describe NAME|FILE [OPERATION]\n"
      "       moonkeeper recipe deploy [--name NAME] [--expect VERSION|none] [--comment TEXT] FILE\n"
@@ -118,6 +118,7 @@ static const struct topic {
      "  --seed N           this one\n"
      "  --minutes M        from the first seed on, for so long\n"
      "  --steps N          how long a schedule is, 200\n"
+     "  --servers N        up to 5, as an ensemble whose leader it is that dies; 1\n"
      "  --invariants FILE  what has to hold, if it lies elsewhere\n"
      "Exit codes: 0 all holds; 1 it does not, or cannot be tried; 2 usage; 128 + signal.\n"
      "\n"

@@ -23,6 +23,7 @@
 #define SEEDS_DEFAULT 100
 #define STEPS_DEFAULT 200
 #define STEPS_MAX 100000 /* as lua/moonkeeper/explore.lua says */
+#define SERVERS_MAX 5
 #define SEED_MAX INT32_MAX
 #define MINUTES_MAX (7 * 24 * 60)
 #define EXPLORER "moonkeeper/explore/main.lua"
@@ -244,6 +245,7 @@ struct exploration {
     long first, last; /* seeds */
     long steps;
     long minutes; /* 0: as many seeds as were asked for */
+    long servers;
 };
 
 static bool number_read(const char *text, long min, long max, const char **end, long *out)
@@ -294,6 +296,10 @@ static int option_read(const char *command, int option, struct exploration *expl
         return number_only(optarg, 1, MINUTES_MAX, &exploration->minutes)
                    ? CLI_OK
                    : cli_usage(command, "minutes are 1 to %d", MINUTES_MAX);
+    case 's':
+        return number_only(optarg, 1, SERVERS_MAX, &exploration->servers)
+                   ? CLI_OK
+                   : cli_usage(command, "servers are 1 to %d", SERVERS_MAX);
     case 'i':
         (void)snprintf(exploration->invariants, PATH_BYTES, "%s", optarg);
         return access(optarg, R_OK) == 0 ? CLI_OK : cli_usage(command, "%s cannot be read", optarg);
@@ -305,13 +311,18 @@ static int option_read(const char *command, int option, struct exploration *expl
 static int options_read(int argc, char **argv, struct exploration *exploration, const char **file)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 'e'},       {"seeds", required_argument, NULL, 'e'},
-        {"steps", required_argument, NULL, 'n'},      {"minutes", required_argument, NULL, 'm'},
-        {"invariants", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 'e'},
+        {"seeds", required_argument, NULL, 'e'},
+        {"steps", required_argument, NULL, 'n'},
+        {"minutes", required_argument, NULL, 'm'},
+        {"invariants", required_argument, NULL, 'i'},
+        {"servers", required_argument, NULL, 's'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
-    *exploration = (struct exploration){.first = 1, .last = SEEDS_DEFAULT, .steps = STEPS_DEFAULT};
+    *exploration = (struct exploration){
+        .first = 1, .last = SEEDS_DEFAULT, .steps = STEPS_DEFAULT, .servers = 1};
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         int code = option_read(argv[0], option, exploration);
         if (code != CLI_OK) {
@@ -333,7 +344,7 @@ int recipe_explore(struct cli *cli, int argc, char **argv)
     struct modules modules;
     const char *file = NULL;
     char program[PATH_BYTES + sizeof(EXPLORER)];
-    char numbers[4][NUMBER_BYTES];
+    char numbers[5][NUMBER_BYTES];
 
     int code = options_read(argc, argv, &exploration, &file);
     if (code == CLI_OK) {
@@ -347,9 +358,9 @@ int recipe_explore(struct cli *cli, int argc, char **argv)
     (void)snprintf(numbers[1], NUMBER_BYTES, "%ld", exploration.last);
     (void)snprintf(numbers[2], NUMBER_BYTES, "%ld", exploration.steps);
     (void)snprintf(numbers[3], NUMBER_BYTES, "%ld", exploration.minutes);
+    (void)snprintf(numbers[4], NUMBER_BYTES, "%ld", exploration.servers);
     const char *const arguments[] = {
-        "luajit",   "-joff",    program,    file,       exploration.invariants,
-        numbers[0], numbers[1], numbers[2], numbers[3], cli->json ? "json" : "text",
-        NULL};
+        "luajit",   "-joff",    program,    file,       exploration.invariants,      numbers[0],
+        numbers[1], numbers[2], numbers[3], numbers[4], cli->json ? "json" : "text", NULL};
     return child_run(cli, argv[0], arguments);
 }

@@ -8,6 +8,7 @@ void server_stats_read(const struct server *server, struct server_stats *out)
 
     *out = server->stats;
     out->zxid = store_applied(server->store);
+    out->log_time_ms = server->log_time_ms;
     server_roles_read(server, out);
     out->connections = server->conns_count;
     out->outstanding = server->outstanding;

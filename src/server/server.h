@@ -290,7 +290,8 @@ uint64_t server_reads(const struct server *server);
 /* ---- What an operator asks ---- */
 
 struct server_stats {
-    mk_zxid zxid; /* last applied */
+    mk_zxid zxid;      /* last applied */
+    mk_ms log_time_ms; /* of what is proposed now */
     /* "standalone", "leader", "follower", "observer", "looking", "read-only" */
     const char *mode;
     bool reads_only;       /* there is no quorum, and some clients are served all the same */

@@ -21,11 +21,13 @@ __attribute__((visibility("default"))) int luaopen_moonkeeper_testkit(lua_State 
 
 /* ---- The world ---- */
 
-/* world{ {name, source}, ... } */
+/* world({ {name, source}, ... }, servers) */
 static int world_make(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     size_t count = lua_objlen(L, 1);
+    lua_Integer servers = luaL_optinteger(L, 2, 1);
+    luaL_argcheck(L, servers >= 1 && servers <= TESTKIT_SERVERS_MAX, 2, "1 to 5 servers");
     luaL_argcheck(L, count <= RECIPES_MAX, 1, "too many recipes");
     luaL_checkstack(L, 2 * (int)count + 8, "recipes");
 
@@ -45,7 +47,7 @@ static int world_make(lua_State *L)
     luaL_getmetatable(L, TESTKIT_WORLD);
     lua_setmetatable(L, -2);
     struct mk_error error;
-    *world = testkit_world_new(recipes, count, &error);
+    *world = testkit_world_new(recipes, count, (size_t)servers, &error);
     return *world != NULL ? 1 : luaL_error(L, "%s", error.text);
 }
 
@@ -97,7 +99,7 @@ static int world_fail_over(lua_State *L)
 
 static int world_check(lua_State *L)
 {
-    server_check(testkit_check_world(L)->server);
+    testkit_world_check(testkit_check_world(L));
     return 0;
 }
 
@@ -114,10 +116,14 @@ static int world_stats(lua_State *L)
     struct testkit_world *world = testkit_check_world(L);
     struct server_stats stats;
 
-    server_stats_read(world->server, &stats);
+    server_stats_read(world->leader->server, &stats);
     lua_newtable(L);
     testkit_set_number(L, "now_ms", world->now.monotonic_ms);
-    testkit_set_number(L, "zxid", stats.zxid);
+    testkit_set_number(L, "log_time_ms", stats.log_time_ms);
+    /* Of several servers one uses up a zxid for a refusal, too: the last change counts. */
+    testkit_set_number(
+        L, "zxid",
+        world->links == NULL ? stats.zxid : store_view_zxid(store_committed(world->leader->store)));
     testkit_set_number(L, "proposals", (int64_t)stats.proposals);
     testkit_set_number(L, "woken", (int64_t)stats.calls_woken);
     testkit_set_number(L, "waiting", stats.totals.calls);
@@ -144,8 +150,8 @@ static int world_znode(lua_State *L)
     struct testkit_world *world = testkit_check_world(L);
     struct store_znode znode;
 
-    if (store_znode_read(store_committed(world->store), testkit_check_bytes(L, 2), true, &znode) !=
-        MK_OK) {
+    if (store_znode_read(store_committed(world->leader->store), testkit_check_bytes(L, 2), true,
+                         &znode) != MK_OK) {
         return 0;
     }
     mk_session owner = tree_owner_session(znode.stat.owner, true);

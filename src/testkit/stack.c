@@ -20,7 +20,7 @@ struct testkit_world *testkit_check_world(lua_State *L)
 {
     struct testkit_world **world = luaL_checkudata(L, 1, TESTKIT_WORLD);
 
-    luaL_argcheck(L, *world != NULL && (*world)->server != NULL, 1, "the world has ended");
+    luaL_argcheck(L, *world != NULL && (*world)->leader != NULL, 1, "the world has ended");
     return *world;
 }
 

@@ -1,9 +1,9 @@
 /* A world's life:
  *
- *   boot: the store over the memory disk, the log's entries recovered, a new epoch led
- *   settle: frames out, rows loaded, batches to the log, checkpoints to the disk, until nothing moves
+ *   begin: its servers booted; of several, one elected
+ *   settle: what any of them has to do, until nothing moves
  *   dark: the log took as many entries as testkit_world_cut() allowed; the server is not heard any more
- *   crash: what is in the log and in the disk's checkpoints is what the next boot finds
+ *   fail over: it crashes; alone, it boots again; of several, another leads, and it comes back
  *
  * Whatever is asked settles at once, so an entry is durable before the next request is made. Only a cut
  * leaves entries that are proposed and lost, or logged and not acknowledged. */
@@ -16,95 +16,60 @@
 
 #define MONOTONIC_START_MS 1000
 #define WALL_START_MS 1700000000000
-#define ENTRY_ZXID_AT 12 /* in a TxnHeader: behind the client's id and cxid */
-#define STORE_BYTES (16u << 20)
+/* Of several: how long an election and what follows it may take, in steps of time. */
+#define ELECTION_STEP_MS 20
+#define ELECTION_MS_MAX 60000
 
-/* ---- Boot ---- */
+static bool begin(struct testkit_world *world, struct mk_error *error);
 
-static bool recover(struct testkit_world *world, struct mk_error *error)
+/* ---- Fail over ---- */
+
+static void crash(struct testkit_member *member)
 {
-    struct mk_bytes entry;
-    size_t offset = 0;
+    struct testkit_world *world = member->world;
 
-    if (world->entries.len == 0) {
-        return true;
-    }
-    while (store_log_entry_next(mk_buf_view(&world->entries), &offset, &entry)) {
-        MK_ASSERT(entry.len >= ENTRY_ZXID_AT + sizeof(mk_zxid));
-        mk_zxid zxid = (mk_zxid)mk_load_u64(entry.data + ENTRY_ZXID_AT);
-        world->entries_last = zxid;
-        if (zxid > store_applied(world->store) &&
-            server_recover(world->server, zxid, entry, error) != MK_OK) {
-            return false;
+    for (uint32_t i = 0; i < world->clients_count; i++) {
+        if (world->clients[i]->member == member) {
+            testkit_client_detach(world->clients[i]);
         }
     }
+    if (world->links != NULL && member->server != NULL) {
+        testkit_links_down(world->links, member);
+    }
+    testkit_member_crash(member);
+}
+
+static bool up(struct testkit_member *member, struct mk_error *error)
+{
+    if (!testkit_member_boot(member, error)) {
+        return false;
+    }
+    if (member->world->links != NULL) {
+        testkit_links_up(member->world->links, member);
+    }
     return true;
 }
 
-static void settle(struct testkit_world *world);
-
-static bool boot(struct testkit_world *world, struct mk_error *error)
+static bool fail_over(struct testkit_world *world, struct mk_error *error)
 {
-    struct store_options store_options = {
-        .cache_bytes = STORE_BYTES,
-        .overlay_bytes = STORE_BYTES,
-        .overlay_bytes_max = 4 * STORE_BYTES,
-    };
-    struct server_options options;
+    struct testkit_member *dead = world->leader;
 
-    server_options_default(&options);
-    options.tick_ms = TESTKIT_TICK_MS;
-    options.session_timeout_max_ms = TESTKIT_TIMEOUT_MAX_MS;
-    options.extended_types = true;
-    options.catalogue = world->catalogue;
-    options.catalogue_count = world->catalogue_count;
-    options.super_digest = mk_buf_view(&world->super_digest);
-
-    store_base_memory_ref(world->base);
-    world->store = store_open(world->base, &store_options, error);
-    if (world->store == NULL) {
-        return false;
-    }
-    world->server = server_new(&options, world->store, &world->log);
-    if (!recover(world, error)) {
-        return false;
-    }
-    world->checked = 0;
-    world->epoch++;
-    enum mk_status status =
-        server_lead(world->server, world->epoch, world->entries_last, world->now);
-    if (status != MK_OK) {
-        mk_error_set(error, "leading failed: %s", mk_status_text(status));
-        return false;
-    }
-    settle(world);
-    return true;
-}
-
-static void crash(struct testkit_world *world)
-{
-    for (uint32_t i = 0; i < world->clients_count; i++) {
-        testkit_client_detach(world->clients[i]);
-    }
-    if (world->server != NULL) {
-        server_free(world->server);
-    }
-    if (world->store != NULL) {
-        store_close(world->store);
-    }
-    world->server = NULL;
-    world->store = NULL;
+    crash(dead);
     world->cut_armed = false;
     world->dark = false;
+    /* Session ids begin with the time: two servers of one millisecond would give the same ones. */
+    world->now.monotonic_ms++;
+    world->now.wall_ms++;
+    world->leader = NULL;
+    if (world->members_count > 1 && !begin(world, error)) {
+        return false;
+    }
+    return up(dead, error) && begin(world, error);
 }
 
 bool testkit_world_fail_over(struct testkit_world *world, struct mk_error *error)
 {
-    crash(world);
-    /* Session ids begin with the time: two servers of one millisecond would give the same ones. */
-    world->now.monotonic_ms++;
-    world->now.wall_ms++;
-    return boot(world, error);
+    return fail_over(world, error);
 }
 
 /* ---- Made and gone ---- */
@@ -133,14 +98,33 @@ static bool recipes_check(const struct testkit_world *world, struct mk_error *er
     return sound;
 }
 
+static bool boot_all(struct testkit_world *world, struct mk_error *error)
+{
+    for (size_t i = 0; i < world->members_count; i++) {
+        if (!up(&world->members[i], error)) {
+            return false;
+        }
+    }
+    return begin(world, error);
+}
+
 struct testkit_world *testkit_world_new(const struct server_recipe *recipes, size_t count,
-                                        struct mk_error *error)
+                                        size_t servers, struct mk_error *error)
 {
     struct testkit_world *world = mk_alloc_zero(1, sizeof(*world));
 
+    MK_ASSERT(servers >= 1 && servers <= TESTKIT_SERVERS_MAX);
+    world->members_count = servers;
+    world->tick_ms = servers > 1 ? TESTKIT_ENSEMBLE_TICK_MS : TESTKIT_TICK_MS;
+    for (size_t i = 0; i < servers; i++) {
+        testkit_member_init(&world->members[i], world, (int64_t)i + 1);
+    }
+    if (servers > 1) {
+        world->links = testkit_links_new(world->members, servers);
+    }
+
     world->now = (struct server_time){.monotonic_ms = MONOTONIC_START_MS, .wall_ms = WALL_START_MS};
     world->log = (struct mk_log){.level = MK_LOG_INFO, .write = log_write, .context = world};
-    world->base = store_base_memory(NULL, 0);
     tree_digest_id(TREE_DIGEST_SHA1, MK_BYTES(TESTKIT_SUPER), &world->super_digest);
     world->catalogue = mk_alloc_zero(count + 1, sizeof(*world->catalogue));
     world->catalogue_count = count;
@@ -148,7 +132,7 @@ struct testkit_world *testkit_world_new(const struct server_recipe *recipes, siz
         world->catalogue[i].name = mk_arena_copy(&world->texts, recipes[i].name);
         world->catalogue[i].source = mk_arena_copy(&world->texts, recipes[i].source);
     }
-    if (!recipes_check(world, error) || !boot(world, error)) {
+    if (!recipes_check(world, error) || !boot_all(world, error)) {
         testkit_world_free(world);
         return NULL;
     }
@@ -157,14 +141,18 @@ struct testkit_world *testkit_world_new(const struct server_recipe *recipes, siz
 
 void testkit_world_free(struct testkit_world *world)
 {
-    crash(world);
+    for (size_t i = 0; i < world->members_count; i++) {
+        crash(&world->members[i]);
+    }
+    for (size_t i = 0; i < world->members_count; i++) {
+        testkit_member_deinit(&world->members[i]);
+    }
+    testkit_links_free(world->links);
     for (uint32_t i = 0; i < world->clients_count; i++) {
         mk_buf_free(&world->clients[i]->input);
         mk_free(world->clients[i]);
     }
     mk_free(world->clients);
-    world->base->ops->close(world->base);
-    mk_buf_free(&world->entries);
     mk_buf_free(&world->lines);
     mk_buf_free(&world->super_digest);
     mk_free(world->catalogue);
@@ -174,98 +162,44 @@ void testkit_world_free(struct testkit_world *world)
 
 /* ---- Settling ---- */
 
-static bool deliver(struct testkit_world *world)
+/* What any two servers have applied of one history is the same. */
+static void members_compare(const struct testkit_world *world)
 {
-    struct server_conn *conn;
-    bool moved = false;
+    const struct testkit_member *leader = world->leader;
 
-    while ((conn = server_next_dirty(world->server)) != NULL) {
-        struct testkit_client *client = server_conn_owner(conn);
-        struct mk_buf *output = server_conn_output(conn);
-        moved = true;
-        mk_buf_append_bytes(&client->input, mk_buf_view(output));
-        output->len = 0;
-        if (server_conn_closing(conn)) {
-            testkit_client_detach(client);
-        } else {
-            server_conn_drained(world->server, conn);
-        }
+    for (size_t i = 0; leader != NULL && i < world->members_count; i++) {
+        const struct testkit_member *member = &world->members[i];
+        bool same = member->server != NULL && member != leader && server_serving(member->server) &&
+                    store_applied(member->store) == store_applied(leader->store);
+        MK_ASSERT(!same || store_hash(member->store) == store_hash(leader->store));
     }
-    return moved;
-}
-
-static bool load(struct testkit_world *world)
-{
-    struct server_load wanted;
-    bool moved = false;
-
-    while (server_load_take(world->server, &wanted)) {
-        enum mk_status status = store_load(store_base_of(world->store), &wanted.rows);
-        MK_ASSERT(status == MK_OK); /* the disk is memory */
-        server_load_done(world->server, &wanted);
-        moved = true;
-    }
-    return moved;
-}
-
-/* The first `count` entries reach the log. */
-static void log_append(struct testkit_world *world, const struct server_batch *batch,
-                       uint32_t count)
-{
-    struct mk_bytes bytes = mk_buf_view(&batch->bytes);
-    struct mk_bytes entry;
-    size_t offset = 0;
-
-    MK_ASSERT(count <= batch->count);
-    for (uint32_t i = 0; i < count; i++) {
-        bool more = store_log_entry_next(bytes, &offset, &entry);
-        MK_ASSERT(more);
-    }
-    mk_buf_append(&world->entries, bytes.data, offset);
-}
-
-static bool log_batch(struct testkit_world *world)
-{
-    struct server_batch batch;
-
-    if (!server_batch_take(world->server, &batch)) {
-        return false;
-    }
-    if (world->cut_armed && batch.count > world->cut_left) {
-        log_append(world, &batch, world->cut_left);
-        mk_buf_free(&batch.bytes);
-        world->dark = true;
-        return false;
-    }
-    world->cut_left -= world->cut_armed ? batch.count : 0;
-    log_append(world, &batch, batch.count);
-    world->entries_last = batch.last;
-    server_batch_synced(world->server, &batch);
-    return true;
-}
-
-static bool checkpoint(struct testkit_world *world)
-{
-    struct store_checkpoint *wanted = server_checkpoint_take(world->server);
-    struct mk_error error;
-
-    if (wanted == NULL) {
-        return false;
-    }
-    enum mk_status status = store_checkpoint_write(wanted, &error);
-    MK_ASSERT(status == MK_OK); /* the disk is memory */
-    server_checkpoint_done(world->server, wanted);
-    return true;
 }
 
 /* The check reads the whole tree, and most moments of a time that passes change nothing: every entry
  * is checked, in its own settling, and what connects or pings is left to the next one. */
 static void check_if_changed(struct testkit_world *world)
 {
-    if (world->checked != world->entries.len) {
-        server_check(world->server);
-        world->checked = world->entries.len;
+    size_t entries = 0;
+
+    for (size_t i = 0; i < world->members_count; i++) {
+        MK_ASSERT(world->members[i].server == NULL ||
+                  server_failure(world->members[i].server) == NULL);
+        entries += world->members[i].entries.len;
     }
+    if (world->checked != entries) {
+        testkit_world_check(world);
+        world->checked = entries;
+    }
+}
+
+void testkit_world_check(struct testkit_world *world)
+{
+    for (size_t i = 0; i < world->members_count; i++) {
+        if (world->members[i].server != NULL) {
+            server_check(world->members[i].server);
+        }
+    }
+    members_compare(world);
 }
 
 /* Let everything happen that can without time passing. */
@@ -274,13 +208,17 @@ static void settle(struct testkit_world *world)
     bool moved = true;
 
     while (moved && !world->dark) {
-        moved = deliver(world);
-        moved = load(world) || moved;
-        moved = log_batch(world) || moved;
-        moved = (!world->dark && checkpoint(world)) || moved;
+        moved = false;
+        for (size_t i = 0; i < world->members_count && !world->dark; i++) {
+            if (world->members[i].server != NULL) {
+                moved = testkit_member_step(&world->members[i]) || moved;
+            }
+        }
+        if (world->links != NULL && !world->dark) {
+            moved = testkit_links_step(world->links) || moved;
+        }
     }
     if (!world->dark) {
-        MK_ASSERT(server_failure(world->server) == NULL);
         check_if_changed(world);
     }
 }
@@ -290,6 +228,7 @@ void testkit_world_cut(struct testkit_world *world, uint32_t entries)
     MK_ASSERT(!world->cut_armed);
     world->cut_armed = true;
     world->cut_left = entries;
+    world->leaks = !world->leaks;
 }
 
 /* ---- Time ---- */
@@ -314,8 +253,13 @@ static void ping(struct testkit_client *client)
 /* The next moment at which something is due, no later than `until_ms`. */
 static mk_ms next_moment(const struct testkit_world *world, mk_ms until_ms)
 {
-    mk_ms next_ms = server_next_tick(world->server);
+    mk_ms next_ms = INT64_MAX;
 
+    for (size_t i = 0; i < world->members_count; i++) {
+        const struct server *server = world->members[i].server;
+        mk_ms due_ms = server != NULL ? server_next_tick(server) : INT64_MAX;
+        next_ms = due_ms < next_ms ? due_ms : next_ms;
+    }
     for (uint32_t i = 0; i < world->clients_count; i++) {
         mk_ms due_ms = ping_due(world->clients[i]);
         next_ms = due_ms < next_ms ? due_ms : next_ms;
@@ -328,7 +272,11 @@ static void step_to(struct testkit_world *world, mk_ms moment_ms)
 {
     world->now.wall_ms += moment_ms - world->now.monotonic_ms;
     world->now.monotonic_ms = moment_ms;
-    server_tick(world->server, world->now);
+    for (size_t i = 0; i < world->members_count; i++) {
+        if (world->members[i].server != NULL) {
+            server_tick(world->members[i].server, world->now);
+        }
+    }
     for (uint32_t i = 0; i < world->clients_count; i++) {
         if (ping_due(world->clients[i]) <= moment_ms) {
             ping(world->clients[i]);
@@ -346,13 +294,61 @@ void testkit_world_advance(struct testkit_world *world, mk_ms ms)
     }
 }
 
+/* ---- Elections ---- */
+
+static struct testkit_member *leader_of(struct testkit_world *world)
+{
+    struct server_stats stats;
+
+    for (size_t i = 0; i < world->members_count; i++) {
+        struct testkit_member *member = &world->members[i];
+        if (member->server == NULL || !server_serving(member->server)) {
+            continue;
+        }
+        server_stats_read(member->server, &stats);
+        if (strcmp(stats.mode, "leader") == 0 || strcmp(stats.mode, "standalone") == 0) {
+            return member;
+        }
+    }
+    return NULL;
+}
+
+static bool all_serve(const struct testkit_world *world)
+{
+    for (size_t i = 0; i < world->members_count; i++) {
+        const struct server *server = world->members[i].server;
+        if (server != NULL && !server_serving(server)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Until one leads, and all that are up serve. */
+static bool begin(struct testkit_world *world, struct mk_error *error)
+{
+    mk_ms until_ms = world->now.monotonic_ms + ELECTION_MS_MAX;
+
+    settle(world);
+    while (world->now.monotonic_ms < until_ms) {
+        world->leader = leader_of(world);
+        if (world->leader != NULL && all_serve(world)) {
+            settle(world);
+            return true;
+        }
+        step_to(world, world->now.monotonic_ms + ELECTION_STEP_MS);
+    }
+    mk_error_set(error, "no server has come to lead");
+    return false;
+}
+
 /* ---- Observing ---- */
 
 bool testkit_world_session_alive(const struct testkit_world *world, mk_session session)
 {
     int32_t timeout_ms;
 
-    return store_session_read(store_committed(world->store), session, &timeout_ms) == MK_OK;
+    return store_session_read(store_committed(world->leader->store), session, &timeout_ms) == MK_OK;
 }
 
 static bool add_number(void *context, mk_zxid call)
@@ -364,7 +360,7 @@ static bool add_number(void *context, mk_zxid call)
 bool testkit_world_call_node(struct testkit_world *world, mk_session session, int64_t call_id,
                              struct mk_buf *path)
 {
-    struct store_view *view = store_committed(world->store);
+    struct store_view *view = store_committed(world->leader->store);
     struct mk_buf numbers = {0};
     bool found = false;
 
@@ -396,7 +392,7 @@ static bool add_name(void *context, struct mk_bytes name, mk_zxid czxid, uint32_
 enum mk_status testkit_world_children(struct testkit_world *world, struct mk_bytes path,
                                       struct mk_buf *names)
 {
-    struct store_view *view = store_committed(world->store);
+    struct store_view *view = store_committed(world->leader->store);
     struct store_children query = {.path = path};
     struct store_znode znode;
     enum mk_status status = store_znode_read(view, path, false, &znode);
@@ -411,6 +407,7 @@ struct testkit_client *testkit_client_new(struct testkit_world *world)
     struct testkit_client *client = mk_alloc_zero(1, sizeof(*client));
 
     client->world = world;
+    client->turn = world->clients_count;
     world->clients =
         mk_realloc(world->clients, (world->clients_count + 1) * sizeof(struct testkit_client *));
     world->clients[world->clients_count++] = client;
@@ -420,7 +417,7 @@ struct testkit_client *testkit_client_new(struct testkit_world *world)
 void testkit_client_detach(struct testkit_client *client)
 {
     if (client->conn != NULL) {
-        server_conn_closed(client->world->server, client->conn);
+        server_conn_closed(client->member->server, client->conn);
         client->conn = NULL;
     }
 }
@@ -432,11 +429,24 @@ static void frame_send(struct testkit_client *client, struct mk_buf *out)
 
     MK_ASSERT(out->len > 4);
     if (!world->dark) {
-        server_conn_frame(world->server, client->conn, mk_bytes_of(out->data + 4, out->len - 4));
+        server_conn_frame(client->member->server, client->conn,
+                          mk_bytes_of(out->data + 4, out->len - 4));
         client->heard_ms = world->now.monotonic_ms;
     }
     mk_buf_free(out);
     settle(world);
+}
+
+/* Each time another, and not all clients the same one. */
+static struct testkit_member *member_choose(struct testkit_client *client)
+{
+    struct testkit_world *world = client->world;
+    struct testkit_member *member;
+
+    do {
+        member = &world->members[client->turn++ % world->members_count];
+    } while (member->server == NULL);
+    return member;
 }
 
 enum testkit_attach testkit_client_attach(struct testkit_client *client, mk_ms timeout_ms)
@@ -456,7 +466,8 @@ enum testkit_attach testkit_client_attach(struct testkit_client *client, mk_ms t
     }
     testkit_client_detach(client);
     client->input.len = 0;
-    client->conn = server_conn_open(world->server, MK_BYTES("127.0.0.1"), 1, client);
+    client->member = member_choose(client);
+    client->conn = server_conn_open(client->member->server, MK_BYTES("127.0.0.1"), 1, client);
     jute_connect_encode(&out, &connect);
     frame_send(client, &out);
     if (client->input.len == 0) {

@@ -1,12 +1,13 @@
 --- The program behind `moonkeeper recipe explore`, which checks what it is given:
---   luajit -joff main.lua RECIPE INVARIANTS FIRST LAST STEPS MINUTES text|json
+--   luajit -joff main.lua RECIPE INVARIANTS FIRST LAST STEPS MINUTES SERVERS text|json
 -- MINUTES 0: the seeds FIRST to LAST; otherwise seeds from FIRST on, until the time is up.
 -- Exit code: 0 all of them hold; 1 one does not, or cannot be tried.
 local explore = require "moonkeeper.explore"
 local native = require "moonkeeper_testkit"
 
-local recipe, file, first, last, steps, minutes, output = unpack(arg)
+local recipe, file, first, last, steps, minutes, servers, output = unpack(arg)
 first, last, steps, minutes = tonumber(first), tonumber(last), tonumber(steps), tonumber(minutes)
+servers = servers ~= "1" and tonumber(servers) or nil
 
 -- Should the server die of a seed, it is one of the hundred after the last that was said.
 local ANNOUNCE_SEEDS = 100
@@ -18,7 +19,7 @@ local function announce(seed)
 end
 
 local function explore_seeds(invariants)
-  local order = { recipe = recipe, invariants = invariants, steps = steps }
+  local order = { recipe = recipe, invariants = invariants, steps = steps, servers = servers }
   if minutes == 0 then return explore.seeds(order, first, last, announce), last end
   local ends, seed = os.time() + 60 * minutes, first
   while os.time() < ends do
