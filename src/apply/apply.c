@@ -122,6 +122,10 @@ static void put_result(struct apply *apply, const struct jute_txn *txn,
     case JUTE_CREATE_TTL: put_path_stat(apply, body, txn, znode); break;
     case JUTE_SET_DATA:
     case JUTE_SET_ACL: put_stat(apply, body, znode); break;
+    case JUTE_RECONFIG:
+        mk_buf_put_field(body, txn->data);
+        put_stat(apply, body, znode);
+        break;
     default: break; /* delete, check: nothing */
     }
 }

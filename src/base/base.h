@@ -51,6 +51,8 @@ _Noreturn void mk_assert_failed(const char *condition, const char *file, int lin
     X(MK_NOT_READ_ONLY, "the server is read-only")                                \
     X(MK_QUOTA_EXCEEDED, "a hard quota would be exceeded")                        \
     X(MK_RECONFIG_DISABLED, "reconfiguration is switched off")                    \
+    X(MK_RECONFIG_IN_PROGRESS, "another reconfiguration is under way")            \
+    X(MK_NEW_CONFIG_NO_QUORUM, "too few of the new members are up to date")       \
     X(MK_AUTH_REQUIRED, "the server demands authentication first")                \
     X(MK_RUNTIME_INCONSISTENCY, "an earlier operation of the transaction failed") \
     X(MK_UNIMPLEMENTED, "not implemented, or switched off")                       \

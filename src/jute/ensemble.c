@@ -391,7 +391,7 @@ static void group_put(struct mk_buf *out, const struct jute_ensemble *ensemble, 
     mk_buf_put_u8(out, '\n');
 }
 
-void jute_put_ensemble(struct mk_buf *out, const struct jute_ensemble *ensemble)
+void jute_put_ensemble_members(struct mk_buf *out, const struct jute_ensemble *ensemble)
 {
     for (size_t i = 0; i < ensemble->members_count; i++) {
         member_put(out, &ensemble->members[i]);
@@ -403,5 +403,10 @@ void jute_put_ensemble(struct mk_buf *out, const struct jute_ensemble *ensemble)
         const struct jute_member *member = &ensemble->members[i];
         mk_buf_printf(out, "weight.%lld=%u\n", (long long)member->id, (unsigned)member->weight);
     }
+}
+
+void jute_put_ensemble(struct mk_buf *out, const struct jute_ensemble *ensemble)
+{
+    jute_put_ensemble_members(out, ensemble);
     mk_buf_printf(out, "version=%llx", (unsigned long long)ensemble->version);
 }

@@ -23,6 +23,8 @@ int32_t jute_error_code(enum mk_status status)
     case MK_NOT_READ_ONLY: return -119;
     case MK_EPHEMERAL_ON_LOCAL_SESSION: return -120;
     case MK_NO_WATCHER: return -121;
+    case MK_NEW_CONFIG_NO_QUORUM: return -13;
+    case MK_RECONFIG_IN_PROGRESS: return -14;
     case MK_RECONFIG_DISABLED: return -123;
     case MK_AUTH_REQUIRED: return -124;
     case MK_QUOTA_EXCEEDED: return -125;
@@ -59,6 +61,8 @@ enum mk_status jute_error_status(int32_t code)
     case -119: return MK_NOT_READ_ONLY;
     case -120: return MK_EPHEMERAL_ON_LOCAL_SESSION;
     case -121: return MK_NO_WATCHER;
+    case -13: return MK_NEW_CONFIG_NO_QUORUM;
+    case -14: return MK_RECONFIG_IN_PROGRESS;
     case -123: return MK_RECONFIG_DISABLED;
     case -124: return MK_AUTH_REQUIRED;
     case -125: return MK_QUOTA_EXCEEDED;

@@ -223,8 +223,17 @@ enum mk_status jute_ensemble_finish(struct jute_ensemble *ensemble, struct mk_er
 /* A whole text; lines about something else do not count. `error` names the line. */
 enum mk_status jute_ensemble_read(struct mk_bytes text, struct jute_ensemble *out,
                                   struct mk_error *error);
-/* A finished one, in the form in which others write it. */
+/* Somebody votes and may lead, and each has two ports. MK_BAD_ARGUMENTS: `error` says what is not so. */
+enum mk_status jute_ensemble_check(const struct jute_ensemble *ensemble, struct mk_error *error);
+/* A finished one, in the form in which others write it; and the same without its version. */
 void jute_put_ensemble(struct mk_buf *out, const struct jute_ensemble *ensemble);
+void jute_put_ensemble_members(struct mk_buf *out, const struct jute_ensemble *ensemble);
+/* The members as a RECONFIG request makes them of those that there are: finished and checked, but the
+ * version is the caller's to give. MK_BAD_ARGUMENTS: `error` says why that cannot be. */
+struct jute_request;
+enum mk_status jute_ensemble_change(const struct jute_ensemble *now,
+                                    const struct jute_request *request, struct jute_ensemble *out,
+                                    struct mk_error *error);
 
 /* ---- Snapshots (section 11): sessions, then ACLs, then znodes, then the end ---- */
 

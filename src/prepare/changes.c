@@ -37,7 +37,7 @@ static bool undeletable(struct mk_bytes path)
 {
     return mk_bytes_equal(path, MK_BYTES("/")) || mk_bytes_equal(path, MK_BYTES("/zookeeper")) ||
            mk_bytes_equal(path, MK_BYTES("/zookeeper/quota")) ||
-           mk_bytes_equal(path, MK_BYTES("/zookeeper/config")) ||
+           mk_bytes_equal(path, MK_BYTES(TREE_CONFIG_PATH)) ||
            mk_bytes_equal(path, MK_BYTES(TREE_CALLS_PATH)) ||
            mk_bytes_equal(path, MK_BYTES(TREE_RECIPES_PATH));
 }
@@ -343,6 +343,38 @@ static enum mk_status request_check(struct prepare *prepare, const struct change
     return MK_OK;
 }
 
+/* ZooKeeper looks at the ACL last. */
+static enum mk_status request_reconfig(struct prepare *prepare, const struct changer *changer,
+                                       const struct jute_request *request, bool in_multi,
+                                       struct jute_txn *part)
+{
+    struct mk_bytes path = MK_BYTES(TREE_CONFIG_PATH);
+    struct store_znode znode;
+
+    if (!prepare->options.reconfig) {
+        return MK_RECONFIG_DISABLED;
+    }
+    if (prepare->options.reconfigure == NULL || in_multi) {
+        return MK_UNIMPLEMENTED;
+    }
+    struct mk_buf text = {0};
+    enum mk_status status =
+        prepare->options.reconfigure(prepare->options.reconfigure_context, request, &text);
+    struct mk_bytes data = mk_arena_copy(&prepare->scraps, mk_buf_view(&text));
+    mk_buf_free(&text);
+    if (status == MK_OK) {
+        status = store_znode_read(prepare->view, path, false, &znode);
+    }
+    if (status == MK_OK) {
+        status = prepare_may(prepare, changer, znode.acl, TREE_WRITE);
+    }
+    if (status != MK_OK) {
+        return status;
+    }
+    *part = (struct jute_txn){.type = JUTE_RECONFIG, .path = path, .data = data, .version = -1};
+    return store_znode_set_data(prepare->view, path, data, -1, &znode);
+}
+
 enum mk_status prepare_change_request(struct prepare *prepare, const struct changer *changer,
                                       const struct jute_request *request, bool in_multi,
                                       struct jute_txn *part)
@@ -359,8 +391,7 @@ enum mk_status prepare_change_request(struct prepare *prepare, const struct chan
                                        request->version, part);
     case JUTE_SET_ACL: return request_set_acl(prepare, changer, request, part);
     case JUTE_CHECK: return request_check(prepare, changer, request, part);
-    case JUTE_RECONFIG: /* one server: there is nothing to reconfigure */
-        return prepare->options.reconfig ? MK_UNIMPLEMENTED : MK_RECONFIG_DISABLED;
+    case JUTE_RECONFIG: return request_reconfig(prepare, changer, request, in_multi, part);
     default: return MK_UNIMPLEMENTED;
     }
 }

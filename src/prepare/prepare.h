@@ -20,7 +20,12 @@ struct prepare_recipe { /* of the catalogue */
 struct prepare_options {
     bool extended_types; /* TTL znodes */
     struct tree_acl_rules acl;
-    bool reconfig;      /* reconfigEnabled: it is refused with another error */
+    bool reconfig; /* reconfigEnabled */
+    /* Appends the text of the members of the ensemble, as this RECONFIG request makes them; or why it
+     * cannot. NULL: this server is alone. */
+    enum mk_status (*reconfigure)(void *context, const struct jute_request *request,
+                                  struct mk_buf *text);
+    void *reconfigure_context;
     bool enforce_quota; /* hard limits refuse */
     bool recipes;
     uint32_t transaction_bytes_max; /* half of jute.maxbuffer */

@@ -82,10 +82,26 @@ struct note {
     struct mk_buf message;
 };
 
+/* Who the members are, with their addresses: reconfig.c. */
+struct members {
+    struct jute_ensemble active, next; /* no next one: it has no members */
+    struct mk_buf active_text, next_text;
+    int64_t stored; /* the version of the active one that is durable */
+    bool changed;   /* ... since the edge has taken them */
+    bool out;       /* the edge is making them durable */
+    int64_t out_version, out_next;
+    bool next_seen;            /* at the start: options.ensemble.next_text has been told to zab */
+    struct jute_ensemble read; /* scratch: what somebody says, */
+    struct mk_buf read_text;   /* ... and as zab is told of it */
+    struct zab_config read_config;
+};
+
 struct ensemble {
+    struct members *members; /* NULL: this server is alone */
     struct mk_link peers, dirty;
-    struct server_peer *leader; /* the connection to it, or NULL */
-    struct note notes[SERVER_MEMBERS_MAX];
+    struct server_peer *leader;        /* the connection to it, or NULL */
+    struct note notes[ZAB_ID_MAX + 1]; /* by id */
+    size_t notes_pending;
     bool dial_wanted;
     bool dialling; /* the edge tries, or has opened a peer that zab has been told of */
     int64_t dial_id;
@@ -99,6 +115,7 @@ struct ensemble {
     enum mk_status serve_status;
     struct install install;
     const struct jute_packet *packet;  /* being handled */
+    struct mk_bytes packet_txn;        /* the transaction in it */
     mk_ms packet_time_ms;              /* of the transaction in it */
     mk_zxid appended;                  /* the last of the own log, durable or not */
     mk_zxid told;                      /* leader: what learners have been told to be committed */
@@ -129,6 +146,26 @@ void server_batch_taken(struct server *server, const struct server_batch *batch)
 void server_recipes_review(struct server *server);
 /* `txn` has been applied: it may say who has announced them. */
 void server_recipes_applied(struct server *server, const struct jute_txn *txn);
+/* ---- reconfig.c ---- */
+
+/* False: there are none, or the options do not say their addresses. */
+bool server_members_init(struct server *server, struct zab_config *config);
+void server_members_deinit(struct server *server);
+/* What a text, or a transaction, says that they become; valid until the next one. NULL: nothing else. */
+const struct zab_config *server_members_noted(struct server *server, struct mk_bytes text);
+const struct zab_config *server_members_in(struct server *server, const struct jute_txn *txn);
+/* For prepare. */
+enum mk_status server_members_plan(void *context, const struct jute_request *request,
+                                   struct mk_buf *text);
+/* The transaction of a RECONFIG request has been proposed: the entry that begins there. */
+void server_members_proposed(struct server *server, struct mk_bytes entries, size_t from);
+void server_members_recover(struct server *server,
+                            const struct jute_txn *txn); /* found in the log */
+void server_members_recovered(struct server *server);
+void server_members_changed(struct server *server); /* ZAB_MEMBERS */
+/* What is above is not applied yet: the members that it begins with are not durable. */
+mk_zxid server_members_gate(const struct server *server);
+enum mk_status server_members_show(struct server *server); /* in /zookeeper/config */
 
 /* ---- peers.c ---- */
 

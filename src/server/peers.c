@@ -212,24 +212,35 @@ static size_t data_max(const struct server *server, const struct server_peer *pe
 }
 
 /* zab goes by the packet's zxid, and the log keeps the data: they must be of the same transaction. */
-static bool is_sound(struct server *server, const struct jute_packet *packet)
+static bool is_sound(struct server *server, const struct jute_packet *packet,
+                     const struct zab_config **config)
 {
+    bool activates = packet->type == JUTE_PACKET_INFORM_AND_ACTIVATE;
+    struct mk_bytes data = packet->data;
     struct jute_txn txn;
 
-    if (packet->type != JUTE_PACKET_PROPOSAL && packet->type != JUTE_PACKET_INFORM) {
+    *config = packet->type == JUTE_PACKET_NEWLEADER ? server_members_noted(server, data) : NULL;
+    if (packet->type != JUTE_PACKET_PROPOSAL && packet->type != JUTE_PACKET_INFORM && !activates) {
         return true;
     }
-    if (jute_txn_decode(packet->data, &txn) != MK_OK || txn.zxid != packet->zxid ||
-        txn.time_ms < 0) {
+    if (activates) { /* the leader's id comes first */
+        size_t id = data.len < sizeof(int64_t) ? data.len : sizeof(int64_t);
+        data = mk_bytes_of(data.data + id, data.len - id);
+    }
+    if (jute_txn_decode(data, &txn) != MK_OK || txn.zxid != packet->zxid || txn.time_ms < 0) {
         return false;
     }
     server->ensemble->packet_time_ms = txn.time_ms;
-    return true;
+    server->ensemble->packet_txn = data;
+    *config = server_members_in(server, &txn);
+    return !server->options.reconfig || txn.type != JUTE_RECONFIG || *config != NULL;
 }
 
 static void leader_packet(struct server *server, const struct jute_packet *packet)
 {
-    if (!is_sound(server, packet)) {
+    const struct zab_config *config;
+
+    if (!is_sound(server, packet, &config)) {
         server_peer_refuse(server, server->ensemble->leader,
                            "a transaction of the leader's is none");
         return;
@@ -240,7 +251,7 @@ static void leader_packet(struct server *server, const struct jute_packet *packe
         return;
     }
     server->ensemble->packet = packet;
-    zab_leader_packet(server->zab, packet, NULL);
+    zab_leader_packet(server->zab, packet, config);
     server_actions_run(server);
     server->ensemble->packet = NULL;
     if (packet->type == JUTE_PACKET_SYNC || packet->type == JUTE_PACKET_REVALIDATE) {

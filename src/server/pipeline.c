@@ -153,6 +153,9 @@ enum mk_status server_propose_request(struct server *server, const struct prepar
     }
     propose_end(server, &at, entry, false);
     *zxid = at.zxid;
+    if (request->op == JUTE_RECONFIG) {
+        server_members_proposed(server, mk_buf_view(&server->batch.bytes), entry);
+    }
     if (request->op == JUTE_CALL || server->prepared.own_body) {
         server->calls_alive = true;
         server->stats.calls_made++;
@@ -638,7 +641,10 @@ void server_commit_all(struct server *server)
     struct mk_bytes entry;
     struct mk_buf spare = {0};
 
-    while (history_apply_next(&server->history, server->committed, &entry)) {
+    mk_zxid gate = server_members_gate(server);
+    mk_zxid through = server->committed < gate ? server->committed : gate;
+
+    while (history_apply_next(&server->history, through, &entry)) {
         /* What is above the last checkpoint only is in the log as well as in the state. */
         if (history_entry_zxid(entry) > store_applied(server->store) &&
             !commit_entry(server, entry)) {

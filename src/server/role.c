@@ -16,7 +16,7 @@
 
 bool server_alone(const struct server *server)
 {
-    return server->options.ensemble.members_count <= 1;
+    return server->options.ensemble.members_count == 0;
 }
 
 bool server_leads(const struct server *server)
@@ -102,7 +102,10 @@ static void serve_if_applied(struct server *server)
     }
     ensemble->serve_wanted = false;
     store_fuzzy_end(server->store); /* a snapshot knows of nothing that was not in this history */
-    ensemble->serve_status = server_serve_begin(server);
+    ensemble->serve_status = server_members_show(server);
+    if (ensemble->serve_status == MK_OK) {
+        ensemble->serve_status = server_serve_begin(server);
+    }
     if (ensemble->serve_status != MK_OK) {
         server_fail(server, ensemble->serve_status, "beginning to serve");
         return;
@@ -199,9 +202,26 @@ void server_batch_taken(struct server *server, const struct server_batch *batch)
     server_actions_run(server);
 }
 
-/* COMMIT of each to followers; observers have not seen it yet, and get it with INFORM. */
-static void commits_tell(struct server *server, mk_zxid through)
+/* The transaction changes the members; learners are told who is to lead them. */
+static void activation_put(struct ensemble *ensemble, const struct zab_action *action,
+                           struct mk_bytes entry)
 {
+    size_t packet =
+        jute_packet_begin(&ensemble->wire, JUTE_PACKET_COMMIT_AND_ACTIVATE, action->zxid);
+    mk_buf_put_i64(&ensemble->wire, action->id);
+    jute_packet_end(&ensemble->wire, packet);
+
+    packet =
+        jute_packet_begin(&ensemble->wire_inform, JUTE_PACKET_INFORM_AND_ACTIVATE, action->zxid);
+    mk_buf_put_i64(&ensemble->wire_inform, action->id);
+    mk_buf_append_bytes(&ensemble->wire_inform, entry);
+    jute_packet_end(&ensemble->wire_inform, packet);
+}
+
+/* COMMIT of each to followers; observers have not seen it yet, and get it with INFORM. */
+static void commits_tell(struct server *server, const struct zab_action *action)
+{
+    mk_zxid through = action->zxid;
     struct ensemble *ensemble = server->ensemble;
     struct history_cursor cursor = history_after(&server->history, ensemble->told);
     bool observers = learners_write(server, is_observer, MK_BYTES(""));
@@ -212,6 +232,10 @@ static void commits_tell(struct server *server, mk_zxid through)
     while (history_next(&server->history, &cursor, &entry) &&
            history_entry_zxid(entry) <= through) {
         mk_zxid zxid = history_entry_zxid(entry);
+        if (action->activates && zxid == through) {
+            activation_put(ensemble, action, entry);
+            continue;
+        }
         jute_put_packet(&ensemble->wire, &JUTE_PACKET(JUTE_PACKET_COMMIT, zxid));
         if (observers) {
             put_packet(&ensemble->wire_inform, JUTE_PACKET_INFORM, zxid, entry);
@@ -222,13 +246,13 @@ static void commits_tell(struct server *server, mk_zxid through)
     (void)learners_write(server, is_observer, mk_buf_view(&ensemble->wire_inform));
 }
 
-static void commit(struct server *server, mk_zxid zxid)
+static void commit(struct server *server, const struct zab_action *action)
 {
     if (server->role == ZAB_LEADING && !server_alone(server)) {
-        commits_tell(server, zxid);
+        commits_tell(server, action);
         server_relay_committed(server);
     }
-    commit_through(server, zxid);
+    commit_through(server, action->zxid);
 }
 
 /* The packet that is being handled holds a transaction: it has been looked at when it came. */
@@ -239,7 +263,7 @@ static void append(struct server *server)
 
     MK_ASSERT(packet != NULL && ensemble->leader != NULL);
     size_t entry = store_log_entry_begin(&server->batch.bytes);
-    mk_buf_append_bytes(&server->batch.bytes, packet->data);
+    mk_buf_append_bytes(&server->batch.bytes, ensemble->packet_txn);
     store_log_entry_end(&server->batch.bytes, entry);
     server->batch.last = packet->zxid;
     server->batch.count++;
@@ -336,16 +360,16 @@ void server_truncated(struct server *server)
 
 static void note_write(struct server *server, const struct zab_action *action)
 {
-    const struct server_ensemble *options = &server->options.ensemble;
+    struct ensemble *ensemble = server->ensemble;
 
-    for (size_t i = 0; i < options->members_count; i++) {
-        if (options->members[i].id == action->id) {
-            struct note *note = &server->ensemble->notes[i];
-            note->pending = true;
-            note->message.len = 0;
-            jute_put_notification(&note->message, &action->notification);
-        }
+    if (action->id < 0 || action->id > ZAB_ID_MAX) {
+        return; /* a stranger asks */
     }
+    struct note *note = &ensemble->notes[action->id];
+    ensemble->notes_pending += !note->pending;
+    note->pending = true;
+    note->message.len = 0;
+    jute_put_notification(&note->message, &action->notification);
 }
 
 void server_notified(struct server *server, int64_t from, struct mk_bytes message)
@@ -353,7 +377,8 @@ void server_notified(struct server *server, int64_t from, struct mk_bytes messag
     struct jute_notification notification;
 
     if (jute_notification_read(message, &notification) == MK_OK) {
-        zab_notified(server->zab, from, &notification, NULL);
+        zab_notified(server->zab, from, &notification,
+                     server_members_noted(server, notification.config));
         server_actions_run(server);
     }
 }
@@ -366,11 +391,14 @@ void server_reachable(struct server *server, int64_t id, bool reachable)
 
 bool server_notification_take(struct server *server, int64_t *to, struct mk_buf *message)
 {
-    for (size_t i = 0; i < server->options.ensemble.members_count; i++) {
-        struct note *note = &server->ensemble->notes[i];
+    struct ensemble *ensemble = server->ensemble;
+
+    for (int64_t id = 0; ensemble->notes_pending > 0 && id <= ZAB_ID_MAX; id++) {
+        struct note *note = &ensemble->notes[id];
         if (note->pending) {
             note->pending = false;
-            *to = server->options.ensemble.members[i].id;
+            ensemble->notes_pending--;
+            *to = id;
             message->len = 0;
             mk_buf_append_bytes(message, mk_buf_view(&note->message));
             return true;
@@ -442,9 +470,9 @@ static void act(struct server *server, const struct zab_action *action)
         break;
     case ZAB_TRUNCATE: log_truncate(server, action->zxid); break;
     case ZAB_INSTALL: server_install_begin(server, action); break;
-    case ZAB_MEMBERS: break;
+    case ZAB_MEMBERS: server_members_changed(server); break;
     case ZAB_APPEND: append(server); break;
-    case ZAB_COMMIT: commit(server, action->zxid); break;
+    case ZAB_COMMIT: commit(server, action); break;
     case ZAB_SERVE: role_serve(server, action); break;
     case ZAB_FAIL: mk_error_set(&server->failure, "%s", action->why); break;
     }
@@ -561,8 +589,9 @@ void server_learners_each(const struct server *server, server_learner_visit *vis
 
 /* ---- Life ---- */
 
-static struct zab_options zab_options_of(const struct server_options *options)
+static struct zab_options zab_options_of(struct server *server)
 {
+    const struct server_options *options = &server->options;
     const struct server_ensemble *ensemble = &options->ensemble;
     struct zab_options zab = {
         .id = options->server_id,
@@ -570,6 +599,7 @@ static struct zab_options zab_options_of(const struct server_options *options)
                    .members_count = 1,
                    .hierarchical = ensemble->hierarchical,
                    .text = ensemble->text},
+        .reconfig = options->reconfig,
         .tick_ms = options->tick_ms,
         .init_limit = ensemble->init_limit,
         .sync_limit = ensemble->sync_limit,
@@ -587,18 +617,19 @@ static struct zab_options zab_options_of(const struct server_options *options)
                                                     .group = member->group};
         zab.config.members_count = i + 1;
     }
+    (void)server_members_init(server, &zab.config);
     return zab;
 }
 
 void server_ensemble_init(struct server *server)
 {
-    struct zab_options options = zab_options_of(&server->options);
     struct ensemble *ensemble = mk_alloc_zero(1, sizeof(*ensemble));
 
     mk_list_init(&ensemble->peers);
     mk_list_init(&ensemble->dirty);
     mk_list_init(&ensemble->syncs);
     server->ensemble = ensemble;
+    struct zab_options options = zab_options_of(server);
     server->role = ZAB_LOOKING;
     server->zab = zab_new(&options);
 }
@@ -611,7 +642,8 @@ void server_ensemble_deinit(struct server *server)
     server_peers_free(server);
     zab_free(server->zab);
     mk_buf_free(&ensemble->install.bytes);
-    for (size_t i = 0; i < SERVER_MEMBERS_MAX; i++) {
+    server_members_deinit(server);
+    for (size_t i = 0; i < MK_COUNT(ensemble->notes); i++) {
         mk_buf_free(&ensemble->notes[i].message);
     }
     mk_map_u64_free(&ensemble->connecting);

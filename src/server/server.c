@@ -30,7 +30,8 @@ void server_options_default(struct server_options *options)
         .wakes_per_step = 64,
         .call_result_ms = 600000,
         .slow_run_ms = 100,
-        .ensemble = {.init_limit = 10,
+        .ensemble = {.standalone = true,
+                     .init_limit = 10,
                      .sync_limit = 5,
                      .finalize_ms = 200,
                      .notify_min_ms = 200,
@@ -74,6 +75,8 @@ static void make_recipes(struct server *server)
         .extended_types = server->options.extended_types,
         .acl = server->options.acl,
         .reconfig = server->options.reconfig,
+        .reconfigure = server_members_plan,
+        .reconfigure_context = server,
         .enforce_quota = server->options.enforce_quota,
         .recipes = server->options.recipes,
         .transaction_bytes_max = server->options.frame_bytes_max / 2,
@@ -102,7 +105,7 @@ struct server *server_new(const struct server_options *options, struct store *st
 {
     struct server *server = mk_alloc_zero(1, sizeof(*server));
 
-    bool alone = options->ensemble.members_count <= 1;
+    bool alone = options->ensemble.members_count == 0;
     server->options = *options;
     server->store = store;
     server->log = log;
@@ -207,6 +210,7 @@ enum mk_status server_recover(struct server *server, mk_zxid zxid, struct mk_byt
     server->stats.recovered++;
     if (!server_alone(server)) {
         history_recover(&server->history, entry);
+        server_members_recover(server, &txn);
         return MK_OK;
     }
     enum mk_status status = apply_txn(&server->apply, &txn, NULL, &result);
@@ -333,6 +337,7 @@ void server_join(struct server *server, struct server_epochs epochs, mk_zxid log
                  struct server_time now)
 {
     MK_ASSERT(!server_alone(server));
+    server_members_recovered(server);
     start(server, epochs, log_last, now);
 }
 

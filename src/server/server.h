@@ -41,7 +41,12 @@ struct server_ensemble {
     struct server_member members[SERVER_MEMBERS_MAX];
     size_t members_count; /* this server included; 0: it is alone */
     bool hierarchical;
-    struct mk_bytes text;            /* the configuration, as servers tell it to each other */
+    /* standaloneEnabled: fewer than two voters are none. */
+    bool standalone;
+    /* The members once more, with their addresses: as servers tell each other. What was stored last
+     * (server_members), if that is later than what this server is configured with. */
+    struct mk_bytes text;
+    struct mk_bytes next_text;       /* server_members.next_text, if it was stored; or null */
     uint32_t init_limit, sync_limit; /* ticks: initLimit, syncLimit */
     mk_ms finalize_ms;               /* fastleader: how long a quorum of votes waits for a better */
     mk_ms notify_min_ms, notify_max_ms;
@@ -226,6 +231,19 @@ bool server_peer_paused(const struct server_peer *peer);
 /* Epochs to make durable, the accepted one first; then say so. */
 bool server_epochs_take(struct server *server, struct server_epochs *epochs);
 void server_epochs_stored(struct server *server);
+/* Who the members are now, and who is proposed. From now on connections are made to all of them. Make
+ * the text of the first durable, if it is another; and that of the next, unless it is in the log;
+ * otherwise there is to be none stored. What this is of is the server's, until it is said to be
+ * stored. */
+struct server_members {
+    const struct jute_ensemble *active, *next; /* NULL: none is proposed */
+    bool next_logged;
+    struct mk_bytes active_text, next_text;
+};
+bool server_members_take(struct server *server, struct server_members *members);
+void server_members_stored(struct server *server);
+/* One of the active members, or NULL. */
+const struct jute_member *server_member(const struct server *server, int64_t id);
 /* Everything above that zxid to be removed from the log, which is idle; then say so, when it is durable. */
 bool server_truncate_take(struct server *server, mk_zxid *zxid);
 void server_truncated(struct server *server);

@@ -338,6 +338,9 @@ mk_ms store_install_time(const struct store_install *install);
 enum mk_status store_install_finish(struct store_install *install, struct mk_error *error);
 void store_install_abort(struct store_install *install);
 
+/* What /zookeeper/config says, if no transaction does: with the version as its mzxid, at what is applied. */
+enum mk_status store_config_put(struct store *store, struct mk_bytes text, mk_zxid version);
+
 /* Transactions up to the applied zxid are applied again: while this is on, they may begin in the committed
  * view at any zxid, and their effects may be there, in part or whole, with those of later ones. Once
  * the last that a snapshot may know of has been applied, the state is the one without the repetition. */

@@ -609,6 +609,31 @@ void znode_replace_data(struct store_view *view, struct mk_bytes path, struct mk
     }
 }
 
+/* It changes nothing that was applied: no znode but this one, and no zxid. */
+enum mk_status store_config_put(struct store *store, struct mk_bytes text, mk_zxid version)
+{
+    struct store_view *view = store_committed(store);
+    struct spot spot = {0};
+
+    store_again(store, true);
+    store_begin(view, store->applied, 0);
+    rows_enter(view);
+    enum mk_status status = spot_find(view, MK_BYTES(TREE_CONFIG_PATH), &spot);
+    if (status == MK_OK) {
+        int32_t before = spot.znode.data_length;
+        spot_set_data(&spot, text);
+        spot.znode.stat.version = -1;
+        spot.znode.stat.mzxid = version;
+        spot.znode.stat.mtime_ms = 0;
+        rows_write_begin(view);
+        spot_rewrite(view, &spot, before);
+        status = rows_write_end(view);
+    }
+    store_end(view);
+    store_again(store, false);
+    return status;
+}
+
 /* ---- Znodes as they are, and those of a new ensemble ---- */
 
 /* The parent of a znode that is put there as it is: its own fields have seen the child already. */
@@ -659,10 +684,10 @@ enum mk_status znodes_plant(struct store_view *view, uint32_t position)
     static const uint8_t read_only[] = {0, 0, 0, 1,   0,   0,   0,   TREE_READ, 0,
                                         0, 0, 5, 'w', 'o', 'r', 'l', 'd',       0,
                                         0, 0, 6, 'a', 'n', 'y', 'o', 'n',       'e'};
-    static const char *const paths[] = {"/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"};
+    static const char *const paths[] = {"/", "/zookeeper", TREE_CONFIG_PATH, "/zookeeper/quota"};
     for (uint32_t i = 0; i < MK_COUNT(paths); i++) {
         struct store_znode there, znode = {.data = MK_BYTES(""), .position = position + i};
-        if (strcmp(paths[i], "/zookeeper/config") == 0) {
+        if (strcmp(paths[i], TREE_CONFIG_PATH) == 0) {
             znode.stat.aversion = -1;
             znode.acl = mk_bytes_of(read_only, sizeof(read_only));
         }

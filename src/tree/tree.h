@@ -20,6 +20,7 @@ bool tree_path_within(struct mk_bytes path, struct mk_bytes ancestor);
 /* Append the sequence suffix for counter value `counter`, as ZooKeeper's "%010d". */
 void tree_path_sequence(struct mk_buf *path, int32_t counter);
 
+#define TREE_CONFIG_PATH "/zookeeper/config" /* who the members are; a reconfig changes it */
 #define TREE_CALLS_PATH "/zookeeper/calls"
 #define TREE_RECIPES_PATH "/zookeeper/recipes"
 #define TREE_ANNOUNCED_PATH "/zookeeper/announced" /* which servers of an ensemble run recipes */

@@ -50,6 +50,10 @@ void cluster_start(struct cluster *cluster, struct member *member)
     size_t offset = 0;
 
     MK_ASSERT(!member->up);
+    if (cluster->reconfig) {
+        world->options.ensemble.text = mk_buf_view(&member->config);
+        world->options.ensemble.next_text = mk_buf_view(&member->next);
+    }
     store_base_memory_ref(world->base);
     world->store = store_open(world->base, &options, &error);
     assert_non_null(world->store);
@@ -145,6 +149,27 @@ static void log_truncate(struct member *member, mk_zxid zxid)
     server_truncated(member->world.server);
 }
 
+static void text_set(struct mk_buf *out, struct mk_bytes text)
+{
+    out->len = 0;
+    mk_buf_append_bytes(out, text);
+}
+
+/* As the edge does: who has never been a member goes on with what it was told at first. */
+static void members_store(struct member *member, const struct server_members *members)
+{
+    bool joined = members->active->version == 0 ||
+                  server_member(member->world.server, member->id) ||
+                  memcmp(member->config.data + member->config.len - 9, "version=0", 9) != 0;
+
+    if (joined) {
+        text_set(&member->config, members->active_text);
+    }
+    text_set(&member->next,
+             members->next != NULL && !members->next_logged ? members->next_text : MK_BYTES(""));
+    server_members_stored(member->world.server);
+}
+
 /* The disk: what was begun in one step is done in a later one. */
 static bool disk_step(struct member *member)
 {
@@ -171,6 +196,11 @@ static bool disk_step(struct member *member)
         member->epochs_out = false;
         member->epochs = member->storing;
         server_epochs_stored(server);
+        return true;
+    }
+    struct server_members members;
+    if (server_members_take(server, &members)) {
+        members_store(member, &members);
         return true;
     }
     if (server_epochs_take(server, &member->storing)) {
@@ -433,13 +463,9 @@ void cluster_advance(struct cluster *cluster, mk_ms ms)
 
 /* ---- The whole ---- */
 
-void cluster_init(struct cluster *cluster, size_t count, size_t observers)
-{
-    cluster_init_recipes(cluster, count, observers, NULL, 0);
-}
-
-void cluster_init_recipes(struct cluster *cluster, size_t count, size_t observers,
-                          const struct server_recipe *recipes, size_t recipes_count)
+/* Nobody is started yet. */
+static void begin(struct cluster *cluster, size_t count, size_t observers,
+                  const struct server_recipe *recipes, size_t recipes_count)
 {
     memset(cluster, 0, sizeof(*cluster));
     cluster->recipes = recipes;
@@ -455,7 +481,54 @@ void cluster_init_recipes(struct cluster *cluster, size_t count, size_t observer
         member->world.settle = settle;
         member->world.base = store_base_memory(NULL, 0);
         options_of(cluster, member);
-        cluster_start(cluster, member);
+    }
+}
+
+void cluster_init(struct cluster *cluster, size_t count, size_t observers)
+{
+    cluster_init_recipes(cluster, count, observers, NULL, 0);
+}
+
+void cluster_init_recipes(struct cluster *cluster, size_t count, size_t observers,
+                          const struct server_recipe *recipes, size_t recipes_count)
+{
+    begin(cluster, count, observers, recipes, recipes_count);
+    for (size_t i = 0; i < count; i++) {
+        cluster_start(cluster, &cluster->members[i]);
+    }
+}
+
+void cluster_line(struct mk_buf *out, int64_t id, const char *role)
+{
+    int number = (int)id;
+
+    mk_buf_printf(out, "server.%d=h%d:2888:3888:%s;h%d:2181", number, number, role, number);
+}
+
+static void config_init(struct cluster *cluster, struct member *member)
+{
+    for (int64_t id = 1; id <= (int64_t)cluster->count; id++) {
+        if (id <= (int64_t)cluster->members_count || id == member->id) {
+            cluster_line(&member->config, id, "participant");
+            mk_buf_put_u8(&member->config, '\n');
+        }
+    }
+    mk_buf_printf(&member->config, "version=0");
+}
+
+void cluster_init_changing(struct cluster *cluster, size_t members, size_t count)
+{
+    begin(cluster, count, 0, NULL, 0);
+    cluster->reconfig = true;
+    cluster->members_count = members;
+    for (size_t i = 0; i < count; i++) {
+        struct member *member = &cluster->members[i];
+        config_init(cluster, member);
+        member->world.options.reconfig = true;
+        member->world.options.acl.skip = true;
+        if (i < members) {
+            cluster_start(cluster, member);
+        }
     }
 }
 
@@ -468,6 +541,8 @@ void cluster_deinit(struct cluster *cluster)
         }
         member->world.base->ops->close(member->world.base);
         mk_buf_free(&member->world.log);
+        mk_buf_free(&member->config);
+        mk_buf_free(&member->next);
     }
 }
 

@@ -22,7 +22,8 @@ struct member {
     struct server_epochs storing;
     struct store_base *install_base; /* a snapshot is being received */
     struct store_install *install;
-    size_t snapshots; /* that it has received */
+    size_t snapshots;           /* that it has received */
+    struct mk_buf config, next; /* the members, and those that are proposed, as its disk has them */
     bool epochs_out;
 };
 
@@ -48,11 +49,18 @@ struct cluster {
     size_t chunk;                                       /* bytes that pass at once; 0: all */
     size_t turn;
     uint32_t history_count;
+    bool reconfig;        /* members may change; ... */
+    size_t members_count; /* the first ones; the others know them, and themselves */
     const struct server_recipe *recipes;
     size_t recipes_count;
 };
 
 void cluster_init(struct cluster *cluster, size_t count, size_t observers);
+/* `count` servers of which the first `members` are an ensemble, whose members may change. Those are started;
+ * whoever is to join them is started later. Everybody may do everything. */
+void cluster_init_changing(struct cluster *cluster, size_t members, size_t count);
+/* "server.4=…:participant;…" */
+void cluster_line(struct mk_buf *out, int64_t id, const char *role);
 /* With a catalogue, which is borrowed. */
 void cluster_init_recipes(struct cluster *cluster, size_t count, size_t observers,
                           const struct server_recipe *recipes, size_t recipes_count);
