@@ -7,7 +7,7 @@
 #define TIMEOUT_MS 10000
 #define CONFIG "/zookeeper/config"
 
-static void connect_to(struct client *client, struct member *member)
+static void attach(struct client *client, struct member *member)
 {
     client_init(client, &member->world);
     client_connect(client, TIMEOUT_MS);
@@ -96,7 +96,7 @@ static void a_server_that_follows_joins_and_counts(void **state)
     cluster_await(&cluster);
     cluster_start(&cluster, &cluster.members[3]);
     cluster_await(&cluster);
-    connect_to(&ann, cluster_follower(&cluster, 0));
+    attach(&ann, cluster_follower(&cluster, 0));
 
     assert_int_equal(join(&ann, 4, "participant"), 0);
 
@@ -129,7 +129,7 @@ static void an_observer_joins_and_becomes_a_voter_and_an_observer_again(void **s
     cluster_await(&cluster);
     cluster_start(&cluster, &cluster.members[3]);
     cluster_await(&cluster);
-    connect_to(&ann, cluster_leader(&cluster));
+    attach(&ann, cluster_leader(&cluster));
 
     assert_int_equal(join(&ann, 4, "observer"), 0);
     settle_down(&cluster);
@@ -157,7 +157,7 @@ static void a_leader_that_leaves_hands_over_and_follows(void **state)
     cluster_await(&cluster);
     struct member *old = cluster_leader(&cluster);
     id[0] = (char)('0' + old->id);
-    connect_to(&ann, old);
+    attach(&ann, old);
     create(&ann, "/a");
 
     assert_int_equal(leave(&ann, id), 0);
@@ -166,7 +166,7 @@ static void a_leader_that_leaves_hands_over_and_follows(void **state)
     assert_true(cluster_leader(&cluster) != old);
     assert_string_equal(member_mode(old), "follower");
     client_deinit(&ann);
-    connect_to(&ann, cluster_leader(&cluster));
+    attach(&ann, cluster_leader(&cluster));
     create(&ann, "/b");
     cluster_check(&cluster);
     client_deinit(&ann);
@@ -184,17 +184,17 @@ static void all_members_are_exchanged_one_by_one_and_started_again(void **state)
     for (int i = 2; i < 4; i++) {
         cluster_start(&cluster, &cluster.members[i]);
         cluster_await(&cluster);
-        connect_to(&ann, cluster_leader(&cluster));
+        attach(&ann, cluster_leader(&cluster));
         assert_int_equal(join(&ann, i + 1, "participant"), 0);
         client_deinit(&ann);
         settle_down(&cluster);
-        connect_to(&ann, cluster_leader(&cluster));
+        attach(&ann, cluster_leader(&cluster));
         id[0] = (char)('1' + i - 2);
         assert_int_equal(leave(&ann, id), 0);
         client_deinit(&ann);
         settle_down(&cluster);
     }
-    connect_to(&ann, cluster_leader(&cluster));
+    attach(&ann, cluster_leader(&cluster));
     create(&ann, "/a");
     client_deinit(&ann);
 
@@ -205,7 +205,7 @@ static void all_members_are_exchanged_one_by_one_and_started_again(void **state)
     cluster_start(&cluster, &cluster.members[3]);
     cluster_await(&cluster);
 
-    connect_to(&ann, cluster_leader(&cluster));
+    attach(&ann, cluster_leader(&cluster));
     create(&ann, "/b");
     assert_true(shows(&cluster.members[2], "server.3="));
     assert_false(shows(&cluster.members[2], "server.1="));
@@ -225,7 +225,7 @@ static void a_server_that_was_away_hears_of_the_new_members_by_the_votes(void **
     cluster_await(&cluster);
     struct member *away = cluster_follower(&cluster, 0);
     cluster_stop(&cluster, away);
-    connect_to(&ann, cluster_leader(&cluster));
+    attach(&ann, cluster_leader(&cluster));
     assert_int_equal(join(&ann, 4, "participant"), 0);
     settle_down(&cluster);
 
@@ -245,7 +245,7 @@ static void what_cannot_be_is_refused_as_zookeeper_does(void **state)
     (void)state;
     cluster_init_changing(&cluster, 3, 4);
     cluster_await(&cluster);
-    connect_to(&ann, cluster_follower(&cluster, 0));
+    attach(&ann, cluster_follower(&cluster, 0));
 
     assert_int_equal(reconfig(&ann, "server.4=h4:1:2:participant;3", NULL, NULL, 77), -103);
     assert_int_equal(reconfig(&ann, "server.4", NULL, NULL, -1), -8);
@@ -274,7 +274,7 @@ static void without_a_right_to_the_znode_nobody_changes_the_members(void **state
         cluster_start(&cluster, &cluster.members[i]);
     }
     cluster_await(&cluster);
-    connect_to(&ann, cluster_follower(&cluster, 0));
+    attach(&ann, cluster_follower(&cluster, 0));
 
     assert_int_equal(reconfig(&ann, NULL, NULL, NULL, -1), -102);
 
