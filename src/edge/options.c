@@ -104,6 +104,7 @@ static const struct option options_table[] = {
     {"znode.container.maxNeverUsedIntervalMs", OPTION_MS, AT(server.container_unused_ms), 0,
      INT64_MAX},
     {"enforceQuota", OPTION_TRUE_FALSE, AT(server.enforce_quota)},
+    {"ephemeralsPerSession", OPTION_COUNT, AT(server.session_ephemerals_max), 0, 100000000},
 
     {"forceSync", OPTION_YES_NO, AT(sync)},
     {"fsync.warningthresholdms", OPTION_MS, AT(sync_warning_ms), 1, DAY_MS},

@@ -136,7 +136,10 @@ enum mk_status prepare_change_create(struct prepare *prepare, const struct chang
     if (mk_bytes_equal(path, MK_BYTES(TREE_QUOTA_PATH "/" TREE_QUOTA_LIMITS))) {
         return MK_BAD_ARGUMENTS; /* a quota of the root */
     }
-    status = prepare_quota_check(prepare, path, 1, (int64_t)create->data.len);
+    status = create->ephemeral ? prepare_owner_check(prepare, changer->session) : MK_OK;
+    if (status == MK_OK) {
+        status = prepare_quota_check(prepare, path, 1, (int64_t)create->data.len);
+    }
     if (status != MK_OK) {
         return status;
     }

@@ -65,6 +65,9 @@ enum mk_status prepare_may(const struct prepare *prepare, const struct changer *
 enum mk_status prepare_quota_check(const struct prepare *prepare, struct mk_bytes path,
                                    int64_t count, int64_t bytes);
 
+/* May the session own one more ephemeral? */
+enum mk_status prepare_owner_check(const struct prepare *prepare, mk_session session);
+
 /* ---- changes.c: one operation: checked, done in the speculative view, and written as a part ---- */
 
 /* The operations that a multi may hold, and setACL. `part` borrows from the request and the scraps. */

@@ -26,7 +26,8 @@ struct prepare_options {
     enum mk_status (*reconfigure)(void *context, const struct jute_request *request,
                                   struct mk_buf *text);
     void *reconfigure_context;
-    bool enforce_quota; /* hard limits refuse */
+    bool enforce_quota;              /* hard limits refuse */
+    uint32_t session_ephemerals_max; /* 0: any number */
     bool recipes;
     uint32_t transaction_bytes_max; /* half of jute.maxbuffer */
     uint32_t calls_max;             /* parked or kept, all sessions */

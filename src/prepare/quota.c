@@ -70,3 +70,18 @@ enum mk_status prepare_quota_count(struct prepare *prepare, const struct prepare
     jute_txn_encode(out, &txn);
     return MK_OK;
 }
+
+/* All of them go in one transaction, at the end of the session. */
+enum mk_status prepare_owner_check(const struct prepare *prepare, mk_session session)
+{
+    int64_t count = 0;
+
+    if (prepare->options.session_ephemerals_max == 0) {
+        return MK_OK;
+    }
+    enum mk_status status = store_ephemerals_count(prepare->view, session, &count);
+    if (status != MK_OK) {
+        return status;
+    }
+    return count < prepare->options.session_ephemerals_max ? MK_OK : MK_QUOTA_EXCEEDED;
+}

@@ -54,17 +54,18 @@ struct server_ensemble {
 };
 
 struct server_options {
-    uint8_t server_id;            /* 0 .. 254; in an ensemble the id of a member */
-    mk_ms tick_ms;                /* tickTime */
-    mk_ms session_timeout_min_ms; /* 0: 2 ticks */
-    mk_ms session_timeout_max_ms; /* 0: 20 ticks */
-    uint32_t frame_bytes_max;     /* jute.maxbuffer */
-    bool extended_types;          /* extendedTypesEnabled: TTL znodes */
-    bool reconfig;                /* reconfigEnabled */
-    struct tree_acl_rules acl;    /* skipACL, and which schemes there are */
-    bool enforce_quota;           /* enforceQuota: hard limits refuse */
-    struct mk_bytes super_digest; /* DigestAuthenticationProvider.superDigest; or null */
-    enum tree_digest digest_hash; /* DigestAuthenticationProvider.digestAlg */
+    uint8_t server_id;               /* 0 .. 254; in an ensemble the id of a member */
+    mk_ms tick_ms;                   /* tickTime */
+    mk_ms session_timeout_min_ms;    /* 0: 2 ticks */
+    mk_ms session_timeout_max_ms;    /* 0: 20 ticks */
+    uint32_t frame_bytes_max;        /* jute.maxbuffer */
+    bool extended_types;             /* extendedTypesEnabled: TTL znodes */
+    bool reconfig;                   /* reconfigEnabled */
+    struct tree_acl_rules acl;       /* skipACL, and which schemes there are */
+    bool enforce_quota;              /* enforceQuota: hard limits refuse */
+    uint32_t session_ephemerals_max; /* ephemeralsPerSession; 0: any number */
+    struct mk_bytes super_digest;    /* DigestAuthenticationProvider.superDigest; or null */
+    enum tree_digest digest_hash;    /* DigestAuthenticationProvider.digestAlg */
     /* enforce.auth.schemes, "digest,sasl": requests are taken only from who has an identity of one of
      * these; or null. */
     struct mk_bytes enforced_schemes;

@@ -9,6 +9,7 @@ void sim_check_init(struct sim_check *check, const struct server_options *option
 {
     *check = (struct sim_check){.options = options};
     sim_model_init(&check->model, options->extended_types, options->enforce_quota);
+    check->model.session_ephemerals_max = options->session_ephemerals_max;
     mk_list_init(&check->writes);
 }
 

@@ -92,7 +92,8 @@ struct sim_undo {
 struct sim_model {
     bool extended_types;
     bool enforce_quota;
-    struct sim_znode **znodes; /* by path */
+    int64_t session_ephemerals_max; /* 0: any number */
+    struct sim_znode **znodes;      /* by path */
     size_t znodes_count, znodes_cap;
     struct sim_session **sessions; /* in the order of creation */
     size_t sessions_count, sessions_cap;

@@ -14,6 +14,7 @@ enum { /* wire codes */
        NO_CHILDREN_FOR_EPHEMERALS = -108,
        NODE_EXISTS = -110,
        NOT_EMPTY = -111,
+       QUOTA_EXCEEDED = -125,
        INCONSISTENCY = -2,
 };
 
@@ -72,6 +73,21 @@ static struct mk_bytes with_suffix(struct write *write, struct mk_bytes path, in
     return kept;
 }
 
+static bool owns_too_many(const struct write *write)
+{
+    const struct sim_model *model = write->model;
+    bool ephemeral = write->request->flags == 1 || write->request->flags == 3;
+    int64_t owned = 0;
+
+    if (!ephemeral || model->session_ephemerals_max == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < model->znodes_count; i++) {
+        owned += sim_owner_session(model, model->znodes[i]->owner) == write->who->session;
+    }
+    return owned >= model->session_ephemerals_max;
+}
+
 /* Everything but the change. `path` and `parent` are set when all is well. */
 static int32_t create_check(struct write *write, struct mk_bytes *path,
                             const struct sim_znode **parent, struct mk_buf *acl)
@@ -114,6 +130,9 @@ static int32_t create_check(struct write *write, struct mk_bytes *path,
     }
     if (mk_bytes_equal(*path, MK_BYTES("/zookeeper/quota/zookeeper_limits"))) {
         return BAD_ARGUMENTS;
+    }
+    if (owns_too_many(write)) {
+        return QUOTA_EXCEEDED;
     }
     return sim_quota_allows(write->model, *path, 1, (int64_t)request->data.len);
 }

@@ -527,6 +527,7 @@ static void init_server_options(struct sim_run *run)
     options->reap_interval_ms = (mk_ms)(20 + sim_below(run, 600));
     options->reaps_per_minute_max = sim_one_in(run, 3) ? 100000 : 3000;
     options->enforce_quota = sim_one_in(run, 2);
+    options->session_ephemerals_max = sim_one_in(run, 2) ? 0 : 1 + (uint32_t)sim_below(run, 20);
     options->container_unused_ms = (mk_ms)(sim_one_in(run, 2) ? 0 : 1 + sim_below(run, 5000));
     mk_buf_append_bytes(&run->recipe_source, run->options.lock_source);
     mk_buf_append_bytes(&run->tally_source, sim_recipe_tally());

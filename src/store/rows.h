@@ -11,6 +11,7 @@
 #include "store/cursor.h"
 #include "store/keys.h"
 #include "store/listings.h"
+#include "store/owned.h"
 #include "store/speculative.h"
 
 struct store_view {
@@ -38,6 +39,7 @@ struct store {
     struct store_options options;
     struct committed committed;
     struct speculative speculative;
+    struct owned owned;
     struct store_view views[2]; /* committed, speculative */
     struct listings listings;   /* of committed children */
     struct store_totals totals;

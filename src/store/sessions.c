@@ -35,6 +35,9 @@ void store_session_put(struct store_view *view, mk_session id, int32_t timeout_m
     uint8_t value[4];
     mk_store_u32(value, (uint32_t)timeout_ms);
     rows_put(view, session_key(view, id), mk_bytes_of(value, sizeof(value)));
+    if (view->speculative && !known) {
+        owned_know(&view->store->owned, id, 0);
+    }
     session_write_end(view, known ? 0 : 1);
 }
 
@@ -49,6 +52,9 @@ enum mk_status store_session_remove(struct store_view *view, mk_session id)
     if (known) {
         rows_delete(view, session_key(view, id));
         calls_session_gone(view, id);
+    }
+    if (view->speculative) {
+        owned_forget(&view->store->owned, id);
     }
     session_write_end(view, known ? -1 : 0);
     return MK_OK;
@@ -112,6 +118,28 @@ enum mk_status store_ephemerals_each(struct store_view *view, mk_session id, str
     }
     rows_cursor_close(&cursor);
     return status == MK_END ? MK_OK : status;
+}
+
+static bool count_one(void *context, struct mk_bytes path)
+{
+    int64_t *count = context;
+
+    (void)path;
+    (*count)++;
+    return true;
+}
+
+enum mk_status store_ephemerals_count(struct store_view *view, mk_session id, int64_t *count)
+{
+    if (view->speculative && owned_read(&view->store->owned, id, count)) {
+        return MK_OK;
+    }
+    *count = 0;
+    enum mk_status status = store_ephemerals_each(view, id, MK_BYTES_NULL, count_one, count);
+    if (status == MK_OK && view->speculative) {
+        owned_know(&view->store->owned, id, *count);
+    }
+    return status;
 }
 
 enum mk_status store_owned_each(struct store_view *view, store_owned_visit *visit, void *context)

@@ -37,6 +37,7 @@ static struct store *store_new(struct store_base *base, const struct store_optio
 static void store_free(struct store *store)
 {
     speculative_free(&store->speculative);
+    owned_free(&store->owned);
     committed_free(&store->committed);
     listings_free(&store->listings);
     mk_buf_free(&store->value);
@@ -208,6 +209,7 @@ void store_end(struct store_view *view)
     view->begun = false;
     if (view->speculative) {
         speculative_end(&view->store->speculative);
+        owned_end(&view->store->owned);
     } else if (view->zxid > view->store->applied) { /* else it was applied again */
         view->store->applied = view->zxid;
     }
@@ -218,6 +220,7 @@ void store_abort(struct store_view *view)
     MK_ASSERT(view->speculative);
     MK_ASSERT(view->begun && !view->writing);
     speculative_abort(&view->store->speculative);
+    owned_abort(&view->store->owned);
     view->zxid = view->zxid_before;
     view->begun = false;
 }
@@ -235,6 +238,8 @@ void store_speculative_reset(struct store *store)
     MK_ASSERT(!view->begun);
     speculative_free(&store->speculative);
     speculative_init(&store->speculative, store->options.hash_seed);
+    owned_free(&store->owned);
+    store->owned = (struct owned){0};
     view->zxid = store->applied;
 }
 

@@ -211,6 +211,8 @@ enum mk_status store_sessions_each(struct store_view *view, store_session_visit 
 typedef bool store_path_visit(void *context, struct mk_bytes path);
 enum mk_status store_ephemerals_each(struct store_view *view, mk_session id, struct mk_bytes from,
                                      store_path_visit *visit, void *context);
+/* How many they are. In the speculative view O(1), but for the first time of a session that began before. */
+enum mk_status store_ephemerals_count(struct store_view *view, mk_session id, int64_t *count);
 /* All ephemerals, by session and then path. */
 typedef bool store_owned_visit(void *context, mk_session id, struct mk_bytes path);
 enum mk_status store_owned_each(struct store_view *view, store_owned_visit *visit, void *context);

@@ -355,6 +355,13 @@ static void create_in_parent(struct store_view *view, const struct store_create 
     spot_write(view, parent, false);
 }
 
+static void owner_changed(struct store_view *view, mk_session session, int64_t difference)
+{
+    if (view->speculative) {
+        owned_change(&view->store->owned, session, difference);
+    }
+}
+
 /* Every row of a new znode. There is none by any of these keys. */
 static void spot_plant(struct store_view *view, struct spot *spot)
 {
@@ -366,6 +373,7 @@ static void spot_plant(struct store_view *view, struct spot *spot)
     mk_session session = spot_session(spot);
     if (session != 0) {
         rows_put_fresh(view, spot_ephemeral_key(view, spot, session), MK_BYTES(""));
+        owner_changed(view, session, 1);
     }
     totals_add(view, spot, 1);
     listing_change(view, spot->path);
@@ -447,6 +455,7 @@ static void spot_uproot(struct store_view *view, const struct spot *spot)
     mk_session session = spot_session(spot);
     if (session != 0) {
         rows_delete(view, spot_ephemeral_key(view, spot, session));
+        owner_changed(view, session, -1);
     }
     struct reapable_place gone = spot->reapable;
     reapable_move(view, spot->path, &gone, (struct reapable_place){0});
