@@ -154,10 +154,11 @@ def agree(ensemble):
 class Ensemble:
     """Servers with the same options; the last `observers` of them do not vote, those of the numbers
     in `zookeepers` are ZooKeeper's. The one of the number `first` serves with a single other before
-    the rest start: of three empty servers it leads, if its number is the larger of the two."""
+    the rest start: of three empty servers it leads, if its number is the larger of the two.
+    `options` are lines of all their files."""
 
     def __init__(self, count=3, observers=0, zookeepers=(), first=None, network=None,
-                 tick_ms=TICK_MS):
+                 tick_ms=TICK_MS, options=()):
         folder = os.path.abspath(f"ensemble-{next(folders)}")
         os.makedirs(folder)
         self.members = [(ZooKeeperMember if number in zookeepers else Member)(number, folder, network)
@@ -165,7 +166,7 @@ class Ensemble:
         lines = [f"tickTime={tick_ms}", "initLimit=20", "syncLimit=10", "maxClientCnxns=0",
                  "minSessionTimeout=1000", "maxSessionTimeout=60000",
                  "4lw.commands.whitelist=*", "admin.enableServer=false", "recipes=off",
-                 f"commitLogCount={HISTORY}", "overlayBytes=1M"]
+                 f"commitLogCount={HISTORY}", "overlayBytes=1M", *options]
         for member in self.members:
             votes = member.number <= count - observers
             lines.append(member.line("participant" if votes else "observer"))

@@ -39,7 +39,7 @@ static void tear_down(struct local *local)
     cluster_deinit(&local->cluster);
 }
 
-static void connect_to(struct local *local, struct member *member)
+static void come_to(struct local *local, struct member *member)
 {
     if (local->ann.world == NULL) {
         client_init(&local->ann, &member->world);
@@ -112,7 +112,7 @@ static void a_local_session_begins_and_ends_without_a_transaction(void **state)
 
     for (size_t i = 0; i < MK_COUNT(members); i++) {
         local.ann.session = 0;
-        connect_to(&local, members[i]);
+        come_to(&local, members[i]);
         assert_true(local.ann.session != 0);
         assert_int_equal(stats_of(members[i]).local_sessions, 1);
         assert_int_equal(close_session(&local), 0);
@@ -162,7 +162,7 @@ static void a_local_session_writes_through_every_server(void **state)
 
     for (size_t i = 0; i < MK_COUNT(members); i++) {
         local.ann.session = 0;
-        connect_to(&local, members[i]);
+        come_to(&local, members[i]);
         assert_int_equal(create(&local, paths[i], 0), 0);
         assert_int_equal(create(&local, paths[i], 0), -110);
         assert_int_equal(stats_of(members[i]).local_sessions, 1);
@@ -180,7 +180,7 @@ static void what_is_behind_the_end_of_a_local_session_hears_that_it_has_expired(
     struct jute_reply reply;
     (void)state;
     set_up(&local, true);
-    connect_to(&local, local.follower);
+    come_to(&local, local.follower);
     struct jute_request requests[] = {
         request_create("/a", "", 0), {.op = JUTE_CLOSE_SESSION}, request_create("/b", "", 0)};
     const int32_t errors[] = {0, 0, -112};
@@ -207,14 +207,14 @@ static void a_local_session_goes_on_at_its_server_and_has_expired_elsewhere(void
     struct local local;
     (void)state;
     set_up(&local, true);
-    connect_to(&local, local.follower);
+    come_to(&local, local.follower);
     mk_session session = local.ann.session;
 
     client_disconnect(&local.ann);
-    connect_to(&local, local.follower);
+    come_to(&local, local.follower);
     assert_int_equal(local.ann.session, session);
     client_disconnect(&local.ann);
-    connect_to(&local, local.leader);
+    come_to(&local, local.leader);
 
     assert_int_equal(local.ann.session, 0);
     assert_null(local.ann.conn);
@@ -227,7 +227,7 @@ static void a_wrong_password_is_told_that_the_local_session_has_expired(void **s
     struct client eve;
     (void)state;
     set_up(&local, true);
-    connect_to(&local, local.follower);
+    come_to(&local, local.follower);
     client_init(&eve, &local.follower->world);
     eve.session = local.ann.session;
 
@@ -244,7 +244,7 @@ static void a_silent_local_session_expires_at_its_server(void **state)
     struct local local;
     (void)state;
     set_up(&local, true);
-    connect_to(&local, local.follower);
+    come_to(&local, local.follower);
     mk_session session = local.ann.session;
 
     for (int i = 0; i < 5; i++) {
@@ -256,7 +256,7 @@ static void a_silent_local_session_expires_at_its_server(void **state)
 
     assert_null(local.ann.conn);
     assert_int_equal(stats_of(local.follower).sessions_expired, 1);
-    connect_to(&local, local.follower);
+    come_to(&local, local.follower);
     assert_int_not_equal(session, local.ann.session);
     assert_int_equal(local.ann.session, 0);
     tear_down(&local);
@@ -267,14 +267,14 @@ static void a_local_session_outlives_the_leader(void **state)
     struct local local;
     (void)state;
     set_up(&local, true);
-    connect_to(&local, local.follower);
+    come_to(&local, local.follower);
     mk_session session = local.ann.session;
 
     cluster_stop(&local.cluster, local.leader);
     cluster_await(&local.cluster);
 
     assert_null(local.ann.conn);
-    connect_to(&local, local.follower);
+    come_to(&local, local.follower);
     assert_int_equal(local.ann.session, session);
     assert_int_equal(create(&local, "/after", 0), 0);
     tear_down(&local);
@@ -289,7 +289,7 @@ static void assert_moves(struct local *local, struct member *from, struct member
 
     assert_int_equal(stats_of(from).local_sessions, 0);
     client_disconnect(&local->ann);
-    connect_to(local, to);
+    come_to(local, to);
     assert_int_equal(local->ann.session, session);
     assert_int_equal(close_session(local), 0);
     cluster_settle(&local->cluster);
@@ -306,7 +306,7 @@ static void its_first_ephemeral_makes_a_local_session_known_to_all(void **state)
 
     for (size_t i = 0; i < MK_COUNT(members); i++) {
         local.ann.session = 0;
-        connect_to(&local, members[i]);
+        come_to(&local, members[i]);
         assert_int_equal(create(&local, "/here", EPHEMERAL), 0);
         assert_int_equal(create(&local, "/here", EPHEMERAL), -110);
         assert_moves(&local, members[i], members[(i + 1) % 3], "/here");
@@ -323,7 +323,7 @@ static void an_ephemeral_in_a_multi_does_so_too(void **state)
 
     for (size_t i = 0; i < MK_COUNT(members); i++) {
         local.ann.session = 0;
-        connect_to(&local, members[i]);
+        come_to(&local, members[i]);
         assert_int_equal(create_by_multi(&local, "/kept", 0), i == 0 ? 0 : -110);
         assert_int_equal(stats_of(members[i]).local_sessions, 1);
         assert_int_equal(create_by_multi(&local, "/gone", EPHEMERAL), 0);
@@ -342,7 +342,7 @@ static void without_upgrading_an_ephemeral_is_refused_and_nothing_else(void **st
 
     for (size_t i = 0; i < MK_COUNT(members); i++) {
         local.ann.session = 0;
-        connect_to(&local, members[i]);
+        come_to(&local, members[i]);
         assert_int_equal(create(&local, "/e", EPHEMERAL), -120);
         assert_int_equal(create_by_multi(&local, "/e", EPHEMERAL), -120);
         assert_int_equal(create(&local, paths[i], 0), 0);
@@ -357,7 +357,7 @@ static void an_upgraded_session_lives_by_its_pings_and_expires_at_the_leader(voi
     struct local local;
     (void)state;
     set_up(&local, true);
-    connect_to(&local, local.follower);
+    come_to(&local, local.follower);
     assert_int_equal(create(&local, "/here", EPHEMERAL), 0);
 
     for (int i = 0; i < 5; i++) {
@@ -381,7 +381,7 @@ static void the_late_write_of_an_expired_session_is_not_taken_for_a_local_ones(v
     struct local local;
     (void)state;
     set_up(&local, true);
-    connect_to(&local, local.follower);
+    come_to(&local, local.follower);
     assert_int_equal(create(&local, "/here", EPHEMERAL), 0);
     cluster_advance(&local.cluster, TIMEOUT_MS - 1000);
     local.follower->stuck = true; /* what it does not have in its log it does not apply */
