@@ -3,7 +3,8 @@
 
 The suite starts, stops and restarts its servers itself. It is not changed: what it takes for Java
 (kazoo_suite/java) starts a moonkeeperd with the zoo.cfg that the suite has written. Arguments are
-words for pytest's -k: which tests to run. COMPAT_SERVER=zookeeper runs it with Debian's ZooKeeper.
+words for pytest's -k: which tests to run. COMPAT_SERVER=zookeeper runs it with Debian's ZooKeeper,
+COMPAT_SERVER=any with three servers of ours, of which the suite stops and restarts some.
 """
 
 import glob
@@ -33,7 +34,8 @@ def needed(module):
 def environment():
     """What the suite's harness reads, and a PATH on which Java is ours."""
     result = dict(os.environ, PYTHONPATH=FOLDER, PYTHONWARNINGS="ignore", TMPDIR=os.getcwd(),
-                  ZOOKEEPER_VERSION="3.8.0", ZOOKEEPER_CLUSTER_SIZE="1",
+                  ZOOKEEPER_VERSION="3.8.0",
+                  ZOOKEEPER_CLUSTER_SIZE="3" if os.environ.get("COMPAT_SERVER") == "any" else "1",
                   ZOOKEEPER_CLASSPATH="/usr/share/java/zookeeper.jar",
                   KAZOO_SUITE_LOGS=os.getcwd())
     if os.environ.get("COMPAT_SERVER") != "zookeeper":

@@ -317,13 +317,14 @@ def make_call(client, operation, **arguments):
 
 
 def wait_result(client, path, seconds=20):
-    """The call's znode as JSON, when the call has ended; by its watch."""
-    changed = threading.Event()
-    state = json.loads(client.get(path, watch=lambda event: changed.set())[0])
-    if state["state"] == "waiting":
+    """The call's znode as JSON, when the call has ended; by its watch, which also tells of the ends of
+    connections."""
+    while True:
+        changed = threading.Event()
+        state = json.loads(client.get(path, watch=lambda event: changed.set())[0])
+        if state["state"] != "waiting":
+            return state
         true(changed.wait(seconds), "the call did not end in time")
-        state = json.loads(client.get(path)[0])
-    return state
 
 
 @case("a free lock is granted by the reply to the create itself")
