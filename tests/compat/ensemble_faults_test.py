@@ -29,7 +29,7 @@ import raw_client as raw
 from ensemble import Ensemble, agree, until
 from harness import Skip, case
 from history import History
-from witness import Keys, Witness, locks, puts, registers, takes
+from witness import Keys, Witness, calls, locks, puts, registers, takes
 
 TICK_MS = 200          # ten of them are the patience between servers
 SESSION_MS = 30000     # longer than any fault here: no session may end
@@ -44,7 +44,8 @@ class Scene:
     def __init__(self, count, network=None, seed=1, session_ms=SESSION_MS):
         self.dice = random.Random(seed)
         self.network, self.session_ms = network, session_ms
-        self.ensemble = Ensemble(count=count, network=network, tick_ms=TICK_MS)
+        self.ensemble = Ensemble(count=count, network=network, tick_ms=TICK_MS,
+                                 options=("recipes=on",))
         self.rounds = 0
         self.witnesses, self.history, self.keys = [], None, None
 
@@ -75,13 +76,14 @@ class Scene:
         folder = f"/round-{self.rounds}"
         maker = self.witness("maker")
         until("there is a connection", maker.connected)
-        for path in (folder, *(f"{folder}/{name}" for name in ("keys", "lock", "queue"))):
+        for path in (folder, *(f"{folder}/{name}" for name in ("keys", "lock", "called", "queue"))):
             reply = maker.ask(raw.CREATE, raw.create(path))
             assert reply.error == 0, reply
         maker.client.close()
         self.keys, self.queue = Keys(f"{folder}/keys"), f"{folder}/queue"
         self.witnesses = []
         for job, count in ((registers(self.keys), 4), (locks(f"{folder}/lock"), 3),
+                           (calls(f"{folder}/called"), 3),
                            (puts(self.queue), 1), (takes(self.queue), 2)):
             for _ in range(count):
                 self.witnesses.append(self.witness(f"client-{len(self.witnesses)}"))

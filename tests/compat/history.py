@@ -203,7 +203,7 @@ class History:
         return {"writes": sum(op.kind in WRITES for op in self.operations),
                 "reads": sum(op.kind == "read" for op in self.operations),
                 "znodes": len({op.path for op in self.operations}),
-                "locks held": sum(map(len, self.holds.values())), "elements": len(self.put),
+                "locks held": [len(holds) for holds in self.holds.values()], "elements": len(self.put),
                 "taken": len(self.taken)}
 
     # ---- What is wrong.

@@ -8,6 +8,7 @@ A job is a few requests. Should the connection break, the job ends with Lost and
 on another server: nothing is repeated behind the back of the history.
 """
 
+import json
 import threading
 import time
 
@@ -226,6 +227,43 @@ def locks(folder):
                 witness.history.held(folder, witness.name, made.zxid, since, until)
         witness.ask(raw.DELETE, raw.delete(f"{folder}/{own}"))
         witness.before = None
+    return job
+
+
+def calls(path):
+    """The same by calls of the recipe `lock`. A call whose answer is lost is asked for again, by its
+    number, in the same session: it happens once. `before`: that call, and what has been granted."""
+    def call(witness, operation, **arguments):
+        if witness.before is None or witness.before[0] != witness.session:
+            witness.before = [witness.session, 1, None]
+        _, number, _ = witness.before
+        reply = witness.ask(raw.CALL, raw.call(operation, json.dumps(arguments).encode(), number,
+                                               number - 1))
+        assert reply.error == 0, reply
+        reader = Reader(reply.body)
+        error, message, result = reader.string(), reader.string(), reader.buffer()
+        if error == "Unimplemented":  # while not all servers have said that they can
+            return None
+        witness.before[1] += 1
+        assert error is None, (operation, error, message)
+        return json.loads(result)
+
+    def job(witness):
+        session = witness.session
+        held = witness.before[2] if witness.before and witness.before[0] == session else None
+        if held is None:
+            held = call(witness, "lock.acquire", path=path)
+            if held is None:
+                return
+            since, witness.before[2] = time.monotonic(), held
+            try:
+                witness.ask(raw.EXISTS, raw.read(path))
+            finally:
+                until = min(time.monotonic(), witness.expires_at())
+                if until > since:
+                    witness.history.held(path, witness.name, held["fence"], since, until)
+        if call(witness, "lock.release", path=path, ticket=held["ticket"]) is not None:
+            witness.before[2] = None
     return job
 
 
