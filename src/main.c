@@ -299,7 +299,8 @@ static enum edge_exit log_start(struct process *process)
         return continuous;
     }
     mk_zxid applied = store_applied(process->core.store);
-    if (applied > store_log_last(process->core.log)) {
+    if (applied > store_log_last(process->core.log) &&
+        !server_install_is_all(process->core.store)) {
         mk_log(
             process->log, MK_LOG_WARN,
             "the log ends before the checkpoint: if a segment has been removed, put it back now, "

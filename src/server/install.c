@@ -133,17 +133,38 @@ void server_install_done(struct server *server, const struct server_install *don
     }
 }
 
+/* The zxid of the snapshot that the state began with, in its own facts. */
+#define FACT_INSTALLED MK_BYTES("installed")
+
+static void fact_put(struct store_view *view, struct mk_bytes name, uint64_t number)
+{
+    uint8_t value[sizeof(number)];
+
+    mk_store_u64(value, number);
+    store_fact_put(view, name, mk_bytes_of(value, sizeof(value)));
+}
+
+bool server_install_is_all(struct store *store)
+{
+    struct store_view *view = store_committed(store);
+    struct mk_buf value = {0};
+
+    store_view_blocking(view, true);
+    bool known = store_fact_read(view, FACT_INSTALLED, &value) == MK_OK && value.len == 8;
+    bool all = known && (mk_zxid)mk_load_u64(value.data) == store_applied(store);
+    mk_buf_free(&value);
+    return all;
+}
+
 /* Log time does not go behind what is stored, whoever leads next. */
 void server_install_complete(struct store_install *install)
 {
     struct store *store = store_install_store(install);
     struct store_view *view = store_committed(store);
-    uint8_t value[sizeof(mk_ms)];
-
-    mk_store_u64(value, (uint64_t)store_install_time(install));
     store_again(store, true); /* it is of the zxid that the store has applied */
     store_begin(view, store_applied(store), 0);
-    store_fact_put(view, MK_BYTES(APPLY_TIME), mk_bytes_of(value, sizeof(value)));
+    fact_put(view, MK_BYTES(APPLY_TIME), (uint64_t)store_install_time(install));
+    fact_put(view, FACT_INSTALLED, (uint64_t)store_applied(store));
     store_end(view);
     store_again(store, false);
 }

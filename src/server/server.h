@@ -280,6 +280,8 @@ bool server_install_take(struct server *server, struct server_install *install);
 void server_install_done(struct server *server, const struct server_install *install);
 /* What the stream does not say, when it is whole; on the thread that took in the last of it. */
 void server_install_complete(struct store_install *install);
+/* What `store` has is a leader's snapshot as it came: no log belongs to it. */
+bool server_install_is_all(struct store *store);
 struct store *server_store_release(struct server *server);
 void server_store_replaced(struct server *server, struct store *store);
 
