@@ -20,6 +20,9 @@
 #define REQUEST_ZXID_GLOBAL ((mk_zxid)-2)
 /* Kept for learners that a snapshot is on its way to. */
 #define HISTORY_PINNED_BYTES_MAX (4 * HISTORY_KEPT_BYTES_MAX)
+/* COMMITs, 24 bytes each, for a learner that is not up to date yet. Beyond it the learner is left: it has
+ * taken longer than half a million transactions to make a few durable. */
+#define PEER_COMMITS_BYTES_MAX ((size_t)12 << 20)
 /* A piece of a snapshot, and how much of it may wait to be sent before the next is read. */
 #define SNAPSHOT_PIECE_BYTES ((size_t)1 << 20)
 /* Received of a snapshot and not taken in. Beyond it nothing is read from the leader. */
@@ -63,7 +66,9 @@ struct server_peer {
     struct mk_buf syncs;     /* zxids, 8 bytes each: answer a SYNC when they have committed */
     size_t syncs_done;
     enum sync_step sync_step;
-    mk_zxid sync_pinned; /* history above it is kept until the learner has it */
+    mk_zxid sync_pinned;   /* history above it is kept until the learner has it */
+    bool uptodate;         /* it has been told */
+    struct mk_buf commits; /* that it is told then */
     struct server_snapshot *snapshot;
 };
 

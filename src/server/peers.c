@@ -37,6 +37,7 @@ static void peer_free(struct server_peer *peer)
     mk_list_remove(&peer->all);
     mk_buf_free(&peer->in);
     mk_buf_free(&peer->out);
+    mk_buf_free(&peer->commits);
     mk_free(peer);
 }
 

@@ -202,6 +202,35 @@ void server_batch_taken(struct server *server, const struct server_batch *batch)
     server_actions_run(server);
 }
 
+/* COMMITs of what a follower got in front of NEWLEADER are kept for behind UPTODATE. It can do nothing with
+ * them before, and ZooKeeper's up to 3.9.2 end there (ZOOKEEPER-4394), and begin again. */
+static void commits_write(struct server *server, struct mk_bytes packets)
+{
+    struct mk_link *link = server->ensemble->peers.next;
+
+    for (; link != &server->ensemble->peers; link = link->next) {
+        struct server_peer *peer = MK_CONTAINER(link, struct server_peer, all);
+        if (peer->learner == NULL || !is_follower(peer->learner)) {
+            continue;
+        }
+        if (peer->uptodate) {
+            server_peer_write(server, peer, packets);
+            continue;
+        }
+        mk_buf_append_bytes(&peer->commits, packets);
+        if (peer->commits.len > PEER_COMMITS_BYTES_MAX) {
+            server_peer_refuse(server, peer, "it does not come to the end of what it lacks");
+        }
+    }
+}
+
+static void uptodate(struct server *server, struct server_peer *peer)
+{
+    peer->uptodate = true;
+    server_peer_write(server, peer, mk_buf_view(&peer->commits));
+    mk_buf_free(&peer->commits);
+}
+
 /* The transaction changes the members; learners are told who is to lead them. */
 static void activation_put(struct ensemble *ensemble, const struct zab_action *action,
                            struct mk_bytes entry)
@@ -242,7 +271,7 @@ static void commits_tell(struct server *server, const struct zab_action *action)
         }
     }
     ensemble->told = through;
-    (void)learners_write(server, is_follower, mk_buf_view(&ensemble->wire));
+    commits_write(server, mk_buf_view(&ensemble->wire));
     (void)learners_write(server, is_observer, mk_buf_view(&ensemble->wire_inform));
 }
 
@@ -441,7 +470,11 @@ static void packet_send(struct server *server, const struct zab_action *action)
     struct mk_buf *wire = &server->ensemble->wire;
 
     if (action->learner != NULL) {
-        server_peer_send(server, zab_learner_owner(action->learner), &packet);
+        struct server_peer *peer = zab_learner_owner(action->learner);
+        server_peer_send(server, peer, &packet);
+        if (packet.type == JUTE_PACKET_UPTODATE) {
+            uptodate(server, peer);
+        }
         return;
     }
     MK_ASSERT(server->ensemble->leader != NULL);
