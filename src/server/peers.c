@@ -283,11 +283,14 @@ static void learner_packet(struct server *server, struct server_peer *peer,
     server_relay(server, peer, packet);
 }
 
-/* The leader's, while the own log is being cut or replaced: what comes behind is to be appended to it. */
+/* The leader's, while the own log is being cut or replaced: what comes behind is to be appended to it. And
+ * while the store has no room, until a checkpoint has been written: what is committed has to be applied, so
+ * it must not come. Should that take longer than syncLimit, the leader leaves this server, which comes
+ * again when it has room. */
 static bool held(const struct server *server, const struct server_peer *peer)
 {
     return peer == server->ensemble->leader &&
-           (server_log_changes(server) || server_installs(server));
+           (server_log_changes(server) || server_installs(server) || store_full(server->store));
 }
 
 /* The packets that have arrived whole. */

@@ -511,6 +511,7 @@ void server_checkpoint_done(struct server *server, struct store_checkpoint *chec
     server->stats.checkpoints++;
     server_waiters_resume(server, &server->full);
     server_sync_checkpointed(server);
+    server_leader_resume(server); /* there may be room again for what it sends */
 }
 
 /* ---- At rest ---- */

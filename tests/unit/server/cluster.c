@@ -43,9 +43,9 @@ void cluster_start(struct cluster *cluster, struct member *member)
     struct mk_error error = {""};
     struct store_options options = {
         .cache_bytes = 1 << 20,
-        .overlay_bytes = 64 << 20,
-        .overlay_bytes_max = 128 << 20,
+        .overlay_bytes = cluster->overlay_bytes > 0 ? cluster->overlay_bytes : 64 << 20,
     };
+    options.overlay_bytes_max = 2 * options.overlay_bytes;
     struct mk_bytes entry;
     size_t offset = 0;
 
@@ -130,6 +130,7 @@ void cluster_stop(struct cluster *cluster, struct member *member)
         member->batch_out = false;
     }
     member->epochs_out = false;
+    member->checkpoint = NULL;
 }
 
 /* ---- What a member wants ---- */
@@ -286,11 +287,16 @@ static bool snapshot_step(struct member *member)
 static bool checkpoint_step(struct member *member)
 {
     struct mk_error error = {""};
-    struct store_checkpoint *checkpoint = server_checkpoint_take(member->world.server);
+    struct store_checkpoint *checkpoint = member->checkpoint;
 
     if (checkpoint == NULL) {
+        checkpoint = server_checkpoint_take(member->world.server);
+    }
+    member->checkpoint = checkpoint;
+    if (checkpoint == NULL || member->unwritten) {
         return false;
     }
+    member->checkpoint = NULL;
     assert_int_equal(store_checkpoint_write(checkpoint, &error), MK_OK);
     server_checkpoint_done(member->world.server, checkpoint);
     return true;

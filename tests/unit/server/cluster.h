@@ -15,7 +15,9 @@ struct member {
     struct cluster *cluster;
     int64_t id;
     bool up;
-    bool stuck; /* its log does not sync */
+    bool stuck;     /* its log does not sync */
+    bool unwritten; /* its checkpoints do not come to their end */
+    struct store_checkpoint *checkpoint;
     struct server_epochs epochs;
     struct server_batch batch;
     bool batch_out;
@@ -49,8 +51,9 @@ struct cluster {
     size_t chunk;                                       /* bytes that pass at once; 0: all */
     size_t turn;
     uint32_t history_count;
-    bool reconfig;        /* members may change; ... */
-    size_t members_count; /* the first ones; the others know them, and themselves */
+    uint64_t overlay_bytes; /* 0: 64 MB */
+    bool reconfig;          /* members may change; ... */
+    size_t members_count;   /* the first ones; the others know them, and themselves */
     const struct server_recipe *recipes;
     size_t recipes_count;
 };
