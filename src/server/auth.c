@@ -1,7 +1,19 @@
-/* How a connection becomes somebody more: auth packets (digest, ip) and SASL tokens. Done when they are
- * received, not in their turn: what follows has the identity, what came before has not. Their replies
- * wait for their turn all the same. Protocol reference, sections 7.3 and 13.1. */
+/* How a connection becomes somebody more: by a certificate, before it has sent anything; by auth packets
+ * (digest, ip) and SASL tokens. Those are taken when they are received, not in their turn: what follows has
+ * the identity, what came before has not. Their replies wait for their turn all the same. Protocol
+ * reference, sections 7.3 and 13. */
 #include "server/internal.h"
+
+/* ---- Certificates ---- */
+
+bool server_conn_certified(struct server *server, struct server_conn *conn, struct mk_bytes subject)
+{
+    struct mk_bytes super = server->options.x509_super;
+    bool is_super = super.data != NULL && mk_bytes_equal(subject, super);
+
+    return (!is_super || server_identity_add(server, conn, MK_BYTES("super"), subject)) &&
+           server_identity_add(server, conn, MK_BYTES("x509"), subject);
+}
 
 /* ---- Auth packets ---- */
 

@@ -69,6 +69,7 @@ struct server_options {
     /* enforce.auth.schemes, "digest,sasl": requests are taken only from who has an identity of one of
      * these; or null. */
     struct mk_bytes enforced_schemes;
+    struct mk_bytes x509_super; /* X509AuthenticationProvider.superUser; or null */
     /* SASL. What is pointed to is borrowed, as all else here. */
     const struct sasl_users *sasl_users; /* NULL: clients that ask are told that there is no SASL */
     struct mk_bytes sasl_secret;         /* 32 random bytes, of which nonces are made */
@@ -166,6 +167,10 @@ mk_ms server_next_tick(const struct server *server);
 /* A connection was accepted. `address` is its peer's textual IP address, copied. */
 struct server_conn *server_conn_open(struct server *server, struct mk_bytes address, uint16_t port,
                                      void *owner);
+/* Its peer has shown a certificate of that subject (RFC 2253). Before the first frame. False: it has more
+ * identities than fit. */
+bool server_conn_certified(struct server *server, struct server_conn *conn,
+                           struct mk_bytes subject);
 /* A whole frame, without its length. The first is the ConnectRequest. Borrowed for the call. */
 void server_conn_frame(struct server *server, struct server_conn *conn, struct mk_bytes frame);
 /* The socket is gone, or was closed because server_conn_closing(): forget the connection. */

@@ -8,6 +8,7 @@
 #include "tree/address.h"
 #include "tree/identities.h"
 #include "tree/tree.h"
+#include "tree/x509_name.h"
 
 #include <string.h>
 
@@ -116,6 +117,19 @@ static bool sasl_matches(const struct tree_acl_rules *rules, struct mk_bytes ide
            (rules->sasl_any.data != NULL && mk_bytes_equal(id, rules->sasl_any));
 }
 
+static bool x509_loaded(const struct tree_acl_rules *rules)
+{
+    return rules->x509;
+}
+
+/* The configured super user, whom ZooKeeper lets match any name, holds super, too. */
+static bool x509_matches(const struct tree_acl_rules *rules, struct mk_bytes identity,
+                         struct mk_bytes id)
+{
+    (void)rules;
+    return mk_bytes_equal(identity, id);
+}
+
 static bool ip_loaded(const struct tree_acl_rules *rules)
 {
     (void)rules;
@@ -132,6 +146,7 @@ static bool ip_matches(const struct tree_acl_rules *rules, struct mk_bytes ident
 static const struct scheme schemes[] = {
     {"digest", true, digest_loaded, digest_valid, digest_matches},
     {"sasl", true, sasl_loaded, sasl_valid, sasl_matches},
+    {"x509", true, x509_loaded, tree_x509_name_valid, x509_matches},
     {"ip", false, ip_loaded, tree_address_range_valid, ip_matches},
 };
 

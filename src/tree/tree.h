@@ -76,6 +76,7 @@ struct tree_acl_rules {
     bool skip;   /* everybody may do everything; lists must be valid all the same */
     bool digest; /* the scheme is loaded */
     bool sasl;   /* ... likewise */
+    bool x509;   /* ... likewise */
     struct mk_bytes
         sasl_any; /* sasl entries with this id match whoever has a sasl identity; or null */
 };
