@@ -91,7 +91,8 @@ static enum edge_exit options_read(struct process *process, int argc, char *cons
                (int)process->options.ignored.len, (const char *)process->options.ignored.data);
     }
     if (edge_catalogue_read(&process->options, &error) != MK_OK ||
-        edge_sasl_users_read(&process->options, &error) != MK_OK) {
+        edge_sasl_users_read(&process->options, &error) != MK_OK ||
+        edge_tls_read(&process->options, &error) != MK_OK) {
         return failed(process, EDGE_EXIT_USAGE, &error);
     }
     return EDGE_EXIT_OK;

@@ -19,7 +19,8 @@ struct admin_settings {  /* what `conf` shows; texts are borrowed for as long as
     const char *version; /* what standard clients look for three numbers in */
     const char *own_version;        /* "0.1.0" */
     const char *data_dir, *log_dir; /* absolute */
-    uint32_t port;
+    uint32_t port;                  /* 0: none without TLS */
+    uint32_t secure_port;           /* 0: none with TLS */
     int64_t listen_backlog;
     uint32_t address_conns_max;
     uint64_t cache_bytes;
@@ -39,6 +40,9 @@ struct admin_counters {
     uint64_t bytes_received;
     uint64_t conns_rejected;       /* over maxClientCnxns or maxCnxns */
     uint64_t conns_dropped;        /* by the peer, without closeSession */
+    uint64_t handshakes;           /* of TLS, not done now */
+    uint64_t handshakes_pushed;    /* out, as there were too many */
+    uint64_t handshakes_failed;    /* these included */
     struct mk_summary log_batches; /* transactions a sync */
     struct mk_summary syncs_ms;
     struct mk_summary checkpoints_ms;
@@ -51,6 +55,7 @@ struct admin_counters {
 struct admin_conn {
     struct server_conn_stats stats;
     bool asking; /* the connection that the word came on */
+    bool secure; /* it has TLS */
 };
 struct admin_session {
     mk_session id;

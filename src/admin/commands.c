@@ -232,13 +232,14 @@ static json_t *connection_of(const struct server_conn_stats *conn, bool brief)
 
 static void connections_put(const struct admin_facts *facts, bool brief, json_t *out)
 {
-    json_t *entries = json_array();
+    json_t *plain = json_array(), *secure = json_array();
 
     for (size_t i = 0; i < facts->conns_count; i++) {
-        json_array_append_new(entries, connection_of(&facts->conns[i].stats, brief));
+        const struct admin_conn *conn = &facts->conns[i];
+        json_array_append_new(conn->secure ? secure : plain, connection_of(&conn->stats, brief));
     }
-    json_object_set_new(out, "connections", entries);
-    json_object_set_new(out, "secure_connections", json_array());
+    json_object_set_new(out, "connections", plain);
+    json_object_set_new(out, "secure_connections", secure);
     if (facts->stats.connections > facts->conns_count) {
         number_put(out, "connections_left_out", facts->stats.connections - facts->conns_count);
     }

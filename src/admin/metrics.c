@@ -108,7 +108,7 @@ static void the_state(const struct each *each, const struct admin_facts *facts)
     gauge(each, "min_client_response_size", stats->response_bytes_min);
     gauge(each, "auth_failed_count", stats->auth_failed);
     decimal(each, "connection_drop_probability", stats->drop_millionths / 1e6);
-    gauge(each, "outstanding_tls_handshake", 0);
+    gauge(each, "outstanding_tls_handshake", facts->counters.handshakes);
     gauge(each, "non_mtls_remote_conn_count", 0);
     gauge(each, "non_mtls_local_conn_count", 0);
 }
@@ -128,6 +128,8 @@ static void clients(const struct each *each, const struct admin_facts *facts)
     counter(each, "large_requests_rejected", stats->large_requests_rejected);
     counter(each, "request_throttle_wait_count", stats->throttle_waits);
     counter(each, "throttled_ops", stats->throttled);
+    counter(each, "unsuccessful_handshake", counters->handshakes_failed);
+    counter(each, "tls_handshake_exceeded", counters->handshakes_pushed);
     counter(each, "connection_drop_count", counters->conns_dropped);
     counter(each, "sessionless_connections_expired", stats->sessionless_expired);
     counter(each, "stale_sessions_expired", stats->sessions_expired);
@@ -198,8 +200,6 @@ static void the_ensemble(const struct each *each)
         "ensemble_auth_success",
         "ensemble_auth_fail",
         "ensemble_auth_skip",
-        "unsuccessful_handshake",
-        "tls_handshake_exceeded",
         "insecure_admin_count",
         "digest_mismatches_count",
         "unrecoverable_error_count",

@@ -258,12 +258,17 @@ static void answer_mntr(const struct admin_facts *facts, struct mk_buf *out)
     metrics_append(facts, out);
 }
 
+static void port_append(const char *name, uint32_t port, struct mk_buf *out)
+{
+    mk_buf_printf(out, "%s=%" PRId64 "\n", name, port != 0 ? (int64_t)port : -1);
+}
+
 static void answer_conf(const struct admin_facts *facts, struct mk_buf *out)
 {
     const struct admin_settings *settings = facts->settings;
 
-    mk_buf_printf(out, "clientPort=%u\n", settings->port);
-    mk_buf_printf(out, "secureClientPort=-1\n");
+    port_append("clientPort", settings->port, out);
+    port_append("secureClientPort", settings->secure_port, out);
     mk_buf_printf(out, "dataDir=%s\n", settings->data_dir);
     mk_buf_printf(out, "dataDirSize=%" PRIu64 "\n", facts->data_bytes);
     mk_buf_printf(out, "dataLogDir=%s\n", settings->log_dir);

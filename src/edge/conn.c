@@ -293,10 +293,41 @@ void conn_reading_update(struct conn *conn)
 
 /* ---- The beginning ---- */
 
-void conn_start(struct edge *edge, uv_tcp_t *socket, struct address_count *address, uint16_t port)
+/* With TLS: who it is, before its first frame. */
+static bool certificate_take(struct conn *conn)
 {
-    static const struct stream_events events = {on_bytes, on_ended, on_broken, on_drained,
-                                                on_freed};
+    struct mk_buf subject = {0};
+    bool taken = true;
+
+    if (!tls_client_is(conn->stream.session, conn->address->text)) {
+        mk_log(conn->edge->log, MK_LOG_WARN,
+               "a client is refused: its certificate is not one for the address it has"
+               "  address=%s",
+               conn->address->text);
+        return false;
+    }
+    if (tls_subject(conn->stream.session, &subject)) {
+        taken = server_conn_certified(conn->edge->core.server, conn->core, mk_buf_view(&subject));
+    }
+    mk_buf_free(&subject);
+    return taken;
+}
+
+static void on_opened(void *owner)
+{
+    struct conn *conn = owner;
+
+    turn_begin(conn->edge);
+    if (conn->state == CONN_NEW && conn->stream.session != NULL && !certificate_take(conn)) {
+        conn_close(conn);
+    }
+}
+
+void conn_start(struct edge *edge, uv_tcp_t *socket, enum conn_entry entry,
+                struct address_count *address, uint16_t port)
+{
+    static const struct stream_events events = {on_opened, on_bytes,   on_ended,
+                                                on_broken, on_drained, on_freed};
     struct conn *conn = mk_alloc_zero(1, sizeof(*conn));
 
     conn->edge = edge;
@@ -312,5 +343,8 @@ void conn_start(struct edge *edge, uv_tcp_t *socket, struct address_count *addre
     stream_init(&conn->stream, &edge->streams, socket, &events, conn);
     conn->core =
         server_conn_open(edge->core.server, mk_bytes_of(address->text, address->len), port, conn);
+    if (entry != CONN_PLAIN) {
+        stream_secure(&conn->stream, edge->options->clients_tls, NULL, entry == CONN_EITHER);
+    }
     conn_reading_update(conn);
 }

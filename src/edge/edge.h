@@ -38,6 +38,28 @@ struct edge_elapsed {
 #define EDGE_SUPER_USERS_MAX 64 /* each is looked at when a SASL user comes in */
 #define EDGE_SASL_SECRET_BYTES 32
 
+struct tls; /* edge/tls.h */
+
+/* TLS of one kind of connections: ssl.*, or ssl.quorum.* for those between servers. */
+struct edge_tls_options {
+    char *key_file; /* keyStore.location, PEM; NULL: none */
+    char *key_type;
+    char *key_password;
+    char *key_password_file; /* keyStore.passwordPath */
+    char *trust_file;        /* trustStore.location, PEM; NULL: none */
+    char *trust_type;
+    char *protocol;
+    char *protocols;           /* enabledProtocols */
+    char *ciphers;             /* ciphersuites */
+    char *client_auth;         /* clientAuth; NULL: need */
+    bool host_verified;        /* hostnameVerification: of who is dialled */
+    bool client_host_verified; /* clientHostnameVerification: of who connects */
+    bool crl;                  /* the trust store has lists of what is revoked */
+    bool dials;                /* not only who connects is verified */
+    bool reloaded;             /* when the files change, not only when SIGHUP comes */
+    mk_ms handshake_ms;        /* until it must be done */
+};
+
 struct edge_options {
     enum edge_action action;
     struct server_options server; /* the catalogue is filled in by edge_catalogue_read() */
@@ -46,6 +68,8 @@ struct edge_options {
     char *backup_dir;           /* where SIGUSR1 puts backups; NULL: nowhere */
     char *address;              /* NULL: all */
     uint32_t port;              /* 0: any that is free */
+    char *secure_address;       /* secureClientPortAddress; NULL: all */
+    uint32_t secure_port;       /* secureClientPort; 0: any that is free */
     int64_t listen_backlog;     /* -1: the edge's own choice */
     uint32_t address_conns_max; /* connections of one IP address; 0: no limit */
     uint32_t conns_max;         /* all connections; 0: no limit */
@@ -94,7 +118,18 @@ struct edge_options {
     char *member_refuses;    /* "key=value" that no member can do; NULL: none */
     bool standalone_allowed; /* standaloneEnabled */
     bool port_given;
-    bool listen_all; /* quorumListenOnAllIPs */
+    bool secure_given;      /* there is a port for TLS */
+    bool clients_plain;     /* there is a port without */
+    bool clients_either;    /* client.portUnification: that port takes TLS, too */
+    int64_t handshakes_max; /* netty.server.outstandingHandshake.limit; below 1: our own choice */
+    struct edge_tls_options clients_tls_options;
+    struct tls *clients_tls; /* NULL: no client has it */
+    char *x509_super;        /* X509AuthenticationProvider.superUser; NULL: none */
+    bool peers_secure;       /* sslQuorum: other servers are dialled with TLS */
+    bool peers_either;       /* portUnification: they may come with it or without */
+    struct edge_tls_options peers_tls_options;
+    struct tls *peers_tls; /* NULL: no server has it */
+    bool listen_all;       /* quorumListenOnAllIPs */
     bool peer_keepalive;
     mk_ms peer_connect_ms; /* cnxTimeout */
     struct mk_buf ignored; /* keys that only ZooKeeper knows what to do with: "a, b" */
@@ -119,6 +154,9 @@ enum mk_status edge_catalogue_read(struct edge_options *options, struct mk_error
  * everything in a file of options, they are as they were at the start. Anything but MK_OK: the file
  * cannot be read, or is not such a file. */
 enum mk_status edge_sasl_users_read(struct edge_options *options, struct mk_error *error);
+
+/* TLS, from the files of the options, if any of them wants it. As above. */
+enum mk_status edge_tls_read(struct edge_options *options, struct mk_error *error);
 
 /* ---- Log lines on standard error: time, level, what mk_log() was given ---- */
 

@@ -97,6 +97,22 @@ static void peer_reached(struct election_peer *peer)
 
 /* ---- The connection that stays ---- */
 
+static bool dialling(const struct election_peer *peer)
+{
+    return peer->dial != NULL || peer->opening != NULL;
+}
+
+static void dial_end(struct election_peer *peer)
+{
+    if (peer->dial != NULL) {
+        dial_cancel(peer->dial);
+        peer->dial = NULL;
+    }
+    if (peer->opening != NULL) {
+        wire_close(peer->opening);
+    }
+}
+
 /* `wire` is the one that stays. What the peer was told last it is told again: it may never have read it,
  * or have started anew since. */
 void election_peer_keep(struct election_peer *peer, struct wire *wire)
@@ -105,10 +121,7 @@ void election_peer_keep(struct election_peer *peer, struct wire *wire)
     wire->peer = peer;
     peer->wire = wire;
     peer->unsent = peer->newest.len > 0;
-    if (peer->dial != NULL) {
-        dial_cancel(peer->dial);
-        peer->dial = NULL;
-    }
+    dial_end(peer);
     peer_reached(peer);
 }
 
@@ -121,7 +134,7 @@ void election_peer_ended(struct election_peer *peer, const char *why)
 {
     peer_missing(peer, why);
     reachable_tell(peer, false);
-    if (wanted(peer) && peer->dial == NULL) {
+    if (wanted(peer) && !dialling(peer)) {
         bool theirs = peer->election->options.id < peer->member->id; /* they may be dialling now */
         peer->dial_due_ms = election_now_ms() + (theirs ? RETRY_MS_MIN : 0);
         election_timer_set(peer->election);
@@ -136,7 +149,7 @@ void election_peer_call_back(struct election_peer *peer)
         peer->since_ms = election_now_ms();
         peer->why = "it asked for a new connection";
     }
-    if (peer->dial == NULL) {
+    if (!dialling(peer)) {
         peer_dial(peer);
     }
 }
@@ -187,20 +200,19 @@ static void call_begin(struct wire *wire)
     retry_set(peer);
 }
 
-static void dialled(void *context, uv_tcp_t *socket, const char *why)
+void election_peer_unopened(struct election_peer *peer, const char *why)
 {
-    struct election_peer *peer = context;
+    peer_missing(peer, why);
+    reachable_tell(peer, false);
+    retry_set(peer);
+}
+
+void election_peer_opened(struct election_peer *peer, struct wire *wire)
+{
     struct election *election = peer->election;
 
     MK_ASSERT(peer->wire == NULL);
-    peer->dial = NULL;
-    if (socket == NULL) {
-        peer_missing(peer, why);
-        reachable_tell(peer, false);
-        retry_set(peer);
-        return;
-    }
-    struct wire *wire = wire_new(election, socket, peer);
+    peer->opening = NULL;
     hello_put(election, &wire->output);
     if (election->options.id < peer->member->id) {
         call_begin(wire);
@@ -216,11 +228,31 @@ static void dialled(void *context, uv_tcp_t *socket, const char *why)
     }
 }
 
+static void dialled(void *context, uv_tcp_t *socket, const char *why)
+{
+    struct election_peer *peer = context;
+    struct election *election = peer->election;
+
+    MK_ASSERT(peer->wire == NULL);
+    peer->dial = NULL;
+    if (socket == NULL) {
+        election_peer_unopened(peer, why);
+        return;
+    }
+    struct wire *wire = wire_new(election, socket, peer);
+    peer->opening = wire;
+    if (election->options.dials_secure) {
+        stream_secure(&wire->stream, election->options.tls, peer->member->host, false);
+    } else {
+        election_peer_opened(peer, wire);
+    }
+}
+
 static void peer_dial(struct election_peer *peer)
 {
     const struct election_options *options = &peer->election->options;
 
-    MK_ASSERT(peer->dial == NULL && peer->wire == NULL);
+    MK_ASSERT(!dialling(peer) && peer->wire == NULL);
     peer->dialled_ms = election_now_ms();
     peer->dial_due_ms = INT64_MAX;
     peer->dial = dial_start(&(struct dial_options){.loop = options->loop,
@@ -244,7 +276,7 @@ void election_send(struct election *election, int64_t to, struct mk_bytes messag
     peer->unsent = true;
     if (peer->wire != NULL) {
         wire_flush(peer->wire);
-    } else if (peer->dial == NULL) {
+    } else if (!dialling(peer)) {
         mk_ms due_ms = peer->dialled_ms + RETRY_MS_MIN;
         peer->dial_due_ms = due_ms < peer->dial_due_ms ? due_ms : peer->dial_due_ms;
         election_timer_set(election);
@@ -262,7 +294,7 @@ static void on_timer(uv_timer_t *timer)
     wires_expire(&election->callers, now);
     for (size_t i = 0; i < election->peers_count; i++) {
         struct election_peer *peer = &election->peers[i];
-        if (peer->dial_due_ms <= now && peer->dial == NULL && peer->wire == NULL) {
+        if (peer->dial_due_ms <= now && !dialling(peer) && peer->wire == NULL) {
             peer_dial(peer);
         }
     }
@@ -327,7 +359,6 @@ static void election_free(struct election *election)
         mk_buf_free(&election->peers[i].newest);
     }
     mk_free(election->peers);
-    streams_deinit(&election->streams);
     mk_free(election);
 }
 
@@ -345,7 +376,6 @@ struct election *election_open(const struct election_options *options, struct mk
     struct election *election = mk_alloc_zero(1, sizeof(*election));
 
     election->options = *options;
-    streams_init(&election->streams, options->loop);
     mk_list_init(&election->strangers);
     mk_list_init(&election->callers);
     peers_make(election);
@@ -400,9 +430,7 @@ void election_close(struct election *election)
         if (peer->wire != NULL) {
             wire_close(peer->wire);
         }
-        if (peer->dial != NULL) {
-            dial_cancel(peer->dial);
-        }
+        dial_end(peer);
     }
     binding_close(&election->binding, on_handle_closed);
     uv_close((uv_handle_t *)&election->timer, on_handle_closed);

@@ -3,9 +3,7 @@
 #ifndef EDGE_ELECTION_H
 #define EDGE_ELECTION_H
 
-#include "base/base.h"
-
-#include <uv.h>
+#include "edge/stream.h"
 
 struct election_member {
     int64_t id;
@@ -16,6 +14,10 @@ struct election_member {
 struct election_options {
     uv_loop_t *loop;
     const struct mk_log *log;
+    struct streams *streams;               /* of that loop; borrowed */
+    struct tls *tls;                       /* NULL: connections are plain */
+    bool dials_secure;                     /* sslQuorum: with TLS; others are accepted with it, */
+    bool accepts_either;                   /* portUnification: or without */
     const struct election_member *members; /* own one included; borrowed */
     size_t members_count;
     int64_t id;               /* own */

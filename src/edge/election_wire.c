@@ -32,6 +32,8 @@ void wire_close(struct wire *wire)
         wire->election->strangers_count--;
     } else if (wire->peer->wire == wire) {
         wire->peer->wire = NULL;
+    } else if (wire->peer->opening == wire) {
+        wire->peer->opening = NULL;
     }
     stream_close(&wire->stream);
 }
@@ -40,10 +42,13 @@ static void wire_broken(struct wire *wire, const char *why)
 {
     struct election_peer *peer = wire->peer;
     bool kept = peer != NULL && peer->wire == wire;
+    bool unopened = peer != NULL && peer->opening == wire;
 
     wire_close(wire);
     if (kept) {
         election_peer_ended(peer, why);
+    } else if (unopened) {
+        election_peer_unopened(peer, why);
     }
 }
 
@@ -133,6 +138,26 @@ static void hello_refuse(struct wire *wire, int64_t id)
     wire_close(wire);
 }
 
+/* With TLS: whether the certificate is that server's. It may name its address, too. */
+static bool certificate_fits(const struct wire *wire, const struct election_member *member)
+{
+    char address[64] = "";
+    uint16_t port = 0;
+
+    if (wire->stream.session == NULL || tls_client_is(wire->stream.session, member->host)) {
+        return true;
+    }
+    if (binding_peer_address(wire->stream.socket, address, sizeof(address), &port) &&
+        tls_client_is(wire->stream.session, address)) {
+        return true;
+    }
+    mk_log(wire->election->options.log, MK_LOG_WARN,
+           "a server is refused for elections: its certificate is not one for its host or address"
+           "  server=%" PRId64 " host=%s address=%s",
+           member->id, member->host, address);
+    return false;
+}
+
 static void hello_came(struct wire *wire, int64_t id, struct mk_bytes rest)
 {
     struct election *election = wire->election;
@@ -140,6 +165,10 @@ static void hello_came(struct wire *wire, int64_t id, struct mk_bytes rest)
 
     if (peer == NULL) {
         hello_refuse(wire, id);
+        return;
+    }
+    if (!certificate_fits(wire, peer->member)) {
+        wire_close(wire);
         return;
     }
     if (id < election->options.id) {
@@ -180,6 +209,15 @@ static void hello_take(struct wire *wire, struct mk_bytes bytes)
     hello_came(wire, hello.id, mk_bytes_of(bytes.data + taken, bytes.len - taken));
 }
 
+static void on_opened(void *owner)
+{
+    struct wire *wire = owner;
+
+    if (wire->peer != NULL) {
+        election_peer_opened(wire->peer, wire);
+    } /* else a hello is to come */
+}
+
 static void on_bytes(void *owner, struct mk_bytes bytes)
 {
     struct wire *wire = owner;
@@ -212,15 +250,15 @@ void wire_read(struct wire *wire)
 
 struct wire *wire_new(struct election *election, uv_tcp_t *socket, struct election_peer *peer)
 {
-    static const struct stream_events events = {on_bytes, on_ended, on_broken, on_drained,
-                                                on_freed};
+    static const struct stream_events events = {on_opened, on_bytes,   on_ended,
+                                                on_broken, on_drained, on_freed};
     struct wire *wire = mk_alloc_zero(1, sizeof(*wire));
 
     wire->election = election;
     wire->peer = peer;
     wire->due_ms = INT64_MAX;
     mk_list_init(&wire->link);
-    stream_init(&wire->stream, &election->streams, socket, &events, wire);
+    stream_init(&wire->stream, election->options.streams, socket, &events, wire);
     dial_socket_tune(socket, election->options.keepalive, election->options.silence_ms);
     return wire;
 }
@@ -246,6 +284,9 @@ void wire_accept(uv_stream_t *listener, int status)
     wire->due_ms = election_now_ms() + election->options.silence_ms;
     mk_list_append(&election->strangers, &wire->link);
     election->strangers_count++;
+    if (election->options.tls != NULL) {
+        stream_secure(&wire->stream, election->options.tls, NULL, election->options.accepts_either);
+    }
     wire_read(wire);
     election_timer_set(election);
 }

@@ -24,6 +24,8 @@ struct election_peer {
     const struct election_member *member;
     struct wire *wire; /* the one that stays; NULL: there is none */
     struct dial *dial; /* under way */
+    struct wire
+        *opening; /* dialled, and TLS has not begun; NULL: none. No two of the three at a time */
     struct mk_buf newest;
     bool unsent;       /* `newest` has not been written to any connection */
     mk_ms dialled_ms;  /* last time */
@@ -46,12 +48,13 @@ struct election {
     struct mk_link strangers; /* oldest first */
     size_t strangers_count;
     struct mk_link callers; /* oldest first; of one server no more than fit between two retries */
-    struct streams streams;
 };
 
 /* election.c: who there is. */
 mk_ms election_now_ms(void);
 void election_timer_set(struct election *election); /* something is due earlier than before */
+void election_peer_opened(struct election_peer *peer, struct wire *wire); /* that was dialled */
+void election_peer_unopened(struct election_peer *peer, const char *why); /* ... will never be */
 struct election_peer *election_peer_find(struct election *election, int64_t id);
 void election_peer_keep(struct election_peer *peer,
                         struct wire *wire);               /* it is the one that stays */

@@ -169,6 +169,10 @@ enum mk_status ensemble_open(struct edge *edge, struct mk_error *error)
         &(struct election_options){
             .loop = &edge->loop,
             .log = edge->log,
+            .streams = &edge->streams,
+            .tls = options->peers_tls,
+            .dials_secure = options->peers_secure,
+            .accepts_either = options->peers_either,
             .members = ensemble->members,
             .members_count = options->ensemble->members_count,
             .id = self->id,

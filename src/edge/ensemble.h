@@ -17,6 +17,7 @@ struct quorum {
     size_t links_count;
     struct dial *dial;                /* under way */
     const struct jute_member *leader; /* that is dialled; NULL: none */
+    struct link *opening;             /* ... it has been, and TLS has not begun; NULL: none */
     uint32_t tries;                   /* of it so far */
     uv_timer_t retry;
 };

@@ -58,7 +58,7 @@ static bool within_limits(const struct edge *edge, const struct address_count *a
 }
 
 /* Take it in, or say why not. */
-static bool socket_admit(struct edge *edge, uv_tcp_t *socket)
+static bool socket_admit(struct edge *edge, uv_tcp_t *socket, enum conn_entry entry)
 {
     char text[64];
     uint16_t port = 0;
@@ -74,11 +74,11 @@ static bool socket_admit(struct edge *edge, uv_tcp_t *socket)
         address_release(edge, address);
         return false;
     }
-    conn_start(edge, socket, address, port);
+    conn_start(edge, socket, entry, address, port);
     return true;
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+static void connection_take(uv_stream_t *listener, int status, enum conn_entry entry)
 {
     struct edge *edge = listener->data;
 
@@ -91,50 +91,103 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     }
     uv_tcp_t *socket = dial_socket_new(&edge->loop);
-    if (uv_accept(listener, (uv_stream_t *)socket) != 0 || !socket_admit(edge, socket)) {
+    if (uv_accept(listener, (uv_stream_t *)socket) != 0 || !socket_admit(edge, socket, entry)) {
         dial_socket_close(socket);
     }
 }
 
+static void on_connection(uv_stream_t *listener, int status)
+{
+    const struct edge *edge = listener->data;
+
+    connection_take(listener, status, edge->options->clients_either ? CONN_EITHER : CONN_PLAIN);
+}
+
+static void on_secure_connection(uv_stream_t *listener, int status)
+{
+    connection_take(listener, status, CONN_SECURE);
+}
+
 /* ---- Binding ---- */
 
-static enum mk_status bind_failed(const struct edge *edge, int failed, struct mk_error *error)
-{
-    const char *host = edge->options->address != NULL ? edge->options->address : "any address";
-    const char *advice = "is clientPortAddress one of this machine's?";
+/* One of the two ports for clients. */
+struct port {
+    const char *address; /* NULL: any */
+    uint32_t number;
+    const char *address_option, *other;
+};
 
+static struct port plain_port(const struct edge_options *options)
+{
+    return (struct port){options->address, options->port, "clientPortAddress", "--port"};
+}
+
+static struct port secure_port(const struct edge_options *options)
+{
+    return (struct port){options->secure_address, options->secure_port, "secureClientPortAddress",
+                         "secureClientPort"};
+}
+
+static enum mk_status bind_failed(const struct port *port, int failed, struct mk_error *error)
+{
+    const char *host = port->address != NULL ? port->address : "any address";
+    char advice[128];
+
+    (void)snprintf(advice, sizeof(advice), "is %s one of this machine's?", port->address_option);
     if (failed == UV_EADDRINUSE) {
-        advice = "another process listens there: stop it, or choose another --port";
+        (void)snprintf(advice, sizeof(advice),
+                       "another process listens there: stop it, or choose another %s", port->other);
     } else if (failed == UV_EACCES) {
-        advice = "ports below 1024 need privileges: choose another --port";
+        (void)snprintf(advice, sizeof(advice),
+                       "ports below 1024 need privileges: choose another %s", port->other);
     }
-    mk_error_set(error, "cannot listen on %s, port %u: %s: %s", host, edge->options->port,
+    mk_error_set(error, "cannot listen on %s, port %u: %s: %s", host, port->number,
                  uv_strerror(failed), advice);
     return failed == UV_EADDRINUSE ? MK_IN_USE : MK_IO;
+}
+
+static enum mk_status port_bind(struct edge *edge, struct binding *binding, const struct port *port,
+                                struct mk_error *error)
+{
+    int failed = binding_bind(binding, &edge->loop, port->address, port->number);
+
+    return failed == 0 ? MK_OK : bind_failed(port, failed, error);
 }
 
 enum mk_status edge_bind(struct edge *edge, struct mk_error *error)
 {
     const struct edge_options *options = edge->options;
+    struct port plain = plain_port(options), secure = secure_port(options);
+    enum mk_status status = MK_OK;
 
-    int failed = binding_bind(&edge->listener, &edge->loop, options->address, options->port);
-    if (failed != 0) {
-        return bind_failed(edge, failed, error);
+    if (options->clients_plain) {
+        status = port_bind(edge, &edge->listener, &plain, error);
     }
-    enum mk_status status = ensemble_open(edge, error);
+    if (status == MK_OK && options->secure_given) {
+        status = port_bind(edge, &edge->secure_listener, &secure, error);
+    }
+    if (status == MK_OK) {
+        status = ensemble_open(edge, error);
+    }
     return status == MK_OK ? operators_open(edge, error) : status;
 }
 
 enum mk_status listener_listen(struct edge *edge, struct mk_error *error)
 {
+    struct port plain = plain_port(edge->options), secure = secure_port(edge->options);
     int backlog =
         edge->options->listen_backlog > 0 ? (int)edge->options->listen_backlog : BACKLOG_DEFAULT;
 
     int failed = binding_listen(&edge->listener, backlog, on_connection, edge);
-    return failed == 0 ? MK_OK : bind_failed(edge, failed, error);
+    if (failed != 0) {
+        return bind_failed(&plain, failed, error);
+    }
+    failed = binding_listen(&edge->secure_listener, backlog, on_secure_connection, edge);
+    return failed == 0 ? MK_OK : bind_failed(&secure, failed, error);
 }
 
 void listener_close(struct edge *edge)
 {
     binding_close(&edge->listener, NULL);
+    binding_close(&edge->secure_listener, NULL);
 }

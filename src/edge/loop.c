@@ -32,6 +32,8 @@
 #define ALONE_MS 3 /* Requests of several clients come closer together than this, if it matters. */
 /* A batch of a few clients: a release, who it wakes, and who has come meanwhile, and some more of these. */
 #define SMALL_BATCH_MAX 16
+/* Handshakes of accepted connections that are not done. Each may cost 50 KiB that no budget knows of. */
+#define HANDSHAKES_MAX 500
 #define SMALL_BATCHES_MIN 8 /* Of many clients, too, a few may come first. */
 
 struct server_time edge_now(void)
@@ -80,6 +82,7 @@ static void serving_begin(struct edge *edge)
     struct mk_error error = {""};
     struct server_stats stats;
     const struct edge_core *core = &edge->core;
+    const char *address = edge->options->clients_plain ? edge->listener.address : "none";
 
     if (listener_listen(edge, &error) != MK_OK || ensemble_start(edge, &error) != MK_OK) {
         mk_log(edge->log, MK_LOG_ERROR, "%s", error.text);
@@ -89,12 +92,16 @@ static void serving_begin(struct edge *edge)
     }
     edge->phase = EDGE_SERVING;
     server_stats_read(core->server, &stats);
+    if (edge->options->secure_given) {
+        mk_log(edge->log, MK_LOG_INFO, "listening for clients with TLS  address=%s",
+               edge->secure_listener.address);
+    }
     if (edge->ensemble != NULL) {
         mk_log(edge->log, MK_LOG_INFO,
                "listening, and looking for the others  address=%s data=%s server=%" PRId64
                " servers=%zu accepted_epoch=%" PRId64 " current_epoch=%" PRId64
                " recovery_ms=%" PRId64 " version=%s",
-               edge->listener.address, edge->options->data_dir, edge->options->self->id,
+               address, edge->options->data_dir, edge->options->self->id,
                edge->options->ensemble->members_count, core->epochs.accepted, core->epochs.current,
                core->recovery_ms, EDGE_VERSION);
         return;
@@ -103,9 +110,9 @@ static void serving_begin(struct edge *edge)
            "serving  address=%s data=%s mode=%s epoch=%" PRId64 " zxid=0x%" PRIx64
            " znodes=%" PRId64 " sessions=%" PRIu64 " recipes=%zu recovery_ms=%" PRId64
            " version=%s",
-           edge->listener.address, edge->options->data_dir, stats.mode, core->epochs.current,
-           (uint64_t)stats.zxid, stats.totals.znodes, stats.sessions,
-           edge->options->server.catalogue_count, core->recovery_ms, EDGE_VERSION);
+           address, edge->options->data_dir, stats.mode, core->epochs.current, (uint64_t)stats.zxid,
+           stats.totals.znodes, stats.sessions, edge->options->server.catalogue_count,
+           core->recovery_ms, EDGE_VERSION);
 }
 
 /* Time stands still for the core from here on: no session may expire because we no longer listen. */
@@ -163,6 +170,10 @@ static void on_signal(uv_signal_t *signal, int number)
     turn_begin(edge);
     if (number == SIGUSR1) {
         disk_backup(edge->disk);
+        return;
+    }
+    if (number == SIGHUP) {
+        certificates_reload(edge);
         return;
     }
     if (edge->phase == EDGE_STARTING || edge->phase == EDGE_SERVING) {
@@ -414,14 +425,15 @@ struct edge *edge_new(const struct edge_options *options, const struct mk_log *l
     mk_list_init(&edge->lingering);
     int failed = uv_loop_init(&edge->loop);
     MK_ASSERT(failed == 0); /* Only without memory or descriptors, before anything was opened. */
-    streams_init(&edge->streams, &edge->loop);
+    streams_init(&edge->streams, &edge->loop, log,
+                 options->handshakes_max > 0 ? (size_t)options->handshakes_max : HANDSHAKES_MAX);
     edge->questions = questions_new(edge);
     return edge;
 }
 
 static void handles_start(struct edge *edge)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
 
     edge->prepare.data = edge->check.data = edge->idle.data = edge->timer.data = edge;
     uv_prepare_init(&edge->loop, &edge->prepare);
@@ -430,7 +442,9 @@ static void handles_start(struct edge *edge)
     uv_timer_init(&edge->loop, &edge->timer);
     uv_prepare_start(&edge->prepare, on_prepare);
     uv_check_start(&edge->check, on_check);
-    for (size_t i = 0; i < MK_COUNT(numbers); i++) {
+    /* Without TLS there is nothing to read again, and a server goes with its terminal, as ever. */
+    size_t count = MK_COUNT(numbers) - (edge->certificates == NULL ? 1 : 0);
+    for (size_t i = 0; i < count; i++) {
         edge->signals[i].data = edge;
         uv_signal_init(&edge->loop, &edge->signals[i]);
         uv_signal_start(&edge->signals[i], on_signal, numbers[i]);
@@ -451,6 +465,7 @@ enum edge_exit edge_run(struct edge *edge, const struct edge_core *core)
         .on_synced = on_synced,
         .context = edge,
     });
+    certificates_open(edge);
     handles_start(edge);
     turn_begin(edge);
     turn_end(edge);
@@ -495,6 +510,7 @@ void edge_free(struct edge *edge)
     int busy = uv_loop_close(&edge->loop);
     MK_ASSERT(busy == 0);
     ensemble_free(edge);
+    certificates_free(edge);
     MK_ASSERT(edge->addresses.count == 0);
     mk_map_bytes_free(&edge->addresses);
     streams_deinit(&edge->streams);

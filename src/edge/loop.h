@@ -28,7 +28,8 @@ struct edge {
     enum edge_exit exit;
 
     uv_loop_t loop;
-    struct binding listener;
+    struct binding listener;        /* for clients; without a port if none is served without TLS */
+    struct binding secure_listener; /* ... with TLS, likewise */
     struct streams streams;
 
     uv_prepare_t prepare;
@@ -36,7 +37,7 @@ struct edge {
     uv_idle_t idle; /* active while `resuming` holds anything, so that polling does not wait */
     uv_timer_t timer;
     mk_ms timer_due_ms;
-    uv_signal_t signals[3];
+    uv_signal_t signals[4];
 
     bool turn_open;
     struct server_time now; /* of this turn, for the core: stands still from DRAINING on */
@@ -66,7 +67,8 @@ struct edge {
     struct log_thread *log_thread;
     struct disk *disk;
     struct snapshots *snapshots;
-    struct ensemble *ensemble; /* NULL: alone */
+    struct certificates *certificates; /* NULL: there is no TLS */
+    struct ensemble *ensemble;         /* NULL: alone */
 };
 
 enum conn_state {
@@ -106,7 +108,9 @@ void listener_close(struct edge *edge);
 void address_release(struct edge *edge, struct address_count *address);
 
 /* conn.c */
-void conn_start(struct edge *edge, uv_tcp_t *socket, struct address_count *address, uint16_t port);
+enum conn_entry { CONN_PLAIN, CONN_SECURE, CONN_EITHER };
+void conn_start(struct edge *edge, uv_tcp_t *socket, enum conn_entry entry,
+                struct address_count *address, uint16_t port);
 void conn_flush(struct conn *conn);          /* the core has something to do for it */
 void conn_resume(struct conn *conn);         /* go on with what was kept */
 void conn_reading_update(struct conn *conn); /* what may be read has changed */
@@ -128,6 +132,11 @@ struct questions *questions_new(struct edge *edge);
 bool questions_ask(void *context, const struct admin_needs *needs, struct admin_facts *facts);
 void questions_close(struct questions *questions); /* from now on nobody is answered */
 void questions_free(struct questions *questions);  /* nobody may be asking */
+
+/* certificates.c: what TLS has from files, read again when they change. Nothing without TLS. */
+void certificates_open(struct edge *edge);
+void certificates_reload(struct edge *edge);
+void certificates_free(struct edge *edge); /* when the loop has run since its handles were closed */
 
 /* operators.c */
 enum mk_status operators_open(struct edge *edge, struct mk_error *error);

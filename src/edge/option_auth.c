@@ -8,6 +8,7 @@ static bool scheme_is_there(const struct edge_options *options, struct mk_bytes 
 {
     return mk_bytes_equal(scheme, MK_BYTES("ip")) ||
            (mk_bytes_equal(scheme, MK_BYTES("digest")) && options->server.acl.digest) ||
+           (mk_bytes_equal(scheme, MK_BYTES("x509")) && options->server.acl.x509) ||
            (mk_bytes_equal(scheme, MK_BYTES("sasl")) && options->server.acl.sasl);
 }
 
@@ -32,10 +33,12 @@ static enum mk_status schemes_check(const struct edge_options *options, struct m
         const uint8_t *comma = memchr(schemes.data, ',', schemes.len);
         size_t len = comma == NULL ? schemes.len : (size_t)(comma - schemes.data);
         if (!scheme_is_there(options, mk_bytes_of(schemes.data, len))) {
-            mk_error_set(error,
-                         "enforce.auth.schemes: the scheme \"%.*s\" is not there, so nobody could "
-                         "have authenticated by it: give digest, ip or, with saslUsersFile, sasl",
-                         (int)len, (const char *)schemes.data);
+            mk_error_set(
+                error,
+                "enforce.auth.schemes: the scheme \"%.*s\" is not there, so nobody could "
+                "have authenticated by it: give digest, ip or, with saslUsersFile, sasl, or, "
+                "with secureClientPort, x509",
+                (int)len, (const char *)schemes.data);
             return MK_BAD_ARGUMENTS;
         }
         len += comma != NULL;

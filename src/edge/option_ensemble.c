@@ -246,16 +246,23 @@ static enum mk_status self_find(const struct edge_options *options, int64_t id,
     return MK_BAD_ARGUMENTS;
 }
 
+static bool is_any(const char *host)
+{
+    return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
 /* Where clients are served: the line of this server may say so, and nothing else may differ from it. */
 static enum mk_status client_port_set(struct edge_options *options, const struct jute_member *self,
                                       struct mk_error *error)
 {
     const struct jute_endpoint *client = &self->client;
 
-    if (self->secure.port != 0) {
-        mk_error_set(error, "server.%" PRId64 ": TLS is not available yet: remove port %u",
-                     self->id, self->secure.port);
-        return MK_BAD_ARGUMENTS;
+    if (self->secure.port != 0 && !options->secure_given) {
+        options->secure_given = true;
+        options->secure_port = self->secure.port;
+        options->secure_address = is_any(self->secure.host) || options->secure_address != NULL
+                                      ? options->secure_address
+                                      : options_text(options, self->secure.host);
     }
     if (client->port == 0) {
         return MK_OK;
@@ -268,9 +275,8 @@ static enum mk_status client_port_set(struct edge_options *options, const struct
         return MK_BAD_ARGUMENTS;
     }
     options->port = client->port;
-    bool any = client->host[0] == '\0' || strcmp(client->host, "0.0.0.0") == 0 ||
-               strcmp(client->host, "::") == 0;
-    if (!any && options->address == NULL) {
+    options->port_given = true;
+    if (!is_any(client->host) && options->address == NULL) {
         options->address = options_text(options, client->host);
     }
     return MK_OK;

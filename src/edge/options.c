@@ -3,6 +3,7 @@
 #include "edge/options.h"
 
 #include "edge/option.h"
+#include "edge/tls.h"
 #include "admin/admin.h"
 #include "sasl/sasl.h"
 
@@ -13,11 +14,31 @@
 #define NAME_BYTES_MAX 64 /* of what is compared for a suggestion */
 /* In a contended place the next answer comes sooner; elsewhere a waiter's ticket may show that late. */
 #define PARKED_PATIENCE_MS 5
+#define HANDSHAKE_MS 5000
 /* How the file's keys are called on ZooKeeper's command line; some write them so in the file too. */
 #define PROPERTY_PREFIX "zookeeper."
 #define PROPERTY_EDITS_MAX 2
 
 #define AT(field) offsetof(struct edge_options, field)
+
+/* What there is of TLS for clients and for other servers. */
+#define TLS_OPTIONS(prefix, options)                                                             \
+    {prefix "keyStore.location", OPTION_TEXT, AT(options.key_file)},                             \
+        {prefix "keyStore.type", OPTION_TEXT, AT(options.key_type)},                             \
+        {prefix "keyStore.password", OPTION_TEXT, AT(options.key_password)},                     \
+        {prefix "keyStore.passwordPath", OPTION_TEXT, AT(options.key_password_file)},            \
+        {prefix "trustStore.location", OPTION_TEXT, AT(options.trust_file)},                     \
+        {prefix "trustStore.type", OPTION_TEXT, AT(options.trust_type)},                         \
+        {prefix "clientAuth", OPTION_TEXT, AT(options.client_auth)},                             \
+        {prefix "clientHostnameVerification", OPTION_TRUE_FALSE,                                 \
+         AT(options.client_host_verified)},                                                      \
+        {prefix "crl", OPTION_TRUE_FALSE, AT(options.crl)},                                      \
+        {prefix "protocol", OPTION_TEXT, AT(options.protocol)},                                  \
+        {prefix "enabledProtocols", OPTION_TEXT, AT(options.protocols)},                         \
+        {prefix "ciphersuites", OPTION_TEXT, AT(options.ciphers)},                               \
+    {                                                                                            \
+        prefix "handshakeDetectionTimeoutMillis", OPTION_MS, AT(options.handshake_ms), 1, 600000 \
+    }
 
 static const struct option options_table[] = {
     {"dataDir", OPTION_TEXT, AT(data_dir)},
@@ -26,6 +47,9 @@ static const struct option options_table[] = {
     {"clientPort", OPTION_COUNT, AT(port), 0, 65535},
     {"clientPortAddress", OPTION_TEXT, AT(address)},
     {"clientPortListenBacklog", OPTION_INTEGER, AT(listen_backlog), -1, 65535},
+    {"secureClientPort", OPTION_COUNT, AT(secure_port), 0, 65535},
+    {"secureClientPortAddress", OPTION_TEXT, AT(secure_address)},
+    {"client.portUnification", OPTION_TRUE_FALSE, AT(clients_either)},
     {"clientTcpKeepAlive", OPTION_TRUE_FALSE, AT(keepalive)},
     {"maxClientCnxns", OPTION_COUNT, AT(address_conns_max), 0, 1000000},
     {"maxCnxns", OPTION_COUNT, AT(conns_max), 0, 1000000},
@@ -98,6 +122,16 @@ static const struct option options_table[] = {
     {"superUser", OPTION_TEXT, AT(sasl_super)},
     {"letAnySaslUserDoX", OPTION_TEXT, AT(sasl_any)},
 
+    TLS_OPTIONS("ssl.", clients_tls_options),
+    {"client.certReload", OPTION_TRUE_FALSE, AT(clients_tls_options.reloaded)},
+    {"netty.server.outstandingHandshake.limit", OPTION_INTEGER, AT(handshakes_max), -1, 100000},
+    {"X509AuthenticationProvider.superUser", OPTION_TEXT, AT(x509_super)},
+    {"sslQuorum", OPTION_TRUE_FALSE, AT(peers_secure)},
+    {"portUnification", OPTION_TRUE_FALSE, AT(peers_either)},
+    TLS_OPTIONS("ssl.quorum.", peers_tls_options),
+    {"ssl.quorum.hostnameVerification", OPTION_TRUE_FALSE, AT(peers_tls_options.host_verified)},
+    {"sslQuorumReloadCertFiles", OPTION_TRUE_FALSE, AT(peers_tls_options.reloaded)},
+
     {"extendedTypesEnabled", OPTION_TRUE_FALSE, AT(server.extended_types)},
     {"znode.container.checkIntervalMs", OPTION_MS, AT(server.reap_interval_ms), 1, DAY_MS},
     {"znode.container.maxPerMinute", OPTION_COUNT, AT(server.reaps_per_minute_max), 1, 1000000},
@@ -152,6 +186,15 @@ void edge_options_default(struct edge_options *options)
     options->peer_type = options_text(options, "participant");
     options->standalone_allowed = true;
     options->peer_connect_ms = 5000;
+    options->handshakes_max = -1;
+    options->clients_tls_options = (struct edge_tls_options){
+        .client_auth = options_text(options, "need"), .handshake_ms = HANDSHAKE_MS};
+    options->peers_tls_options =
+        (struct edge_tls_options){.client_auth = options_text(options, "need"),
+                                  .host_verified = true,
+                                  .client_host_verified = true,
+                                  .dials = true,
+                                  .handshake_ms = HANDSHAKE_MS};
 
     enum mk_status status = admin_words_parse(MK_BYTES(ADMIN_WORDS_DEFAULT), &options->words);
     MK_ASSERT(status == MK_OK);
@@ -160,6 +203,8 @@ void edge_options_default(struct edge_options *options)
 void edge_options_free(struct edge_options *options)
 {
     sasl_users_free(options->sasl_users);
+    tls_free(options->clients_tls);
+    tls_free(options->peers_tls);
     mk_buf_free(&options->ignored);
     mk_arena_free(&options->texts);
     memset(options, 0, sizeof(*options));
@@ -295,8 +340,8 @@ static enum mk_status foreign_key_set(struct edge_options *options, const char *
                      value);
         return MK_BAD_ARGUMENTS;
     case ZOOKEEPER_KEY_TLS:
-        mk_error_set(error, "%s=%s: TLS is not available yet: remove the line to serve without it",
-                     key, value);
+        mk_error_set(error, "%s=%s: that part of TLS is not available: remove the line", key,
+                     value);
         return MK_BAD_ARGUMENTS;
     }
     return MK_BAD_ARGUMENTS;
@@ -311,6 +356,7 @@ enum mk_status option_set(struct edge_options *options, const char *key, const c
     for (size_t i = 0; i < MK_COUNT(options_table); i++) {
         if (strcmp(options_table[i].name, name) == 0) {
             options->port_given |= options_table[i].offset == AT(port);
+            options->secure_given |= options_table[i].offset == AT(secure_port);
             return option_value_set(options, &options_table[i], value, error);
         }
     }
@@ -366,6 +412,7 @@ enum mk_status options_check(struct edge_options *options, struct mk_error *erro
     server->elapsed_context = &options->elapsed;
     enum mk_status status = options_ensemble_check(options, error);
     if (status == MK_OK) {
+        options_tls_settle(options);
         status = options_auth_check(options, error);
     }
     return status == MK_OK ? operators_check(options, error) : status;

@@ -21,6 +21,9 @@ enum mk_status options_super_user_add(struct edge_options *options, const char *
                                       struct mk_error *error); /* superUser.N */
 enum mk_status options_auth_check(struct edge_options *options, struct mk_error *error);
 
+/* ... those of TLS: option_tls.c. Who has it, and which ports there are. */
+void options_tls_settle(struct edge_options *options);
+
 /* ... those of an ensemble: option_ensemble.c. A line server.N, group.N or weight.N. */
 enum mk_status options_ensemble_line(struct edge_options *options, const char *key,
                                      const char *value, struct mk_error *error);

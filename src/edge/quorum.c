@@ -24,7 +24,8 @@
 struct link {
     struct quorum *quorum;
     struct stream stream;
-    struct server_peer *core; /* NULL: closed */
+    struct server_peer *core; /* NULL: not open yet, or closed */
+    int64_t dialled;          /* the member that was, or -1 */
     struct mk_link list;      /* quorum->links */
 };
 
@@ -43,9 +44,9 @@ static void on_freed(void *owner)
 /* The core is to know it already, or never. */
 static void link_end(struct link *link)
 {
+    link->quorum->links_count -= link->core != NULL;
     link->core = NULL;
     mk_list_remove(&link->list);
-    link->quorum->links_count--;
     stream_close(&link->stream);
 }
 
@@ -104,50 +105,110 @@ static void on_bytes(void *owner, struct mk_bytes bytes)
     link_reading_update(link);
 }
 
+static void dial_failed(struct quorum *quorum, const char *why);
+
+/* Who has gone that was open, the core says. */
 static void on_broken(void *owner, const char *why)
 {
     struct link *link = owner;
-    (void)why; /* The core says who has gone. */
+    struct quorum *quorum = link->quorum;
 
-    turn_begin(link->quorum->edge);
-    link_close(link);
+    turn_begin(quorum->edge);
+    if (link->core != NULL) {
+        link_close(link);
+        return;
+    }
+    link_end(link);
+    if (quorum->opening == link) {
+        quorum->opening = NULL;
+        dial_failed(quorum, why);
+    }
 }
 
 static void on_ended(void *owner)
 {
-    on_broken(owner, NULL);
+    on_broken(owner, "it closed the connection");
 }
 
-/* ---- Connections begun ---- */
+/* ---- The beginning ---- */
 
-/* `dialled` is the member that was, or -1. False: it was not wanted, and is closed. */
-static bool link_open(struct quorum *quorum, uv_tcp_t *socket, int64_t dialled)
+/* Whoever connects with TLS must be a member by its certificate, or have its address in it. */
+static bool certificate_fits(const struct link *link, const char *address)
 {
-    static const struct stream_events events = {on_bytes, on_ended, on_broken, on_drained,
-                                                on_freed};
+    const struct edge *edge = link->quorum->edge;
+    const struct jute_ensemble *ensemble = edge->options->ensemble;
+    const struct tls_session *session = link->stream.session;
+
+    if (session == NULL || link->dialled >= 0 || tls_client_is(session, address)) {
+        return true;
+    }
+    for (size_t i = 0; i < ensemble->members_count; i++) {
+        if (tls_client_is(session, ensemble->members[i].host)) {
+            return true;
+        }
+    }
+    mk_log(edge->log, MK_LOG_WARN,
+           "a connection to the quorum port is refused: its certificate is not one for any"
+           " server's host, nor for its address  address=%s",
+           address);
+    return false;
+}
+
+/* Bytes may go both ways, if the core wants it. */
+static void on_opened(void *owner)
+{
+    struct link *link = owner;
+    struct quorum *quorum = link->quorum;
     struct edge *edge = quorum->edge;
-    const struct edge_options *options = edge->options;
+    int64_t dialled = link->dialled;
     char address[64] = "";
     uint16_t port = 0;
 
+    turn_begin(edge);
+    if (dialled >= 0) {
+        quorum->opening = NULL;
+        quorum->leader = NULL;
+    }
+    if (edge->phase < EDGE_CHECKPOINTING && quorum->links_count < LINKS_MAX &&
+        binding_peer_address(link->stream.socket, address, sizeof(address), &port) &&
+        certificate_fits(link, address)) {
+        link->core = server_peer_open(edge->core.server, dialled, mk_bytes_text(address), link);
+    }
+    if (link->core != NULL) {
+        quorum->links_count++;
+        link_reading_update(link);
+        return;
+    }
+    link_end(link);
+    if (dialled >= 0) {
+        server_dial_failed(server_of(quorum), dialled);
+    }
+}
+
+/* `dialled` is the member that was, or -1. */
+static void link_begin(struct quorum *quorum, uv_tcp_t *socket, int64_t dialled)
+{
+    static const struct stream_events events = {on_opened, on_bytes,   on_ended,
+                                                on_broken, on_drained, on_freed};
+    struct edge *edge = quorum->edge;
+    const struct edge_options *options = edge->options;
+
     struct link *link = mk_alloc_zero(1, sizeof(*link));
     link->quorum = quorum;
+    link->dialled = dialled;
     stream_init(&link->stream, &edge->streams, socket, &events, link);
     link->stream.idle_bytes = SENDING_IDLE_BYTES;
     mk_list_append(&quorum->links, &link->list);
-    quorum->links_count++;
     dial_socket_tune(socket, options->peer_keepalive,
                      options->server.tick_ms * options->server.ensemble.sync_limit);
-    if (edge->phase < EDGE_CHECKPOINTING && quorum->links_count <= LINKS_MAX &&
-        binding_peer_address(socket, address, sizeof(address), &port)) {
-        link->core = server_peer_open(edge->core.server, dialled, mk_bytes_text(address), link);
+    if (dialled >= 0 && options->peers_secure) {
+        quorum->opening = link;
+        stream_secure(&link->stream, options->peers_tls, quorum->leader->host, false);
+    } else if (dialled < 0 && options->peers_tls != NULL) {
+        stream_secure(&link->stream, options->peers_tls, NULL, options->peers_either);
+    } else {
+        on_opened(link);
     }
-    if (link->core == NULL) {
-        link_end(link);
-        return false;
-    }
-    link_reading_update(link);
-    return true;
 }
 
 static void on_connection(uv_stream_t *listener, int status)
@@ -168,7 +229,7 @@ static void on_connection(uv_stream_t *listener, int status)
     if (quorum->links_count >= LINKS_MAX) {
         quorum_flush(quorum); /* Whom the core has left goes at the end of the turn, or now. */
     }
-    (void)link_open(quorum, socket, -1);
+    link_begin(quorum, socket, -1);
 }
 
 /* ---- Dialling the leader ---- */
@@ -187,6 +248,10 @@ static void dial_forget(struct quorum *quorum)
     if (quorum->dial != NULL) {
         dial_cancel(quorum->dial);
         quorum->dial = NULL;
+    }
+    if (quorum->opening != NULL) {
+        link_end(quorum->opening);
+        quorum->opening = NULL;
     }
     quorum->leader = NULL;
 }
@@ -209,7 +274,6 @@ static void dial_failed(struct quorum *quorum, const char *why)
 static void on_dialled(void *context, uv_tcp_t *socket, const char *why)
 {
     struct quorum *quorum = context;
-    int64_t id = quorum->leader->id;
 
     turn_begin(quorum->edge);
     quorum->dial = NULL;
@@ -217,10 +281,7 @@ static void on_dialled(void *context, uv_tcp_t *socket, const char *why)
         dial_failed(quorum, why);
         return;
     }
-    quorum->leader = NULL;
-    if (!link_open(quorum, socket, id)) {
-        server_dial_failed(server_of(quorum), id);
-    }
+    link_begin(quorum, socket, quorum->leader->id);
 }
 
 static void leader_dial(struct quorum *quorum)

@@ -98,6 +98,7 @@ static void conns_gather(struct edge *edge, const struct conn *asking, struct ad
             server_conn_stats_read(conn->core, &entry->stats);
             entry->stats.address = mk_arena_copy(&facts->arena, entry->stats.address);
             entry->asking = conn == asking;
+            entry->secure = conn->stream.session != NULL;
         }
     }
 }
@@ -324,6 +325,9 @@ void status_gather(struct edge *edge, const struct conn *asking, const struct ad
         .trace_mask = edge->trace_mask,
         .checkpoint_zxid = store_durable(edge->core.store),
     };
+    facts->counters.handshakes = edge->streams.handshakes_count;
+    facts->counters.handshakes_pushed = edge->streams.handshakes_pushed;
+    facts->counters.handshakes_failed = edge->streams.handshakes_failed;
     server_stats_read(edge->core.server, &facts->stats);
     if ((needs->lists & ADMIN_OPERATIONS) != 0) {
         operations_gather(edge, facts);
@@ -394,6 +398,7 @@ void status_settings_read(struct edge *edge)
         .data_dir = path_absolute(edge, options->data_dir),
         .log_dir = path_absolute(edge, log_dir),
         .port = edge->listener.port,
+        .secure_port = edge->secure_listener.port,
         .listen_backlog = options->listen_backlog,
         .address_conns_max = options->address_conns_max,
         .cache_bytes = options->cache_bytes,

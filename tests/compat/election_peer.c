@@ -87,6 +87,7 @@ int main(int argc, char **argv)
     struct voter voter = {.id = argc > 1 ? atoll(argv[1]) : -1};
     struct mk_error error = {""};
     uv_loop_t loop;
+    struct streams streams;
     uv_timer_t timer = {.data = &voter};
     uv_pipe_t input = {.data = &voter};
 
@@ -108,8 +109,10 @@ int main(int argc, char **argv)
                                             .peer_epoch = INT64_MIN,
                                             .version = JUTE_NOTIFICATION_VERSION};
     uv_loop_init(&loop);
+    streams_init(&streams, &loop, &log, 64);
     voter.election = election_open(&(struct election_options){.loop = &loop,
                                                               .log = &log,
+                                                              .streams = &streams,
                                                               .members = voter.members,
                                                               .members_count = voter.members_count,
                                                               .id = voter.id,

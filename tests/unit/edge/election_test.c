@@ -16,6 +16,7 @@
 struct world {
     uv_loop_t loop;
     uv_timer_t alarm; /* so that no wait is for ever */
+    struct streams streams;
     struct election_member members[4];
     struct election *election;
     int peer_listener; /* where server 9 and server 1 would be dialled */
@@ -73,6 +74,7 @@ static struct election *election_of(struct world *world, int64_t id, mk_ms silen
 {
     struct mk_error error = {""};
     struct election *election = election_open(&(struct election_options){.loop = &world->loop,
+                                                                         .streams = &world->streams,
                                                                          .members = world->members,
                                                                          .members_count = 4,
                                                                          .id = id,
@@ -92,6 +94,7 @@ static void world_begin(struct world *world, mk_ms silence_ms)
     assert_int_equal(uv_loop_init(&world->loop), 0);
     uv_timer_init(&world->loop, &world->alarm);
     uv_timer_start(&world->alarm, on_alarm, 1, 1);
+    streams_init(&world->streams, &world->loop, NULL, 16);
     world->peer_listener = listener_open();
     uint16_t port = port_of(world->peer_listener);
     world->members[0] = (struct election_member){1, "127.0.0.1", port, false};
@@ -112,7 +115,9 @@ static void world_end(struct world *world)
 {
     election_close(world->election);
     uv_close((uv_handle_t *)&world->alarm, NULL);
+    streams_close(&world->streams);
     uv_run(&world->loop, UV_RUN_DEFAULT);
+    streams_deinit(&world->streams);
     assert_int_equal(uv_loop_close(&world->loop), 0); /* Nothing of it is left. */
     close(world->peer_listener);
 }

@@ -317,8 +317,6 @@ static void what_a_member_cannot_do_is_refused(void **state)
     } keys[] = {
         {"electionAlg", "1"},
         {"leaderServes", "no"},
-        {"sslQuorum", "true"},
-        {"portUnification", "true"},
         {"quorum.auth.enableSasl", "true"},
         {"multiAddress.enabled", "true"},
         {"oraclePath", "/chassis"},
@@ -355,10 +353,6 @@ static void limits_must_fit_together(void **state)
     scene_three(&scene, "1");
     scene_set(&scene, "peerType", "voter");
     assert_refused(&scene, "peerType: give participant or observer");
-    scene_begin(&scene, "1");
-    scene_set(&scene, "server.1", "a:1:2;2181;2281");
-    scene_set(&scene, "server.2", "b:1:2");
-    assert_refused(&scene, "server.1: TLS is not available yet");
 }
 
 int main(void)

@@ -126,12 +126,12 @@ static void what_only_zookeeper_can_use_is_listed_once(void **state)
     assert_accepts(&options, "snapCount", "20");
     assert_accepts(&options, "autopurge.purgeInterval", "1");
     assert_accepts(&options, "admin.rateLimiterIntervalInMS", "1");
-    assert_accepts(&options, "ssl.keyStore.location", "/x");
+    assert_accepts(&options, "ssl.sslProvider", "OPENSSL");
     assert_accepts(&options, "leaderServes", "yes");
 
     assert_ignored(&options, "snapCount, syncEnabled, autopurge.purgeInterval, "
                              "admin.rateLimiterIntervalInMS, "
-                             "ssl.keyStore.location, leaderServes");
+                             "ssl.sslProvider, leaderServes");
     edge_options_free(&options);
 }
 
@@ -152,7 +152,9 @@ static void a_key_may_be_written_as_the_system_property_that_it_is(void **state)
 static void what_would_be_unsafe_to_ignore_is_refused(void **state)
 {
     assert_refuses("observerMasterPort", "2191", "observers connect to the leader here");
-    assert_refuses("secureClientPort", "2281", "TLS is not available yet");
+    assert_refuses("admin.forceHttps", "true", "that part of TLS is not available");
+    assert_refuses("ssl.ocsp", "true", "that part of TLS is not available");
+    assert_refuses("X509AuthenticationProvider.clientCertIdType", "SAN", "is not available");
 }
 
 /* ---- Authentication ---- */
