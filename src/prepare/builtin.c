@@ -433,7 +433,7 @@ static enum mk_status own_call(struct prepare *prepare, const struct prepare_at 
         prepare_step_commit(&step);
     } else {
         prepare_step_abort(&step);
-        status = run.end == RECIPE_WOULD_BLOCK ? MK_WOULD_BLOCK : MK_END;
+        status = run.end == RECIPE_UNANSWERED ? run.unanswered : MK_END;
     }
     if (status == MK_END) {
         mk_log(prepare->log, MK_LOG_ERROR, "recipe.%s failed  %s=%.*s error=%s message=%.*s",

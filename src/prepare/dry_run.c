@@ -189,7 +189,7 @@ static void put_outcome(struct mk_buf *out, const struct recipe_run *run)
         recipe_json_string(out, mk_buf_view(&run->message));
         break;
     case RECIPE_PARKED: put_waits(out, run); break;
-    case RECIPE_WOULD_BLOCK: MK_ASSERT(!"there is something to report"); break;
+    case RECIPE_UNANSWERED: MK_ASSERT(!"there is something to report"); break;
     }
 }
 
@@ -239,12 +239,12 @@ enum mk_status prepare_dry_run(struct call_step *step, struct recipe_version *ve
     prepare_step_begin(step);
     recipe_run(prepare_engine_of(step->prepare, version), &run);
     prepare_step_abort(step);
-    bool blocked = run.end == RECIPE_WOULD_BLOCK;
-    if (!blocked) {
+    enum mk_status status = run.end == RECIPE_UNANSWERED ? run.unanswered : MK_OK;
+    if (status == MK_OK) {
         put_report(body, &run, &host);
     }
     mk_buf_free(&host.reads.text);
     mk_buf_free(&host.effects.text);
     recipe_run_deinit(&run);
-    return blocked ? MK_WOULD_BLOCK : MK_OK;
+    return status;
 }

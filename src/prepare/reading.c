@@ -50,8 +50,8 @@ static enum mk_status run(struct call_step *step, const struct call_target *targ
 
     prepare_host_init(&host, step, true);
     prepare_figures_run(step, prepare_engine_of(step->prepare, target->version), &run);
-    if (run.end == RECIPE_WOULD_BLOCK) {
-        status = MK_WOULD_BLOCK;
+    if (run.end == RECIPE_UNANSWERED) {
+        status = run.unanswered;
     } else {
         bool returned = run.end == RECIPE_RETURNED;
         prepare_figures_read(step, !returned);

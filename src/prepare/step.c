@@ -520,8 +520,8 @@ static enum mk_status run_ended(struct call_step *step, struct recipe_run *run, 
     enum mk_status status = MK_OK;
 
     *error = NULL;
-    if (run->end == RECIPE_WOULD_BLOCK) {
-        return MK_WOULD_BLOCK;
+    if (run->end == RECIPE_UNANSWERED) {
+        return run->unanswered;
     }
     if (run->end == RECIPE_RETURNED) {
         status = finish(step, NULL, MK_BYTES_NULL, mk_buf_view(&run->result), body);
@@ -611,8 +611,8 @@ static enum mk_status run_cancel(struct call_step *step, bool *redo)
     run.cancel = true;
     run.may_park = false;
     prepare_figures_run(step, prepare_engine_of(step->prepare, version), &run);
-    if (run.end == RECIPE_WOULD_BLOCK) {
-        status = MK_WOULD_BLOCK;
+    if (run.end == RECIPE_UNANSWERED) {
+        status = run.unanswered;
     } else if (run.end != RECIPE_RETURNED || too_large(step)) {
         mk_log(step->prepare->log, MK_LOG_WARN,
                "a recipe's cancel failed; the engine removes what the call made  operation=%.*s "

@@ -3,7 +3,7 @@
  *   the arguments are encoded ─▶ run_execute(), often in another version's sandbox ─▶ RETURNED: decoded
  *                                  │                          ├─▶ FAILED, no effect: raised, for pcall
  *                                  │                          └─▶ FAILED behind an effect: all fails
- *                                  └─ a budget, a host that would block: so does the caller's run
+ *                                  └─ a budget, a host that cannot answer: so does the caller's run
  *
  * Values cross as bytes, because the two lua_States share nothing. Both may be the same one: then Lua
  * calls C calls Lua, as it does in table.sort. What has been spent, effects too, is counted on. */
@@ -88,6 +88,7 @@ static struct outcome run_within(struct run_state *caller, struct recipe_run *ru
         .value = mk_arena_copy(
             scraps, mk_buf_view(run->end == RECIPE_RETURNED ? &run->result : &run->message)),
     };
+    caller->run->unanswered = run->unanswered;
     run_effects_adopt(caller->version->sandbox->L, caller, state.effects_count);
     recipe_run_deinit(run);
     return outcome;
@@ -98,8 +99,8 @@ static struct outcome run_within(struct run_state *caller, struct recipe_run *ru
 _Noreturn static void failed(lua_State *L, const struct outcome *outcome)
 {
     struct sandbox *sandbox = sandbox_of(L);
-    if (outcome->end == RECIPE_WOULD_BLOCK) {
-        sandbox_stop(L, STOP_WOULD_BLOCK);
+    if (outcome->end == RECIPE_UNANSWERED) {
+        sandbox_stop(L, STOP_UNANSWERED);
     }
     if (outcome->stop == STOP_NONE && !outcome->effects) {
         sandbox_raise_message(L, outcome->name, outcome->value);

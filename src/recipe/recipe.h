@@ -131,8 +131,8 @@ struct recipe_deploy_ops {
     void (*audit)(struct recipe_host *host, struct mk_bytes line);
 };
 struct recipe_host_ops {
-    /* Each returns MK_OK, an answer (MK_NO_NODE, MK_NO_AUTH, ...), or MK_WOULD_BLOCK, which ends
-     * the run at once: it will be run again from the top. */
+    /* Each returns MK_OK, an answer (MK_NO_NODE, MK_NO_AUTH, ...), or MK_WOULD_BLOCK or a failure
+     * (MK_IO, ...), which end the run at once, whatever the recipe catches. */
     enum mk_status (*read)(struct recipe_host *host, struct mk_bytes path,
                            struct recipe_znode *out);
     enum mk_status (*children)(struct recipe_host *host, const struct recipe_siblings *query,
@@ -166,10 +166,10 @@ enum recipe_wait_kind { /* as tree_wait_kind */
 #define RECIPE_ERROR_NAME_BYTES_MAX 64
 
 enum recipe_end {
-    RECIPE_RETURNED,    /* result */
-    RECIPE_FAILED,      /* error_name, message: fail(), a Lua error, a budget */
-    RECIPE_PARKED,      /* waits, or a time to wake at, or both; once */
-    RECIPE_WOULD_BLOCK, /* the host said so: load, run again */
+    RECIPE_RETURNED,   /* result */
+    RECIPE_FAILED,     /* error_name, message: fail(), a Lua error, a budget */
+    RECIPE_PARKED,     /* waits, or a time to wake at, or both; once */
+    RECIPE_UNANSWERED, /* the host could not answer, and `unanswered` says why */
 };
 
 struct recipe_run {
@@ -191,7 +191,7 @@ struct recipe_run {
     struct mk_buf result;
     char error_name[RECIPE_ERROR_NAME_BYTES_MAX + 1];
     struct mk_buf message;  /* UTF-8, bounded by result_bytes_max */
-    struct mk_buf once_out; /* set however the run ended but WOULD_BLOCK. FAILED: `once` as it came
+    struct mk_buf once_out; /* set however the run ended but UNANSWERED. FAILED: `once` as it came
                              * in, because the effects of its steps are undone with the run. */
     struct recipe_wait {
         enum recipe_wait_kind kind;
@@ -200,6 +200,8 @@ struct recipe_run {
     struct mk_buf wait_paths;
     mk_ms wake_at_ms;      /* PARKED: log time at which to run again at the latest; 0: none */
     uint64_t instructions; /* spent, in whole hundreds */
+    /* UNANSWERED: MK_WOULD_BLOCK: load, run again; or the host's failure: stop serving. */
+    enum mk_status unanswered;
 };
 /* Never fails: whatever the script does, the run ends. Names of errors that the engine itself
  * gives: Budget, BadArguments, RecipeError (a Lua error: "lock@1a2b3c4d:12: attempt to ..."),

@@ -3,8 +3,8 @@
  *     enter ─▶ the chunk runs ─▶ operation's run(call) ─▶ its result is encoded ─▶ RETURNED
  *                                   │
  *                                   ├─ call:wait ──────────────▶ PARKED       (STOP_WAIT)
- *                                   ├─ the host would block ───▶ WOULD_BLOCK  (STOP_WOULD_BLOCK)
- *                                   ├─ a budget, a failing disk ▶ FAILED      (STOP_BUDGET, _FAILED)
+ *                                   ├─ the host cannot answer ──▶ UNANSWERED   (STOP_UNANSWERED)
+ *                                   ├─ a budget, no id to wait ─▶ FAILED      (STOP_BUDGET, _FAILED)
  *                                   └─ an error not caught ────▶ FAILED
  *
  * Everything right of "enter" happens in Lua, that is, below one protected call. */
@@ -124,17 +124,13 @@ void run_check(lua_State *L, enum mk_status status, const char *what, struct mk_
     if (status == MK_OK) {
         return;
     }
-    if (status == MK_WOULD_BLOCK) {
-        sandbox_stop(L, STOP_WOULD_BLOCK);
+    if (status == MK_WOULD_BLOCK ||
+        status >= MK_IO) { /* nothing that a recipe could do is of use */
+        sandbox->run->run->unanswered = status;
+        sandbox_stop(L, STOP_UNANSWERED);
     }
     const char *name = answer_name(sandbox, status);
     int path_len = path.len > 256 ? 256 : (int)path.len;
-    if (status >= MK_IO) { /* a failure: nothing that a recipe could do is of use */
-        mk_error_set(&sandbox->stop_text, "%s %.*s: %s", what, path_len, (const char *)path.data,
-                     mk_status_text(status));
-        sandbox->stop_name = name;
-        sandbox_stop(L, STOP_FAILED);
-    }
     sandbox_raise(L, name, "%s %.*s: %s", what, path_len, (const char *)path.data,
                   mk_status_text(status));
 }
@@ -284,7 +280,7 @@ static void run_end(struct run_state *state, struct sandbox *sandbox, size_t res
     switch (sandbox->stop) {
     case STOP_NONE: break; /* run_enter() has set `end` */
     case STOP_WAIT: run->end = RECIPE_PARKED; break;
-    case STOP_WOULD_BLOCK: run->end = RECIPE_WOULD_BLOCK; break;
+    case STOP_UNANSWERED: run->end = RECIPE_UNANSWERED; break;
     case STOP_BUDGET:
         failed_set(run, "Budget", mk_bytes_text(sandbox->stop_text.text), bytes_max);
         break;
@@ -302,7 +298,7 @@ static void run_end(struct run_state *state, struct sandbox *sandbox, size_t res
     }
     if (run->end == RECIPE_FAILED) { /* its effects are undone, and so is what it remembers */
         mk_buf_append_bytes(&run->once_out, run->once);
-    } else if (run->end != RECIPE_WOULD_BLOCK) {
+    } else if (run->end != RECIPE_UNANSWERED) {
         steps_write(&state->steps, &run->once_out);
     }
     run->instructions = sandbox->spent.instructions;
@@ -325,6 +321,7 @@ void run_execute(struct run_state *state)
     run->waits_count = 0;
     run->wake_at_ms = 0;
     run->instructions = 0;
+    run->unanswered = MK_OK;
     run->error_name[0] = '\0';
     struct sandbox *sandbox = version_sandbox(run->version);
     if (sandbox == NULL) {

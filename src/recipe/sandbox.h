@@ -29,10 +29,10 @@
  * ones that there are, pass the error on for as long as this is not STOP_NONE. */
 enum sandbox_stop {
     STOP_NONE,
-    STOP_BUDGET,      /* stop_text says which */
-    STOP_WAIT,        /* call:wait parked the call */
-    STOP_WOULD_BLOCK, /* the host said so */
-    STOP_FAILED,      /* stop_name, stop_text */
+    STOP_BUDGET,     /* stop_text says which */
+    STOP_WAIT,       /* call:wait parked the call */
+    STOP_UNANSWERED, /* the host would block, or has failed */
+    STOP_FAILED,     /* stop_name, stop_text */
 };
 
 /* Slots of the registry that hold what C code needs at hand. */

@@ -366,7 +366,7 @@ static void run(struct world *world, const char *operation, const char *argument
     recipe_run(world->engine, &world->run);
     bool kept = world->run.end == RECIPE_RETURNED || world->run.end == RECIPE_PARKED;
     snapshot_settle(world, &snapshot, !kept);
-    if (world->run.end != RECIPE_WOULD_BLOCK) {
+    if (world->run.end != RECIPE_UNANSWERED) {
         world->once.len = 0;
         mk_buf_append_bytes(&world->once, mk_buf_view(&world->run.once_out));
     }

@@ -134,9 +134,39 @@ static void raises_answers_by_name_and_lets_the_recipe_catch_them(void **state)
 static void ends_the_run_when_the_store_is_broken(void **state)
 {
     (void)state;
-    world.answer = MK_CORRUPT;
-    world_eval(&world, "pcall(znode.get, '/a') return 'escaped'");
-    world_failed(&world, "Corrupt", "znode.get /a: stored data is damaged");
+    static const enum mk_status failures[] = {MK_IO, MK_NO_SPACE, MK_CORRUPT};
+    static const char *const bodies[] = {
+        "pcall(znode.get, '/a') return 'escaped'",
+        "while true do pcall(znode.set, '/a', 'x') end",
+        "call:once('a', function() znode.create('/n') return 1 end)",
+        "xpcall(znode.children, error, '/a') fail('Lost')",
+    };
+
+    for (size_t i = 0; i < MK_COUNT(failures); i++) {
+        for (size_t j = 0; j < MK_COUNT(bodies); j++) {
+            world.answer = failures[i];
+            world_eval(&world, bodies[j]);
+            assert_int_equal(world.run.end, RECIPE_UNANSWERED);
+            assert_int_equal(world.run.unanswered, failures[i]);
+            assert_int_equal(world.run.once_out.len, 0);
+        }
+    }
+}
+
+static void ends_the_run_when_the_store_is_broken_for_an_operation_that_it_runs(void **state)
+{
+    (void)state;
+    world_load(
+        &world, "lock",
+        "return { inner = operation { doc = '', run = function() return znode.get('/a') end },\n"
+        "  outer = operation { doc = '', run = function(call)\n"
+        "    pcall(call.run, call, 'lock.inner') return 'escaped' end } }");
+    world.answer = MK_IO;
+
+    world_run(&world, "outer", "");
+
+    assert_int_equal(world.run.end, RECIPE_UNANSWERED);
+    assert_int_equal(world.run.unanswered, MK_IO);
 }
 
 static void lists_children_by_name_and_by_creation(void **state)
@@ -218,6 +248,7 @@ int main(void)
         TEST(undoes_the_effects_of_a_run_that_fails),
         TEST(raises_answers_by_name_and_lets_the_recipe_catch_them),
         TEST(ends_the_run_when_the_store_is_broken),
+        TEST(ends_the_run_when_the_store_is_broken_for_an_operation_that_it_runs),
         TEST(lists_children_by_name_and_by_creation),
         TEST(filters_children_by_what_their_names_contain),
         TEST(finds_the_neighbours_of_a_child),
