@@ -278,24 +278,22 @@ static enum mk_status read_call(struct prepare *prepare, mk_zxid number, struct 
 /* A call id that is known: the answer it got, or its place among the waiting. MK_NO_NODE: a new one. */
 static enum mk_status find_earlier(struct prepare *prepare, const struct prepare_who *who,
                                    const struct jute_request *request, struct prepared *prepared,
-                                   uint32_t *results_count)
+                                   struct prepare_results *results)
 {
-    struct mk_bytes body;
     mk_zxid number = 0;
 
-    *results_count = 0;
     if (request->call_id <= 0) {
         return MK_NO_NODE;
     }
-    enum mk_status status = prepare_results_find(prepare, who->session, request->call_id,
-                                                 request->done_through, &body, results_count);
-    if (status == MK_OK) {
+    enum mk_status status = prepare_results_read(prepare, who->session, request->call_id,
+                                                 request->done_through, results);
+    if (status == MK_OK && results->body.data != NULL) {
         prepared->transaction = false;
         prepared->own_body = true;
-        mk_buf_append_bytes(&prepared->body, body);
+        mk_buf_append_bytes(&prepared->body, results->body);
         return MK_OK;
     }
-    if (status == MK_NO_NODE) {
+    if (status == MK_OK) {
         status = store_session_call_find(prepare->view, who->session, request->call_id, &number);
     }
     if (status == MK_OK) {
@@ -322,16 +320,15 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
     struct call_target target = {0};
     struct mk_error why;
     struct call_step step;
-    uint32_t results_count = 0;
+    struct prepare_results results = {.exists = false};
 
     if (!prepare->options.recipes) {
         mk_error_set(&why, "recipes are switched off on this server");
         refuse(prepared, MK_UNIMPLEMENTED, &why);
         return MK_OK;
     }
-    enum mk_status status = request->dry_run
-                                ? MK_NO_NODE
-                                : find_earlier(prepare, who, request, prepared, &results_count);
+    enum mk_status status =
+        request->dry_run ? MK_NO_NODE : find_earlier(prepare, who, request, prepared, &results);
     if (status != MK_NO_NODE) {
         return status;
     }
@@ -340,7 +337,8 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
         return MK_OK;
     }
     first_step(&step, prepare, at, who, out);
-    step.done_through = request->done_through;
+    step.results_read = request->call_id > 0 && !request->dry_run;
+    step.results = results;
     step.call.call_id = request->call_id > 0 ? request->call_id : 0;
     step.call.cxid = who->cxid;
     step.call.format = request->format;
@@ -367,7 +365,7 @@ enum mk_status prepare_call_make(struct prepare *prepare, const struct prepare_a
         status = check_arguments(&step, &target, &why);
     }
     if (status == MK_OK && !request->dry_run) {
-        status = check_bounds(prepare, who->session, results_count, &why);
+        status = check_bounds(prepare, who->session, results.count, &why);
     }
     if (status == MK_WOULD_BLOCK || status >= MK_IO) {
         return status;

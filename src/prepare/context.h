@@ -110,14 +110,23 @@ struct mk_bytes prepare_own_acl(struct prepare *prepare, int permissions, struct
 
 #define RESULTS_PATH_BYTES (sizeof(TREE_CALLS_PATH "/.s") - 1 + 16)
 void prepare_results_path(uint8_t out[RESULTS_PATH_BYTES], mk_session session);
-/* MK_OK: `*body` is the reply's body that call `call_id` had (in the scraps). MK_NO_NODE: unknown.
- * *count: how many are remembered above done_through. */
-enum mk_status prepare_results_find(struct prepare *prepare, mk_session session, int64_t call_id,
-                                    int64_t done_through, struct mk_bytes *body, uint32_t *count);
-/* Remember one more, forget those up to done_through; written as a part. */
-enum mk_status prepare_results_add(struct prepare *prepare, mk_session session, int64_t call_id,
-                                   int64_t done_through, struct mk_bytes body,
-                                   struct jute_txn *part);
+/* What a session's record says to who has seen all answers up to `done_through`. */
+struct prepare_results {
+    bool exists;
+    int64_t done_through;
+    uint32_t count;       /* of answers above it, */
+    size_t kept_bytes;    /* so long, */
+    size_t last_bytes;    /* and of these so many are the record's end */
+    struct mk_bytes body; /* the reply's body that the call asked for had; null: none is known */
+    struct mk_bytes record;
+};
+/* All in the scraps. */
+enum mk_status prepare_results_read(struct prepare *prepare, mk_session session, int64_t call_id,
+                                    int64_t done_through, struct prepare_results *out);
+/* Remember one more in the record as it was read, forget those up to done_through; written as a part. */
+enum mk_status prepare_results_add(struct prepare *prepare, mk_session session,
+                                   const struct prepare_results *results, int64_t call_id,
+                                   struct mk_bytes body, struct jute_txn *part);
 
 /* ---- call.c ---- */
 
@@ -168,7 +177,9 @@ struct call_step {
     bool last;             /* its time is over: it returns now, or not at all */
     mk_ms parked_ms;       /* log time of the run before; not of the first */
     struct tree_call call; /* in the scraps */
-    int64_t done_through;
+    bool
+        results_read; /* this is an opcode-700 request's first run, before which they were looked at */
+    struct prepare_results results;
     struct mk_bytes node; /* path of the call node; on the first run, up to its number, or null */
     bool ended;           /* with the transaction at hand; what is counted of it: */
     bool ended_failed;

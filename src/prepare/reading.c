@@ -134,11 +134,11 @@ enum mk_status prepare_call_answered(struct prepare *prepare, struct store_view 
                                      mk_session session, int64_t call_id, struct mk_bytes *body)
 {
     struct store_view *speculative = view_set(prepare, view);
-    uint32_t count;
+    struct prepare_results results;
 
     mk_arena_reset(&prepare->scraps);
-    enum mk_status status =
-        prepare_results_find(prepare, session, call_id, call_id - 1, body, &count);
+    enum mk_status status = prepare_results_read(prepare, session, call_id, call_id - 1, &results);
     (void)view_set(prepare, speculative);
-    return status;
+    *body = results.body;
+    return status == MK_OK && results.body.data == NULL ? MK_NO_NODE : status;
 }

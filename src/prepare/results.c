@@ -20,116 +20,105 @@ void prepare_results_path(uint8_t out[RESULTS_PATH_BYTES], mk_session session)
     }
 }
 
-static enum mk_status results_read(struct prepare *prepare, mk_session session,
-                                   struct mk_bytes *record)
+/* ---- The record ---- */
+
+struct entry {
+    int64_t call_id;
+    struct mk_bytes body;
+    size_t bytes; /* of the record */
+};
+
+/* Take the first entry off. False: there is none, or it is nothing of ours. A session with many calls in flight
+ * has as many entries, and each of its calls goes through them twice: so no mk_reader. */
+static bool entry_take(struct mk_bytes *rest, struct entry *out)
+{
+    enum { HEAD_BYTES = sizeof(int64_t) + sizeof(int32_t) };
+
+    if (rest->len < HEAD_BYTES) {
+        return false;
+    }
+    size_t len = mk_load_u32(rest->data + sizeof(int64_t));
+    if (len > rest->len - HEAD_BYTES) {
+        return false;
+    }
+    out->call_id = (int64_t)mk_load_u64(rest->data);
+    out->body = mk_bytes_of(rest->data + HEAD_BYTES, len);
+    out->bytes = HEAD_BYTES + len;
+    *rest = mk_bytes_of(rest->data + out->bytes, rest->len - out->bytes);
+    return true;
+}
+
+/* Calls mostly end in the order of their ids: then what is kept is the record's end. */
+static void look_through(struct prepare_results *results, int64_t call_id, int64_t done_through)
+{
+    struct mk_bytes rest = results->record;
+    struct entry entry;
+
+    while (entry_take(&rest, &entry)) {
+        bool kept = entry.call_id > done_through;
+        results->count += kept;
+        results->kept_bytes += kept ? entry.bytes : 0;
+        results->last_bytes = kept ? results->last_bytes + entry.bytes : 0;
+        if (entry.call_id == call_id) {
+            results->body = entry.body;
+        }
+    }
+    if (rest.len > 0) {
+        results->last_bytes = 0; /* what it ends with is nothing of ours */
+    }
+}
+
+enum mk_status prepare_results_read(struct prepare *prepare, mk_session session, int64_t call_id,
+                                    int64_t done_through, struct prepare_results *out)
 {
     uint8_t path[RESULTS_PATH_BYTES];
     struct store_znode znode;
 
+    *out = (struct prepare_results){.done_through = done_through};
     prepare_results_path(path, session);
     enum mk_status status =
         store_znode_read(prepare->view, mk_bytes_of(path, sizeof(path)), true, &znode);
-    *record = status == MK_OK && znode.data.data != NULL
-                  ? mk_arena_copy(&prepare->scraps, znode.data)
-                  : MK_BYTES_NULL;
-    return status;
-}
-
-enum mk_status prepare_results_find(struct prepare *prepare, mk_session session, int64_t call_id,
-                                    int64_t done_through, struct mk_bytes *body, uint32_t *count)
-{
-    struct mk_bytes record;
-    enum mk_status status = results_read(prepare, session, &record);
-    enum mk_status found = MK_NO_NODE;
-
-    *count = 0;
-    if (status != MK_OK) {
-        return status;
+    if (status == MK_OK) {
+        out->exists = true;
+        out->record = mk_arena_copy(&prepare->scraps, znode.data);
+        look_through(out, call_id, done_through);
     }
-    struct mk_reader reader = mk_reader_of(record);
-    while (mk_reader_left(&reader) > 0) {
-        int64_t id = mk_read_i64(&reader);
-        struct mk_bytes stored = mk_read_field(&reader);
-        if (reader.failed) {
-            break;
-        }
-        *count += id > done_through ? 1 : 0;
-        if (id == call_id) {
-            *body = stored;
-            found = MK_OK;
-        }
-    }
-    return found;
-}
-
-/* How many bytes of the record are above `done_through`, and how many of these are its end: calls mostly
- * end in the order of their ids. */
-static void measure(struct mk_bytes record, int64_t done_through, size_t *total, size_t *last)
-{
-    struct mk_reader reader = mk_reader_of(record);
-
-    *total = *last = 0;
-    while (mk_reader_left(&reader) > 0) {
-        size_t left = mk_reader_left(&reader);
-        int64_t id = mk_read_i64(&reader);
-        (void)mk_read_field(&reader);
-        if (reader.failed) {
-            *last = 0; /* what it ends with is nothing of ours */
-            return;
-        }
-        bool kept = id > done_through;
-        size_t len = left - mk_reader_left(&reader);
-        *total += kept ? len : 0;
-        *last = kept ? *last + len : 0;
-    }
+    return status == MK_NO_NODE ? MK_OK : status;
 }
 
 /* Copy what is above `done_through`, the newest that fit in `room` bytes. */
-static void keep_newest(struct mk_bytes record, int64_t done_through, size_t room,
-                        struct mk_buf *kept)
+static void keep_newest(const struct prepare_results *results, size_t room, struct mk_buf *kept)
 {
-    struct mk_reader reader = mk_reader_of(record);
-    size_t total, last;
+    struct mk_bytes rest = results->record;
+    size_t total = results->kept_bytes, last = results->last_bytes;
+    struct entry entry;
 
-    measure(record, done_through, &total, &last);
     if (total == last && total <= room) {
-        mk_buf_append(kept, record.data + record.len - last, last);
+        mk_buf_append_bytes(kept, mk_bytes_of(rest.data + rest.len - last, last));
         return;
     }
-    while (mk_reader_left(&reader) > 0) {
-        const uint8_t *at = reader.at;
-        int64_t id = mk_read_i64(&reader);
-        (void)mk_read_field(&reader);
-        if (reader.failed) {
-            return;
-        }
-        size_t len = (size_t)(reader.at - at);
-        if (id <= done_through) {
+    while (entry_take(&rest, &entry)) {
+        if (entry.call_id <= results->done_through) {
             continue;
         }
         if (total > room) {
-            total -= len; /* the oldest go first */
+            total -= entry.bytes; /* the oldest go first */
         } else {
-            mk_buf_append(kept, at, len);
+            mk_buf_append(kept, entry.body.data - (entry.bytes - entry.body.len), entry.bytes);
         }
     }
 }
 
-enum mk_status prepare_results_add(struct prepare *prepare, mk_session session, int64_t call_id,
-                                   int64_t done_through, struct mk_bytes body,
-                                   struct jute_txn *part)
+enum mk_status prepare_results_add(struct prepare *prepare, mk_session session,
+                                   const struct prepare_results *results, int64_t call_id,
+                                   struct mk_bytes body, struct jute_txn *part)
 {
     uint8_t path_bytes[RESULTS_PATH_BYTES];
     struct mk_buf *next = prepare_scratch(prepare);
-    struct mk_bytes record;
-    enum mk_status status = results_read(prepare, session, &record);
 
-    if (status != MK_OK && status != MK_NO_NODE) {
-        return status;
-    }
-    mk_buf_reserve(next, record.len + sizeof(call_id) + sizeof(int32_t) + body.len);
-    if (record.data != NULL) {
-        keep_newest(record, done_through, RESULTS_BYTES_MAX - body.len, next);
+    mk_buf_reserve(next, results->record.len + sizeof(call_id) + sizeof(int32_t) + body.len);
+    if (results->record.len > 0) {
+        keep_newest(results, RESULTS_BYTES_MAX - body.len, next);
     }
     mk_buf_put_i64(next, call_id);
     mk_buf_put_field(next, body);
@@ -138,6 +127,6 @@ enum mk_status prepare_results_add(struct prepare *prepare, mk_session session, 
     struct mk_bytes path =
         mk_arena_copy(&prepare->scraps, mk_bytes_of(path_bytes, sizeof(path_bytes)));
     struct mk_bytes data = mk_arena_copy(&prepare->scraps, mk_buf_view(next));
-    return status == MK_OK ? prepare_own_set_data(prepare, path, data, part)
+    return results->exists ? prepare_own_set_data(prepare, path, data, part)
                            : prepare_own_create(prepare, path, data, MK_BYTES_NULL, 0, false, part);
 }

@@ -261,9 +261,13 @@ static enum mk_status finish_plain(struct call_step *step, struct mk_bytes body)
         if (status == MK_NO_NODE) {
             return MK_OK; /* the call has outlived its session: nobody can ask again */
         }
+        if (status == MK_OK && !step->results_read) {
+            status = prepare_results_read(step->prepare, step->call.session, step->call.call_id, 0,
+                                          &step->results);
+        }
         if (status == MK_OK) {
-            status = prepare_results_add(step->prepare, step->call.session, step->call.call_id,
-                                         step->done_through, body, &part);
+            status = prepare_results_add(step->prepare, step->call.session, &step->results,
+                                         step->call.call_id, body, &part);
         }
         if (status == MK_OK) {
             prepare_step_put(step, &part);
