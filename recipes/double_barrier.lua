@@ -41,6 +41,11 @@ local double_barrier = {}
 local OURS = "member-"
 local like_ours = { by = "creation", like = OURS }
 
+local function is_child(child, path)
+  local start = path .. "/"
+  return child:sub(1, #start) == start and not child:find("/", #start + 1, true)
+end
+
 local function ready_of(path) return path .. "/ready" end
 
 -- { round, count, inside } as a ticket says; nil if it is none of ours: what somebody else has made
@@ -149,8 +154,7 @@ double_barrier.leave = operation {
   run  = function(call)
     local path, ready = call.args.path, ready_of(call.args.path)
     local left = call:once("left", function()
-      local parent, name = call.args.ticket:match("^(.*)/([^/]+)$")
-      local stat = name and parent == path and znode.stat(call.args.ticket)
+      local stat = is_child(call.args.ticket, path) and znode.stat(call.args.ticket)
       if not stat or stat.owner ~= call.session then fail("NotOwner") end
       znode.delete(call.args.ticket)
       return call.zxid

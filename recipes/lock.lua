@@ -175,14 +175,18 @@ lock.acquire = operation {
 
 -- ---- Giving it up, by the holder or by force ----
 
+local function is_child(child, path)
+  local start = path .. "/"
+  return child:sub(1, #start) == start and not child:find("/", #start + 1, true)
+end
+
 lock.release = operation {
   doc  = "Give the lock at `path` to whoever asked next.",
   args = { path = "path", ticket = "path", fence = "integer?" },
   run  = function(call)
     local path, ticket = call.args.path, call.args.ticket
-    local parent, name = ticket:match("^(.*)/([^/]+)$")
     local data, stat
-    if name and parent == path then data, stat = znode.get(ticket) end
+    if is_child(ticket, path) then data, stat = znode.get(ticket) end
     local said = said_by(data)
     if not stat or stat.owner ~= call.session or stat.czxid > (call.args.fence or math.huge)
       or said.locks or is_over(said, call.now) then
