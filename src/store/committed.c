@@ -150,7 +150,12 @@ void committed_loaded(struct committed *rows, const struct store_load *load)
 enum mk_status committed_get(struct committed *rows, struct mk_bytes key, bool may_block,
                              struct row **row)
 {
-    uint64_t hash = index_hash(&rows->index, key);
+    return committed_get_hashed(rows, key, index_hash(&rows->index, key), may_block, row);
+}
+
+enum mk_status committed_get_hashed(struct committed *rows, struct mk_bytes key, uint64_t hash,
+                                    bool may_block, struct row **row)
+{
     *row = index_find(&rows->index, key, hash);
     if (*row == NULL && committed_base_lacks(rows, key)) {
         return MK_NO_NODE;

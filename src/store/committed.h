@@ -69,6 +69,9 @@ void committed_free(struct committed *rows); /* not the base */
  * from the base if need be. MK_OK, MK_NO_NODE, MK_WOULD_BLOCK, failures. */
 enum mk_status committed_get(struct committed *rows, struct mk_bytes key, bool may_block,
                              struct row **row);
+/* The same, by the hash that the index gives the key. */
+enum mk_status committed_get_hashed(struct committed *rows, struct mk_bytes key, uint64_t hash,
+                                    bool may_block, struct row **row);
 bool committed_holds(const struct committed *rows, struct mk_bytes key); /* without the base */
 /* What the base held under `load->key` after the load was wanted: a clean row, if it can be no other
  * now. Whatever has been written since is in the index until a checkpoint has settled it. */

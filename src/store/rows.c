@@ -38,11 +38,13 @@ enum mk_status rows_get(struct store_view *view, struct mk_bytes key, struct mk_
 {
     struct store *store = view->store;
     struct row *row = NULL;
+    uint64_t hash = index_hash(&store->committed.index, key);
     if (view->speculative) {
-        row = speculative_find(&store->speculative, key);
+        row = speculative_find(&store->speculative, key, hash);
     }
     if (row == NULL) {
-        enum mk_status status = committed_get(&store->committed, key, view_may_block(view), &row);
+        enum mk_status status =
+            committed_get_hashed(&store->committed, key, hash, view_may_block(view), &row);
         if (status != MK_OK) {
             return status;
         }

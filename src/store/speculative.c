@@ -76,12 +76,9 @@ void speculative_free(struct speculative *rows)
     mk_buf_free(&rows->undo_bytes);
 }
 
-struct row *speculative_find(const struct speculative *rows, struct mk_bytes key)
+struct row *speculative_find(const struct speculative *rows, struct mk_bytes key, uint64_t hash)
 {
-    if (index_count(&rows->index) == 0) {
-        return NULL;
-    }
-    return index_find(&rows->index, key, index_hash(&rows->index, key));
+    return index_count(&rows->index) == 0 ? NULL : index_find(&rows->index, key, hash);
 }
 
 /* ---- Writing ---- */
@@ -266,6 +263,12 @@ uint64_t speculative_bytes(const struct speculative *rows)
            rows->undo_cap * sizeof(rows->undo[0]) + rows->undo_bytes.cap + rows->gaps.bytes;
 }
 
+static bool row_is_found(const struct speculative *rows, const struct row *row)
+{
+    uint64_t hash = index_hash(&rows->index, row_key(row));
+    return speculative_find(rows, row_key(row), hash) == row;
+}
+
 static void kind_check(const struct speculative *rows, const struct speculative_kind *kind,
                        size_t *sorted)
 {
@@ -273,7 +276,7 @@ static void kind_check(const struct speculative *rows, const struct speculative_
     *sorted += kind->table.count;
     struct table_cursor cursor = table_first(&kind->table);
     for (struct row *row; (row = table_at(&cursor)) != NULL; table_step(&cursor, false)) {
-        MK_ASSERT(row->sorted && speculative_find(rows, row_key(row)) == row);
+        MK_ASSERT(row->sorted && row_is_found(rows, row));
         MK_ASSERT(&rows->kinds[row->key[0]] == kind);
         MK_ASSERT(row->tombstone || gaps_at(&rows->gaps, row_key(row), false) == NULL);
     }
@@ -285,7 +288,7 @@ void speculative_check(const struct speculative *rows)
     size_t sorted = 0, count = 0;
     size_t index_cursor = 0;
     for (struct row *row; (row = index_next(&rows->index, &index_cursor)) != NULL;) {
-        MK_ASSERT(speculative_find(rows, row_key(row)) == row);
+        MK_ASSERT(row_is_found(rows, row));
         bytes += row_bytes(row);
         sorted += row->sorted;
     }

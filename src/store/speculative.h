@@ -50,8 +50,9 @@ struct speculative {
 
 void speculative_init(struct speculative *rows, uint64_t seed);
 void speculative_free(struct speculative *rows);
-/* NULL: ask the committed rows. Otherwise live or tombstone. */
-struct row *speculative_find(const struct speculative *rows, struct mk_bytes key);
+/* NULL: ask the committed rows. Otherwise live or tombstone. `hash`: of the key, by an index with the same
+ * seed, so that a look at both costs one. */
+struct row *speculative_find(const struct speculative *rows, struct mk_bytes key, uint64_t hash);
 /* The first row of a kind >= from; backwards: the last < from. */
 struct table_cursor speculative_seek(struct speculative *rows, uint8_t kind, struct mk_bytes from,
                                      bool backwards);
