@@ -158,14 +158,14 @@ class Ensemble:
     `options` are lines of all their files."""
 
     def __init__(self, count=3, observers=0, zookeepers=(), first=None, network=None,
-                 tick_ms=TICK_MS, options=()):
+                 tick_ms=TICK_MS, recipes="off", options=()):
         folder = os.path.abspath(f"ensemble-{next(folders)}")
         os.makedirs(folder)
         self.members = [(ZooKeeperMember if number in zookeepers else Member)(number, folder, network)
                         for number in range(1, count + 1)]
         lines = [f"tickTime={tick_ms}", "initLimit=20", "syncLimit=10", "maxClientCnxns=0",
                  "minSessionTimeout=1000", "maxSessionTimeout=60000",
-                 "4lw.commands.whitelist=*", "admin.enableServer=false", "recipes=off",
+                 "4lw.commands.whitelist=*", "admin.enableServer=false", f"recipes={recipes}",
                  f"commitLogCount={HISTORY}", "overlayBytes=1M", *options]
         for member in self.members:
             votes = member.number <= count - observers

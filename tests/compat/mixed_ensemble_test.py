@@ -2,6 +2,7 @@
 """Our servers and ZooKeeper's in one ensemble: who leads, who follows, who comes back with what."""
 
 import itertools
+import json
 import shutil
 import signal
 import sys
@@ -9,6 +10,7 @@ import threading
 
 try:
     from kazoo.client import KazooState
+    from kazoo.exceptions import NoNodeError, UnimplementedError
 except ImportError:
     print("1..0 # SKIP there is no kazoo")
     sys.exit(77)
@@ -327,6 +329,53 @@ def _():
                 found = agree(ensemble)
                 assert "/ephemeral" in found and client.client_id == session
         assert len([path for path in found if "Member-" in path]) == 6
+
+
+def calls(client, operation, arguments):
+    """Make a call by its znode: the znode's path."""
+    return client.create(f"/zookeeper/calls/{operation}-", arguments, ephemeral=True, sequence=True)
+
+
+def is_refused(client):
+    try:
+        client.delete(calls(client, "counter.add", b'{"path":"/n"}'))
+    except (UnimplementedError, NoNodeError):
+        return True
+    return False
+
+
+def state(client, path):
+    return json.loads(client.get(path)[0])["state"]
+
+
+@case("recipes run when the last ZooKeeper is replaced, and stand still while there is one again")
+def _():
+    with Ensemble(zookeepers=(1, 3), first=3, recipes="on") as ensemble:
+        ensemble.serving()
+        clients = [ensemble.client(member) for member in ensemble.members]
+        for client in clients:
+            assert is_refused(client)
+        first, second, third = ensemble.members
+        replaced(ensemble, third, Member)
+        assert is_refused(ensemble.client(second)) and is_refused(ensemble.client(third))
+        replaced(ensemble, first, Member)
+        holder, waiter = ensemble.client(second), ensemble.client(third)
+        until("recipes run", lambda: not is_refused(holder))
+        lock = b'{"path":"/lock"}'
+        calls(holder, "lock.acquire", lock)
+        waits = calls(waiter, "lock.acquire", lock)
+        assert state(waiter, waits) == "waiting"
+
+        replaced(ensemble, first, ZooKeeperMember)
+        for member in ensemble.members:
+            assert is_refused(ensemble.client(member))
+        holder.stop()  # its lock goes, and who waits for it stands still
+        waiter.retry(waiter.sync, "/lock")
+        assert len(waiter.retry(waiter.get_children, "/lock")) == 1
+        assert state(waiter, waits) == "waiting"
+
+        replaced(ensemble, first, Member)
+        until("it is granted", lambda: waiter.retry(state, waiter, waits) == "done")
 
 
 if __name__ == "__main__":

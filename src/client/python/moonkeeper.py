@@ -165,6 +165,8 @@ class Call:
                                               sequence=True)
                 except LOSSES:
                     self._connected(None)
+                # This may be another server, which has not heard of it yet.
+                self._retry(self.client.sync, CALLS)
                 found = [one for one in self._retry(self.client.get_children, CALLS)
                          if one.startswith(name)]
                 if found:

@@ -445,6 +445,28 @@ static void a_call_node_is_made_watched_and_cancelled_through_followers(void **s
     cluster_deinit(&cluster);
 }
 
+static void which_calls_wait_is_told_by_each_server(void **state)
+{
+    struct cluster cluster;
+    struct client ann;
+    (void)state;
+    start(&cluster, 3, 0);
+    open_client(&ann, cluster_follower(&cluster, 0));
+    (void)wait_for(&ann, 1, "{\"path\":\"/go\"}");
+
+    for (size_t i = 0; i < 3; i++) {
+        client_disconnect(&ann);
+        connect_to(&ann, &cluster.members[i]);
+        struct jute_request list = {.op = JUTE_CALLS};
+        struct jute_reply reply = client_call(&ann, &list);
+        assert_non_null(
+            memmem(reply.body.data, reply.body.len, "\"operation\":\"tally.wait\"", 24));
+        assert_non_null(memmem(reply.body.data, reply.body.len, "{\"created\":\"/go\"", 16));
+    }
+    client_deinit(&ann);
+    cluster_deinit(&cluster);
+}
+
 static void a_dry_run_and_a_deployment_go_through_a_follower(void **state)
 {
     struct cluster cluster;
@@ -728,6 +750,7 @@ int main(void)
         cmocka_unit_test(an_operation_that_only_reads_runs_where_it_arrives),
         cmocka_unit_test(a_leader_that_may_have_been_replaced_gives_no_linearizable_answer),
         cmocka_unit_test(a_call_node_is_made_watched_and_cancelled_through_followers),
+        cmocka_unit_test(which_calls_wait_is_told_by_each_server),
         cmocka_unit_test(a_dry_run_and_a_deployment_go_through_a_follower),
         cmocka_unit_test(who_asks_again_elsewhere_has_the_same_place_or_the_same_answer),
         cmocka_unit_test(a_call_that_comes_late_through_the_server_before_is_not_made),
