@@ -200,7 +200,10 @@ static void chores_work(uv_work_t *work)
 
     disk->chores_status = MK_OK;
     if (disk->removing != 0) {
-        disk->chores_status = store_log_remove_through(log, disk->removing, &disk->chores_error);
+        const struct edge_options *options = disk->edge->options;
+        uint64_t kept = options->ensemble != NULL ? options->log_kept_bytes : 0;
+        disk->chores_status =
+            store_log_remove_through(log, disk->removing, kept, &disk->chores_error);
     }
     if (disk->prewriting && disk->chores_status == MK_OK) {
         disk->chores_status = store_log_prewrite(log, &disk->chores_error);

@@ -78,7 +78,8 @@ struct edge_options {
     uint64_t cache_bytes; /* of store and RocksDB together */
     uint64_t overlay_bytes;
     uint64_t segment_bytes;
-    bool sync; /* forceSync */
+    uint64_t log_kept_bytes; /* for members that come back, whatever the checkpoint */
+    bool sync;               /* forceSync */
     mk_ms sync_warning_ms;
     bool admin;          /* admin.enableServer: HTTP for operators */
     char *admin_address; /* NULL: all */

@@ -82,6 +82,8 @@ static const struct option options_table[] = {
     {"fastleader.minNotificationInterval", OPTION_MS, AT(server.ensemble.notify_min_ms), 1, DAY_MS},
     {"fastleader.maxNotificationInterval", OPTION_MS, AT(server.ensemble.notify_max_ms), 1, DAY_MS},
     {"commitLogCount", OPTION_COUNT, AT(server.ensemble.history_count), 1, 1000000},
+    {"snapshotSizeFactor", OPTION_RATIO, AT(server.ensemble.log_share_max)},
+    {"logKeptBytes", OPTION_BYTES, AT(log_kept_bytes), 0, 16 * GIB},
     {"readonlymode.enabled", OPTION_TRUE_FALSE, AT(server.read_only_mode)},
 
     {"jute.maxbuffer", OPTION_BYTES_U32, AT(server.frame_bytes_max), KIB, 64 * MIB},
@@ -173,6 +175,8 @@ void edge_options_default(struct edge_options *options)
     options->cache_bytes = 256 * MIB;
     options->overlay_bytes = 32 * MIB;
     options->segment_bytes = 64 * MIB;
+    options->log_kept_bytes = 32 * MIB;
+    options->server.ensemble.log_share_max = 330000;
     options->sync = true;
     options->sync_warning_ms = 1000;
     options->sasl_section = options_text(options, "Server");

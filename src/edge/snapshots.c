@@ -1,6 +1,6 @@
 /* Snapshots between servers, on libuv's threads:
  *
- *   out   pieces for learners, of a few at once
+ *   out   pieces for learners, of state or log, of a few at once
  *   in    bytes of the leader's go into `state.new`, beside the state. When all have come and are durable,
  *         and nothing else is at work on state or log, the loop puts them in the old state's place: nobody
  *         is served yet
@@ -56,11 +56,44 @@ struct snapshots {
 
 /* ---- Out ---- */
 
+static void log_reader_close(void *reader)
+{
+    store_log_reader_close(reader);
+}
+
+static enum mk_status log_piece_open(struct store_log *log, struct server_log_piece *piece)
+{
+    struct store_log_reader *reader;
+    uint64_t bytes;
+    enum mk_status status = store_log_reader_open(log, piece->after, &reader, &bytes, piece->error);
+
+    if (status != MK_OK) {
+        return status;
+    }
+    piece->reader = reader;
+    piece->reader_close = log_reader_close;
+    return bytes <= piece->bytes_max ? MK_OK : MK_NO_NODE;
+}
+
+static enum mk_status log_piece_read(struct store_log *log, struct server_log_piece *piece)
+{
+    enum mk_status status = piece->reader == NULL ? log_piece_open(log, piece) : MK_OK;
+
+    return status == MK_OK ? store_log_reader_read(piece->reader, piece->through,
+                                                   piece->piece_bytes, piece->out, piece->error)
+                           : status;
+}
+
 static void piece_work(uv_work_t *work)
 {
     struct piece_job *job = MK_CONTAINER(work, struct piece_job, work);
+    struct server_log_piece *piece = server_snapshot_log(job->snapshot);
 
-    server_snapshot_read(job->snapshot);
+    if (piece != NULL) {
+        piece->status = log_piece_read(job->edge->core.log, piece);
+    } else {
+        server_snapshot_read(job->snapshot);
+    }
 }
 
 static void piece_done(uv_work_t *work, int cancelled)

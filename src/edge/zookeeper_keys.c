@@ -47,7 +47,6 @@ static const struct key {
     {"snapCount", ZOOKEEPER_KEY_IGNORED, NULL},
     {"snapSizeLimitInKb", ZOOKEEPER_KEY_IGNORED, NULL},
     {"txnLogSizeLimitInKb", ZOOKEEPER_KEY_IGNORED, NULL},
-    {"snapshotSizeFactor", ZOOKEEPER_KEY_IGNORED, NULL},
     {"flushDelay", ZOOKEEPER_KEY_IGNORED, NULL},
     {"maxWriteQueuePollTime", ZOOKEEPER_KEY_IGNORED, NULL},
     {"maxBatchSize", ZOOKEEPER_KEY_IGNORED, NULL},

@@ -44,8 +44,11 @@
  * request that it was sent, and none is larger than a frame: more is nothing that it owes. */
 #define RESULTS_BYTES_MAX ((size_t)256 << 20)
 
-/* A learner that is being brought up to date with a snapshot. The diagram is in sync.c. */
-enum sync_step { SYNC_NONE, SYNC_CHECKPOINT, SYNC_STREAM };
+/* Of the log for one learner, which keeps it in memory until it serves. */
+#define SYNC_LOG_BYTES_MAX HISTORY_PINNED_BYTES_MAX
+
+/* A learner that is being brought up to date with more than is in memory. The diagram is in sync.c. */
+enum sync_step { SYNC_NONE, SYNC_LOG, SYNC_CHECKPOINT, SYNC_STREAM };
 
 struct server_peer {
     void *owner;
@@ -178,6 +181,7 @@ void server_peer_mark_dirty(struct server *server, struct server_peer *peer);
 void server_peer_send(struct server *server, struct server_peer *peer,
                       const struct jute_packet *packet);
 void server_peer_write(struct server *server, struct server_peer *peer, struct mk_bytes packets);
+void server_peer_written(struct server *server, struct server_peer *peer); /* into its `out` */
 /* Nothing more is to be said to it, nor heard from it; zab knows. `why` NULL: nothing to be told. */
 void server_peer_end(struct server *server, struct server_peer *peer, const char *why);
 /* It has said or done what may not be: it is left, and zab told, before the next action is asked for. */

@@ -178,7 +178,7 @@ void server_peer_mark_dirty(struct server *server, struct server_peer *peer)
     }
 }
 
-static void written(struct server *server, struct server_peer *peer)
+void server_peer_written(struct server *server, struct server_peer *peer)
 {
     if (peer->out.len > PEER_OUTPUT_BYTES_MAX) {
         server_peer_refuse(server, peer, "it does not read what it is sent");
@@ -190,14 +190,14 @@ void server_peer_send(struct server *server, struct server_peer *peer,
                       const struct jute_packet *packet)
 {
     jute_put_packet(&peer->out, packet);
-    written(server, peer);
+    server_peer_written(server, peer);
 }
 
 void server_peer_write(struct server *server, struct server_peer *peer, struct mk_bytes packets)
 {
     if (packets.len > 0) {
         mk_buf_append_bytes(&peer->out, packets);
-        written(server, peer);
+        server_peer_written(server, peer);
     }
 }
 

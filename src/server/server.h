@@ -51,6 +51,9 @@ struct server_ensemble {
     mk_ms finalize_ms;               /* fastleader: how long a quorum of votes waits for a better */
     mk_ms notify_min_ms, notify_max_ms;
     uint32_t history_count; /* commitLogCount: transactions kept for learners that come back */
+    /* snapshotSizeFactor, in millionths: a learner that lacks more gets what the log has, as long as that is
+     * no more than this part of the state; 0: always the state */
+    uint32_t log_share_max;
 };
 
 struct server_options {
@@ -254,10 +257,24 @@ const struct jute_member *server_member(const struct server *server, int64_t id)
 bool server_truncate_take(struct server *server, mk_zxid *zxid);
 void server_truncated(struct server *server);
 
-/* Out: a piece of the state for a learner, read with server_snapshot_read() on any thread; then say done,
- * in any order. */
+/* Out: a piece of what a learner lacks, read on any thread; then say done, in any order. Of the state: by
+ * server_snapshot_read(). Of the log, if server_snapshot_log() is not NULL: by whoever has the log. */
 struct server_snapshot;
 struct server_snapshot *server_snapshot_take(struct server *server);
+struct server_log_piece {
+    mk_zxid after;      /* entries behind this one, */
+    mk_zxid through;    /* ... up to here, */
+    uint64_t bytes_max; /* ... if the log has no more than this behind it, */
+    size_t piece_bytes; /* ... about so much at a time, */
+    struct mk_buf *out; /* ... appended to this, framed as in a batch */
+    /* Then MK_OK: there is more; MK_END: that was all; MK_NO_NODE, at first: the log does not have it, or
+     * has too much; another: `error` says it. */
+    enum mk_status status;
+    struct mk_error *error;
+    void *reader;                       /* whoever reads keeps it here, */
+    void (*reader_close)(void *reader); /* ... and is told when it is over, on the core's thread */
+};
+struct server_log_piece *server_snapshot_log(struct server_snapshot *snapshot);
 void server_snapshot_read(struct server_snapshot *snapshot);
 void server_snapshot_done(struct server *server, struct server_snapshot *snapshot);
 

@@ -1,10 +1,13 @@
 /* What a learner lacks, written to it before it takes part.
  *
  *   DIFF or TRUNC -- history that is told to be committed, then what is outstanding --> registered
+ *   what is in the log only -- DIFF, a piece whenever the last one has been sent
+ *        -- history behind it, then what is outstanding ----------------------------> registered
+ *        -- too much of it, or not in the log any more: SNAP
  *   SNAP -- checkpoint --> stream of it, a piece whenever the last one has been sent
  *        -- history behind it, then what is outstanding ----------------------------> registered
  *
- * While a snapshot is on its way the history behind it is kept, whatever its size: up to a bound, at which
+ * While pieces are on their way the history behind them is kept, whatever its size: up to a bound, at which
  * the learner is left. */
 #include "server/ensemble.h"
 
@@ -93,24 +96,38 @@ static mk_zxid last_told(const struct server *server, mk_zxid peer_last)
     return server_leads(server) && told < epoch && peer_last != told ? epoch : told;
 }
 
-/* ---- A snapshot ---- */
+/* ---- Pieces, of a snapshot or of the log ---- */
 
 struct server_snapshot {
     struct server_peer *peer; /* NULL: it has gone */
     struct store_base *base;
     struct store_snapshot *stream; /* NULL: to be opened */
-    bool out;                      /* a piece is being read */
-    bool begun;                    /* SNAP has been sent */
-    mk_zxid zxid;
+    bool of_log;
+    struct server_log_piece log;
+    bool out;     /* a piece is being read */
+    bool begun;   /* SNAP or DIFF has been sent */
+    mk_zxid zxid; /* what it goes up to */
     struct mk_buf piece;
     enum mk_status status;
     struct mk_error error;
 };
 
+static struct server_snapshot *snapshot_new(struct server *server, struct server_peer *peer)
+{
+    MK_ASSERT(peer->snapshot == NULL);
+    peer->snapshot = mk_alloc_zero(1, sizeof(*peer->snapshot));
+    peer->snapshot->peer = peer;
+    peer->snapshot->base = store_base_of(server->store);
+    return peer->snapshot;
+}
+
 static void snapshot_free(struct server_snapshot *snapshot)
 {
     if (snapshot->stream != NULL) {
         store_snapshot_close(snapshot->stream);
+    }
+    if (snapshot->log.reader != NULL) {
+        snapshot->log.reader_close(snapshot->log.reader);
     }
     mk_buf_free(&snapshot->piece);
     mk_free(snapshot);
@@ -134,9 +151,47 @@ static void stream_if_checkpointed(struct server *server, struct server_peer *pe
         return;
     }
     peer->sync_step = SYNC_STREAM;
-    peer->snapshot = mk_alloc_zero(1, sizeof(*peer->snapshot));
-    peer->snapshot->peer = peer;
-    peer->snapshot->base = store_base_of(server->store);
+    (void)snapshot_new(server, peer);
+}
+
+static void checkpoint_await(struct server *server, struct server_peer *peer)
+{
+    peer->sync_step = SYNC_CHECKPOINT;
+    peer->sync_pinned = store_applied(server->store);
+    stream_if_checkpointed(server, peer);
+}
+
+/* What a snapshot would have, about: each znode besides its path and data. */
+#define SNAPSHOT_ZNODE_BYTES 100
+
+/* All that is not in memory any more is applied: so it is committed. */
+static void log_begin(struct server *server, struct server_peer *peer, mk_zxid peer_last)
+{
+    const struct store_totals *totals = store_totals(server->store);
+    uint64_t state_bytes =
+        (uint64_t)totals->data_bytes + (uint64_t)totals->znodes * SNAPSHOT_ZNODE_BYTES;
+    uint64_t share = server->options.ensemble.log_share_max; /* in millionths */
+    uint64_t bytes_max = state_bytes / 1000000 * share + state_bytes % 1000000 * share / 1000000;
+    mk_zxid first = history_first(&server->history);
+    struct server_snapshot *snapshot = snapshot_new(server, peer);
+
+    snapshot->of_log = true;
+    snapshot->zxid = first > 0 ? first - 1 : store_applied(server->store);
+    snapshot->log = (struct server_log_piece){
+        .after = peer_last,
+        .through = snapshot->zxid,
+        .bytes_max = bytes_max < SYNC_LOG_BYTES_MAX ? bytes_max : SYNC_LOG_BYTES_MAX,
+        .piece_bytes = SNAPSHOT_PIECE_BYTES,
+        .out = &snapshot->piece,
+        .error = &snapshot->error,
+    };
+    peer->sync_step = SYNC_LOG;
+    peer->sync_pinned = snapshot->zxid;
+}
+
+struct server_log_piece *server_snapshot_log(struct server_snapshot *snapshot)
+{
+    return snapshot->of_log ? &snapshot->log : NULL;
 }
 
 void server_sync_checkpointed(struct server *server)
@@ -169,6 +224,7 @@ struct server_snapshot *server_snapshot_take(struct server *server)
 
 void server_snapshot_read(struct server_snapshot *snapshot)
 {
+    MK_ASSERT(!snapshot->of_log);
     if (snapshot->stream == NULL) {
         snapshot->status = store_snapshot_open(snapshot->base, &snapshot->stream, &snapshot->zxid,
                                                &snapshot->error);
@@ -179,16 +235,35 @@ void server_snapshot_read(struct server_snapshot *snapshot)
     }
 }
 
+static void log_entries_write(struct server *server, struct server_peer *peer,
+                              struct mk_bytes entries)
+{
+    struct mk_bytes entry;
+    size_t offset = 0;
+
+    while (store_log_entry_next(entries, &offset, &entry)) {
+        entry_write(server, peer, entry);
+    }
+    server_peer_written(server, peer);
+}
+
 static void piece_write(struct server *server, struct server_snapshot *snapshot)
 {
     struct server_peer *peer = snapshot->peer;
+    bool of_log = snapshot->of_log;
 
     if (!snapshot->begun) {
         snapshot->begun = true;
         peer->sync_pinned = snapshot->zxid;
-        server_peer_send(server, peer, &JUTE_PACKET(JUTE_PACKET_SNAP, snapshot->zxid));
+        int32_t type = of_log ? JUTE_PACKET_DIFF : JUTE_PACKET_SNAP;
+        mk_zxid header = of_log ? server->ensemble->told : snapshot->zxid;
+        server_peer_send(server, peer, &JUTE_PACKET(type, header));
     }
-    server_peer_write(server, peer, mk_buf_view(&snapshot->piece));
+    if (of_log) {
+        log_entries_write(server, peer, mk_buf_view(&snapshot->piece));
+    } else {
+        server_peer_write(server, peer, mk_buf_view(&snapshot->piece));
+    }
     snapshot->piece.len = 0;
     zab_learner_alive(server->zab, peer->learner);
     if (snapshot->status == MK_END) {
@@ -206,19 +281,33 @@ void server_snapshot_done(struct server *server, struct server_snapshot *snapsho
         snapshot_free(snapshot);
         return;
     }
+    if (snapshot->of_log) {
+        snapshot->status = snapshot->log.status;
+    }
     if (snapshot->status == MK_OK || snapshot->status == MK_END) {
         piece_write(server, snapshot);
+    } else if (snapshot->status == MK_NO_NODE && snapshot->of_log && !snapshot->begun) {
+        struct server_peer *peer = snapshot->peer;
+        peer->snapshot = NULL;
+        snapshot_free(snapshot);
+        mk_log(server->log, MK_LOG_INFO,
+               "what a server lacks is not in the log any more, or too much: it gets a snapshot  "
+               "id=%lld",
+               (long long)zab_learner_id(peer->learner));
+        checkpoint_await(server, peer);
     } else {
-        mk_log(server->log, MK_LOG_ERROR, "a snapshot cannot be read: %s  status=%s",
+        mk_log(server->log, MK_LOG_ERROR, "what another server lacks cannot be read: %s  status=%s",
                snapshot->error.text, mk_status_name(snapshot->status));
-        server_peer_refuse(server, snapshot->peer, "this server cannot read the snapshot it needs");
+        server_peer_refuse(server, snapshot->peer, "this server cannot read what it needs");
     }
     server_actions_run(server);
 }
 
 void server_sync_drained(struct server *server, struct server_peer *peer)
 {
-    if (peer->sync_step == SYNC_STREAM && peer->learner != NULL) {
+    bool pieces = peer->sync_step == SYNC_STREAM || peer->sync_step == SYNC_LOG;
+
+    if (pieces && peer->learner != NULL) {
         zab_learner_alive(server->zab, peer->learner);
         server_actions_run(server);
     }
@@ -226,26 +315,38 @@ void server_sync_drained(struct server *server, struct server_peer *peer)
 
 /* ---- Begun and ended ---- */
 
+/* Whether what the learner lacks may be in the log, as far as it is not in memory. */
+static bool in_log_only(const struct server *server, mk_zxid peer_last)
+{
+    mk_zxid first = history_first(&server->history);
+    mk_zxid kept = first > 0 ? first : store_applied(server->store);
+
+    return server->options.ensemble.log_share_max > 0 && peer_last > 0 && peer_last < kept;
+}
+
 void server_sync_begin(struct server *server, struct server_peer *peer, mk_zxid peer_last)
 {
     struct zab_history history = history_of(server);
     struct zab_sync plan = zab_sync_plan(&history, last_told(server, peer_last), peer_last);
 
+    bool by_log = plan.type == JUTE_PACKET_SNAP && in_log_only(server, peer_last);
+
     mk_log(server->log, MK_LOG_INFO,
            "synchronising a server  id=%lld by=%s zxid=0x%llx its_zxid=0x%llx",
            (long long)zab_learner_id(peer->learner),
-           plan.type == JUTE_PACKET_DIFF    ? "history"
+           by_log                           ? "log"
+           : plan.type == JUTE_PACKET_DIFF  ? "history"
            : plan.type == JUTE_PACKET_TRUNC ? "truncation"
                                             : "snapshot",
            (unsigned long long)plan.header, (unsigned long long)peer_last);
-    if (plan.type == JUTE_PACKET_SNAP) {
-        peer->sync_step = SYNC_CHECKPOINT;
-        peer->sync_pinned = store_applied(server->store);
-        stream_if_checkpointed(server, peer);
-        return;
+    if (by_log) {
+        log_begin(server, peer, peer_last);
+    } else if (plan.type == JUTE_PACKET_SNAP) {
+        checkpoint_await(server, peer);
+    } else {
+        server_peer_send(server, peer, &JUTE_PACKET(plan.type, plan.header));
+        history_write(server, peer, plan.send_after);
     }
-    server_peer_send(server, peer, &JUTE_PACKET(plan.type, plan.header));
-    history_write(server, peer, plan.send_after);
 }
 
 void server_sync_end(struct server_peer *peer)

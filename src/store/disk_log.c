@@ -316,76 +316,6 @@ enum mk_status store_log_append(struct store_log *log, uint8_t *batch, size_t le
     return MK_OK;
 }
 
-/* ---- Reading back ---- */
-
-struct replay_part {
-    struct disk_file file;
-    uint64_t end;
-};
-
-/* Open every segment that holds something above `after`, all under the lock: so that whoever
- * removes segments meanwhile takes nothing away from us. */
-static enum mk_status replay_open(struct store_log *log, mk_zxid after, struct replay_part **parts,
-                                  size_t *parts_count, struct mk_error *error)
-{
-    enum mk_status status = MK_OK;
-    pthread_mutex_lock(&log->lock);
-    *parts = mk_alloc_zero(log->segments_count + 1, sizeof(**parts));
-    *parts_count = 0;
-    for (size_t i = 0; i < log->segments_count && status == MK_OK; i++) {
-        char name[32];
-        if (log->segments[i].last <= after) {
-            continue;
-        }
-        struct replay_part *part = &(*parts)[(*parts_count)++];
-        disk_log_segment_name(name, log->segments[i].first);
-        part->end = log->segments[i].end;
-        status = disk_file_open(&part->file, &log->place, name, O_RDONLY, error);
-    }
-    pthread_mutex_unlock(&log->lock);
-    return status;
-}
-
-static enum mk_status replay_segment(const struct replay_part *part, mk_zxid after,
-                                     store_log_visit *visit, void *context, struct mk_error *error)
-{
-    struct segment_reader reader;
-    uint64_t at = SEGMENT_HEADER_BYTES;
-    enum mk_status status = segment_reader_init(&reader, &part->file, error);
-    while (status == MK_OK && at < part->end) {
-        mk_zxid zxid;
-        struct mk_bytes entry;
-        status = segment_record_read(&reader, at, &zxid, &entry);
-        if (status == MK_MALFORMED) {
-            struct segment_summary summary = {
-                .state = SEGMENT_DAMAGED, .end = at, .found_at = part->end};
-            status = disk_log_damage(&part->file, &summary, error);
-        }
-        if (status == MK_OK) {
-            at += SEGMENT_FRAME_BYTES + entry.len;
-            status = zxid > after ? visit(context, zxid, entry) : MK_OK;
-        }
-    }
-    segment_reader_deinit(&reader);
-    return status;
-}
-
-enum mk_status store_log_replay(struct store_log *log, mk_zxid after, store_log_visit *visit,
-                                void *context, struct mk_error *error)
-{
-    struct replay_part *parts;
-    size_t parts_count;
-    enum mk_status status = replay_open(log, after, &parts, &parts_count, error);
-    for (size_t i = 0; i < parts_count; i++) {
-        if (status == MK_OK) {
-            status = replay_segment(&parts[i], after, visit, context, error);
-        }
-        disk_file_close(&parts[i].file);
-    }
-    mk_free(parts);
-    return status;
-}
-
 /* ---- Copying ---- */
 
 static enum mk_status segment_copy(const struct disk_file *from, uint64_t end,
@@ -420,10 +350,10 @@ static enum mk_status segment_copy(const struct disk_file *from, uint64_t end,
 enum mk_status disk_log_copy(struct store_log *log, const struct disk_place *place, mk_zxid *last,
                              uint64_t *bytes, struct mk_error *error)
 {
-    struct replay_part *parts;
+    struct log_part *parts;
     size_t parts_count;
     *last = store_log_last(log); /* What is appended meanwhile may come too. */
-    enum mk_status status = replay_open(log, 0, &parts, &parts_count, error);
+    enum mk_status status = disk_log_parts_open(log, 0, &parts, &parts_count, error);
 
     for (size_t i = 0; i < parts_count; i++) {
         struct disk_file copy = {.fd = -1};

@@ -1,5 +1,5 @@
-/* The insides of the log, shared by the files that write it (disk_log.c), open it (disk_recover.c)
- * and shorten it (disk_remove.c). Private to src/store/disk_*.c; disk_log.c tells the story. */
+/* The insides of the log, shared by the files that write it (disk_log.c), open it (disk_recover.c),
+ * read it back (disk_replay.c) and shorten it (disk_remove.c). Private to src/store/disk_*.c; disk_log.c tells the story. */
 #ifndef MK_STORE_DISK_LOG_H
 #define MK_STORE_DISK_LOG_H
 
@@ -49,6 +49,15 @@ struct store_log {
     _Atomic mk_zxid last;
     _Atomic uint64_t bytes;
 };
+
+/* A segment, to be read up to its last entry that is durable now. */
+struct log_part {
+    struct disk_file file;
+    uint64_t end;
+};
+/* Those that hold something above `after`; close each file, and free the array, whatever the answer. */
+enum mk_status disk_log_parts_open(struct store_log *log, mk_zxid after, struct log_part **parts,
+                                   size_t *parts_count, struct mk_error *error);
 
 void disk_log_segment_name(char name[32], mk_zxid first);
 

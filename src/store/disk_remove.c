@@ -7,13 +7,27 @@
 
 /* ---- Removing ---- */
 
+/* `lock` is held. */
+static bool oldest_removable(const struct store_log *log, mk_zxid zxid, uint64_t kept)
+{
+    uint64_t bytes = 0;
+    if (log->segments_count < 2 || log->segments[0].last > zxid) {
+        return false;
+    }
+    for (size_t i = 1; i < log->segments_count && bytes < kept; i++) {
+        bytes += log->segments[i].end;
+    }
+    return bytes >= kept;
+}
+
 /* Oldest first, each durably before the next: what a crash leaves has no hole. */
-enum mk_status store_log_remove_through(struct store_log *log, mk_zxid zxid, struct mk_error *error)
+enum mk_status store_log_remove_through(struct store_log *log, mk_zxid zxid, uint64_t kept,
+                                        struct mk_error *error)
 {
     for (;;) {
         pthread_mutex_lock(&log->lock);
         struct segment oldest = {0};
-        bool removable = log->segments_count > 1 && log->segments[0].last <= zxid;
+        bool removable = oldest_removable(log, zxid, kept);
         if (removable) {
             oldest = log->segments[0];
             log->segments_count--;

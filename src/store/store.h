@@ -387,6 +387,18 @@ mk_zxid store_log_first(const struct store_log *log); /* zxid of the first entry
 typedef enum mk_status store_log_visit(void *context, mk_zxid zxid, struct mk_bytes entry);
 enum mk_status store_log_replay(struct store_log *log, mk_zxid after, store_log_visit *visit,
                                 void *context, struct mk_error *error);
+/* The same a piece at a time, on any one thread; what is removed from the log meanwhile stays readable.
+ * Open it behind the entry of zxid `after`. MK_NO_NODE: the log has no such entry, or not any more.
+ * `*bytes` of the log are behind it. */
+struct store_log_reader;
+enum mk_status store_log_reader_open(struct store_log *log, mk_zxid after,
+                                     struct store_log_reader **out, uint64_t *bytes,
+                                     struct mk_error *error);
+/* Append entries to `out`, framed as in a batch, until these are `bytes` or more. MK_END: there is none
+ * at or below `through` any more; so far as they were durable when the reader was opened. */
+enum mk_status store_log_reader_read(struct store_log_reader *reader, mk_zxid through, size_t bytes,
+                                     struct mk_buf *out, struct mk_error *error);
+void store_log_reader_close(struct store_log_reader *reader);
 /* Log thread: fill in checksums, write, and make durable (one fdatasync). `batch` is changed in
  * place. Each entry's zxid follows the one before: one more, or of a later epoch (after open of an
  * empty log and after reset: anything larger). MK_IO, MK_NO_SPACE: fatal to the caller. */
@@ -394,8 +406,9 @@ enum mk_status store_log_append(struct store_log *log, uint8_t *batch, size_t le
                                 struct mk_error *error);
 /* Another thread than the log's: write the next segment full of zeros if it is missing. */
 enum mk_status store_log_prewrite(struct store_log *log, struct mk_error *error);
-/* Remove whole segments that hold nothing above `zxid`; never the one in use. Any one thread. */
-enum mk_status store_log_remove_through(struct store_log *log, mk_zxid zxid,
+/* Remove whole segments that hold nothing above `zxid`, but none of the last `kept` bytes of entries, and
+ * never the one in use. Any one thread. */
+enum mk_status store_log_remove_through(struct store_log *log, mk_zxid zxid, uint64_t kept,
                                         struct mk_error *error);
 uint64_t store_log_bytes(const struct store_log *log); /* on disk */
 /* Log thread: remove every entry above `zxid`, durably (a leader's TRUNC). */

@@ -155,10 +155,11 @@ class Ensemble:
     """Servers with the same options; the last `observers` of them do not vote, those of the numbers
     in `zookeepers` are ZooKeeper's. The one of the number `first` serves with a single other before
     the rest start: of three empty servers it leads, if its number is the larger of the two.
-    `options` are lines of all their files."""
+    `options` are lines of all their files. Who lacks more than is in memory gets a snapshot, or the
+    log's transactions, if `log_share` says so."""
 
     def __init__(self, count=3, observers=0, zookeepers=(), first=None, network=None,
-                 tick_ms=TICK_MS, recipes="off", options=()):
+                 tick_ms=TICK_MS, recipes="off", options=(), log_share="0"):
         folder = os.path.abspath(f"ensemble-{next(folders)}")
         os.makedirs(folder)
         self.members = [(ZooKeeperMember if number in zookeepers else Member)(number, folder, network)
@@ -171,7 +172,8 @@ class Ensemble:
             votes = member.number <= count - observers
             lines.append(member.line("participant" if votes else "observer"))
         for member in self.members:
-            member.prepare(lines)
+            own = [] if member.number in zookeepers else [f"snapshotSizeFactor={log_share}"]
+            member.prepare(lines + own)
         self.clients = []
         self.first = first
         self.starting = self.members

@@ -14,7 +14,7 @@ except ImportError:
     sys.exit(77)
 
 import harness
-from ensemble import SECONDS_MAX, Ensemble, agree, until
+from ensemble import HISTORY, SECONDS_MAX, Ensemble, agree, until
 from harness import case
 
 MANY = 600  # znodes, more than are kept for who comes back
@@ -50,6 +50,24 @@ def _():
         ensemble.start()
         ensemble.serving()
         assert f"/{MANY - 1:04}" in agree(ensemble)
+
+
+@case("a server that was away gets what the log has, if that is less than everything")
+def _():
+    with Ensemble(log_share="1") as ensemble:
+        follower, client = filled(ensemble, MANY)
+        leader = ensemble.serving()
+        follower.end(signal.SIGKILL)
+        away = [client.create_async(f"/away-{number}", b"x" * 100) for number in range(2 * HISTORY)]
+        for created in away:
+            created.get(SECONDS_MAX)
+
+        ensemble.start(follower)
+
+        ensemble.serving()
+        assert f"/away-{2 * HISTORY - 1}" in agree(ensemble)
+        assert f"id={follower.number} by=log" in leader.log_text()
+        assert "the leader's snapshot is installed" not in follower.log_text()
 
 
 def rejoin(member, check=True):

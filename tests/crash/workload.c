@@ -258,7 +258,8 @@ static void *helper_run(void *context)
             sem_post(&server->answer);
         }
         must(store_log_prewrite(server->log, &error), &error);
-        must(store_log_remove_through(server->log, atomic_load(&server->durable), &error), &error);
+        must(store_log_remove_through(server->log, atomic_load(&server->durable), 0, &error),
+             &error);
     }
     return NULL;
 }

@@ -63,7 +63,6 @@ static const struct key_value property_keys[] = {
     {"txnLogSizeLimitInKb", "-1"},
     {"preAllocSize", "65536"},
     {"commitLogCount", "500"},
-    {"snapshotSizeFactor", "0.33"},
     {"forceSync", "yes"},
     {"fsync.warningthresholdms", "1000"},
     {"flushDelay", "0"},

@@ -259,6 +259,60 @@ static void install_finish(struct member *member)
     server_store_replaced(world->server, world->store);
 }
 
+#define LOG_PIECE_BYTES 2000 /* so that there are several */
+
+static mk_zxid entry_zxid(struct mk_bytes entry)
+{
+    return (mk_zxid)mk_load_u64(entry.data + 12); /* behind session and cxid */
+}
+
+/* Where in the log the next piece begins: the reader's own. */
+static void log_piece_open(const struct world *world, struct server_log_piece *piece)
+{
+    struct mk_bytes log = mk_buf_view(&world->log);
+    struct mk_bytes entry;
+    size_t offset = 0;
+
+    piece->status = MK_NO_NODE;
+    while (store_log_entry_next(log, &offset, &entry)) {
+        if (entry_zxid(entry) == piece->after && log.len - offset <= piece->bytes_max) {
+            piece->status = MK_OK;
+            piece->reader = mk_alloc_zero(1, sizeof(size_t));
+            piece->reader_close = mk_free;
+            *(size_t *)piece->reader = offset;
+            return;
+        }
+    }
+}
+
+static void log_piece_read(const struct world *world, struct server_log_piece *piece)
+{
+    struct mk_bytes entry;
+    size_t *offset = piece->reader;
+
+    while (piece->out->len < LOG_PIECE_BYTES) {
+        if (!store_log_entry_next(mk_buf_view(&world->log), offset, &entry) ||
+            entry_zxid(entry) > piece->through) {
+            piece->status = MK_END;
+            return;
+        }
+        size_t at = store_log_entry_begin(piece->out);
+        mk_buf_append_bytes(piece->out, entry);
+        store_log_entry_end(piece->out, at);
+    }
+}
+
+static void log_piece(const struct world *world, struct server_log_piece *piece)
+{
+    piece->status = MK_OK;
+    if (piece->reader == NULL) {
+        log_piece_open(world, piece);
+    }
+    if (piece->status == MK_OK) {
+        log_piece_read(world, piece);
+    }
+}
+
 static bool snapshot_step(struct member *member)
 {
     struct server *server = member->world.server;
@@ -266,7 +320,11 @@ static bool snapshot_step(struct member *member)
     struct server_install step;
 
     if (snapshot != NULL) {
-        server_snapshot_read(snapshot);
+        if (server_snapshot_log(snapshot) != NULL) {
+            log_piece(&member->world, server_snapshot_log(snapshot));
+        } else {
+            server_snapshot_read(snapshot);
+        }
         server_snapshot_done(server, snapshot);
         return true;
     }

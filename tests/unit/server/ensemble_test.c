@@ -495,15 +495,17 @@ static void fill(struct client *client, const char *prefix, int count)
     }
 }
 
-static void who_is_further_behind_than_history_goes_gets_a_snapshot_and_what_came_behind(
-    void **state)
+#define ALL_OF_THE_STATE 1000000 /* millionths */
+
+/* One comes back that lacks more than is in memory, while others write. How many snapshots it takes. */
+static size_t comes_back(uint32_t log_share_max, bool log_kept)
 {
     struct cluster cluster;
     struct client ann;
-    (void)state;
     cluster_init(&cluster, 3, 0);
     for (size_t i = 0; i < 3; i++) { /* as few as there may be, in buffers of their own */
         cluster.members[i].world.options.ensemble.history_count = 1;
+        cluster.members[i].world.options.ensemble.log_share_max = log_share_max;
     }
     for (size_t i = 0; i < 3; i++) {
         cluster_stop(&cluster, &cluster.members[i]);
@@ -522,6 +524,9 @@ static void who_is_further_behind_than_history_goes_gets_a_snapshot_and_what_cam
     create(&ann, "/large/est", large, 0);
     free(large);
     fill(&ann, "away", 50);
+    if (!log_kept) {
+        cluster_leader(&cluster)->world.log.len = 0;
+    }
 
     cluster.chunk = 1000;
     cluster_start(&cluster, away);
@@ -541,12 +546,42 @@ static void who_is_further_behind_than_history_goes_gets_a_snapshot_and_what_cam
     }
     cluster_await(&cluster);
 
-    assert_int_equal(away->snapshots, 1);
     assert_true(i > 3);
     cluster_check(&cluster);
     assert_int_equal(store_totals(away->world.store)->ephemerals, 1);
+    size_t snapshots = away->snapshots;
     client_deinit(&ann);
     cluster_deinit(&cluster);
+    return snapshots;
+}
+
+static void who_is_further_behind_than_history_goes_gets_a_snapshot_and_what_came_behind(
+    void **state)
+{
+    (void)state;
+
+    assert_int_equal(comes_back(0, true), 1);
+}
+
+static void who_is_further_behind_than_history_goes_gets_what_the_log_has(void **state)
+{
+    (void)state;
+
+    assert_int_equal(comes_back(2 * ALL_OF_THE_STATE, true), 0);
+}
+
+static void if_the_log_has_much_more_than_the_state_the_state_is_sent(void **state)
+{
+    (void)state;
+
+    assert_int_equal(comes_back(ALL_OF_THE_STATE / 100, true), 1);
+}
+
+static void if_the_log_has_not_what_a_server_lacks_the_state_is_sent(void **state)
+{
+    (void)state;
+
+    assert_int_equal(comes_back(2 * ALL_OF_THE_STATE, false), 1);
 }
 
 static void who_is_stopped_while_it_receives_a_snapshot_gets_another(void **state)
@@ -1038,6 +1073,9 @@ int main(void)
         cmocka_unit_test(what_only_the_old_leader_has_logged_is_taken_back),
         cmocka_unit_test(
             who_is_further_behind_than_history_goes_gets_a_snapshot_and_what_came_behind),
+        cmocka_unit_test(who_is_further_behind_than_history_goes_gets_what_the_log_has),
+        cmocka_unit_test(if_the_log_has_much_more_than_the_state_the_state_is_sent),
+        cmocka_unit_test(if_the_log_has_not_what_a_server_lacks_the_state_is_sent),
         cmocka_unit_test(who_is_stopped_while_it_receives_a_snapshot_gets_another),
         cmocka_unit_test(an_ensemble_that_was_stopped_comes_back_with_everything),
         cmocka_unit_test(a_leader_whose_log_is_stuck_goes_on_with_the_logs_of_others),

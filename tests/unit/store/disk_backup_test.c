@@ -183,7 +183,7 @@ static void what_the_server_does_later_does_not_change_a_backup(void **state)
     backup_write(bench);
 
     log_append(bench->log, LOGGED + 1, LATER);
-    assert_int_equal(store_log_remove_through(bench->log, LOGGED, &error), MK_OK);
+    assert_int_equal(store_log_remove_through(bench->log, LOGGED, 0, &error), MK_OK);
     for (mk_zxid zxid = CHECKPOINTED + 1; zxid <= LOGGED; zxid++) {
         znode_create(bench->store, zxid);
     }

@@ -309,18 +309,107 @@ static void segments_that_hold_nothing_newer_are_removed_but_never_the_current_o
     assert_int_equal(append(bench, 1, 2000, 100), MK_OK); /* 5 segments, the first to 451 */
     uint64_t bytes = store_log_bytes(bench->log);
 
-    assert_int_equal(store_log_remove_through(bench->log, 450, &bench->error), MK_OK);
+    assert_int_equal(store_log_remove_through(bench->log, 450, 0, &bench->error), MK_OK);
     assert_int_equal(store_log_first(bench->log), 1);
-    assert_int_equal(store_log_remove_through(bench->log, 451, &bench->error), MK_OK);
+    assert_int_equal(store_log_remove_through(bench->log, 451, 0, &bench->error), MK_OK);
     assert_int_equal(store_log_first(bench->log), 452);
     assert_int_equal(store_log_bytes(bench->log), bytes - SEGMENT_BYTES);
-    assert_int_equal(store_log_remove_through(bench->log, 9999, &bench->error), MK_OK);
+    assert_int_equal(store_log_remove_through(bench->log, 9999, 0, &bench->error), MK_OK);
 
     mk_zxid first = store_log_first(bench->log);
     assert_true(first > 1800 && first <= 2000);
     log_close(bench);
     log_open(bench);
     assert_holds(bench, first, 2000);
+}
+
+static void as_much_of_the_log_as_asked_for_is_kept_whatever_is_superfluous(void **state)
+{
+    struct bench *bench = *state;
+    log_open(bench);
+    assert_int_equal(append(bench, 1, 2000, 100), MK_OK); /* 5 segments, the first to 451 */
+
+    assert_int_equal(store_log_remove_through(bench->log, 9999, 3 * SEGMENT_BYTES, &bench->error),
+                     MK_OK);
+    assert_int_equal(store_log_first(bench->log), 452);
+    assert_int_equal(store_log_remove_through(bench->log, 9999, 8 * SEGMENT_BYTES, &bench->error),
+                     MK_OK);
+
+    assert_int_equal(store_log_first(bench->log), 452);
+    assert_holds(bench, 452, 2000);
+}
+
+/* What is read, in pieces of `bytes`; the number of entries, which must be without a gap. */
+static size_t read_on(struct bench *bench, struct store_log_reader *reader, mk_zxid after,
+                      mk_zxid through, size_t bytes)
+{
+    struct mk_buf piece = {0};
+    enum mk_status status = MK_OK;
+    size_t count = 0;
+
+    while (status == MK_OK) {
+        struct mk_bytes entry;
+        size_t offset = 0;
+        piece.len = 0;
+        status = store_log_reader_read(reader, through, bytes, &piece, &bench->error);
+        while (store_log_entry_next(mk_buf_view(&piece), &offset, &entry)) {
+            count++;
+            assert_true(scratch_entry_valid(after + (mk_zxid)count, entry));
+        }
+        assert_true(piece.len < bytes + 1000);
+    }
+    assert_int_equal(status, MK_END);
+    mk_buf_free(&piece);
+    return count;
+}
+
+static void the_log_is_read_a_piece_at_a_time_while_it_grows_and_is_shortened(void **state)
+{
+    struct bench *bench = *state;
+    struct store_log_reader *reader = NULL;
+    uint64_t bytes = 0;
+    log_open(bench);
+    assert_int_equal(append(bench, 1, 2000, 100), MK_OK);
+
+    assert_int_equal(store_log_reader_open(bench->log, 100, &reader, &bytes, &bench->error), MK_OK);
+    assert_int_equal(append(bench, 2001, 3000, 100), MK_OK);
+    assert_int_equal(store_log_remove_through(bench->log, 9999, 0, &bench->error), MK_OK);
+
+    assert_in_range(bytes, 1900 * 100, 1900 * 200);
+    assert_int_equal(read_on(bench, reader, 100, 1999, 5000), 1899);
+    store_log_reader_close(reader);
+}
+
+static void the_log_is_read_to_its_end_if_that_comes_before_what_was_asked_for(void **state)
+{
+    struct bench *bench = *state;
+    struct store_log_reader *reader = NULL;
+    uint64_t bytes = 0;
+    log_open(bench);
+    assert_int_equal(append(bench, 1, 1000, 100), MK_OK);
+
+    assert_int_equal(store_log_reader_open(bench->log, 1, &reader, &bytes, &bench->error), MK_OK);
+
+    assert_int_equal(read_on(bench, reader, 1, 5000, 1 << 20), 999);
+    store_log_reader_close(reader);
+}
+
+static void what_is_to_be_read_on_from_must_be_in_the_log(void **state)
+{
+    struct bench *bench = *state;
+    struct store_log_reader *reader = NULL;
+    uint64_t bytes = 0;
+    log_open(bench);
+    assert_int_equal(append(bench, 11, 20, 100), MK_OK);
+    assert_int_equal(append(bench, ((mk_zxid)1 << 32) + 1, ((mk_zxid)1 << 32) + 5, 100), MK_OK);
+
+    static const mk_zxid absent[] = {1, 10, 21, (mk_zxid)1 << 32, ((mk_zxid)1 << 32) + 6};
+    for (size_t i = 0; i < MK_COUNT(absent); i++) {
+        assert_int_equal(
+            store_log_reader_open(bench->log, absent[i], &reader, &bytes, &bench->error),
+            MK_NO_NODE);
+    }
+    assert_null(reader);
 }
 
 static void truncate_takes_back_the_newest_entries(void **state)
@@ -388,7 +477,7 @@ static void *remove_run(void *context)
         MK_ASSERT(store_log_replay(helper->bench->log, last - 100, replay_visit, &replayed,
                                    &error) == MK_OK);
         MK_ASSERT(replayed.count >= (size_t)(last < 100 ? last : 100));
-        MK_ASSERT(store_log_remove_through(helper->bench->log, last - 1000, &error) == MK_OK);
+        MK_ASSERT(store_log_remove_through(helper->bench->log, last - 1000, 0, &error) == MK_OK);
     }
     return NULL;
 }
@@ -710,6 +799,10 @@ int main(void)
         LOG_TEST(an_entry_larger_than_a_segment_gets_one_of_its_size),
         LOG_TEST(a_segment_written_beforehand_survives_a_restart),
         LOG_TEST(segments_that_hold_nothing_newer_are_removed_but_never_the_current_one),
+        LOG_TEST(as_much_of_the_log_as_asked_for_is_kept_whatever_is_superfluous),
+        LOG_TEST(the_log_is_read_a_piece_at_a_time_while_it_grows_and_is_shortened),
+        LOG_TEST(the_log_is_read_to_its_end_if_that_comes_before_what_was_asked_for),
+        LOG_TEST(what_is_to_be_read_on_from_must_be_in_the_log),
         LOG_TEST(truncate_takes_back_the_newest_entries),
         LOG_TEST(reset_empties_the_log_and_allows_a_gap),
         LOG_TEST(other_threads_may_prewrite_replay_and_remove_meanwhile),
