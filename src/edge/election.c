@@ -7,7 +7,8 @@
  *   it dials, its id is smaller  that one and an older one are closed, and we dial   hello_came()
  *
  * A connection that breaks is dialled again at once (by the server whose it is to dial; the other one
- * gives it a moment), then after RETRY_MS_MIN, and after twice as long each time, up to RETRY_MS_MAX. A
+ * gives it a moment), or after a pause if it was a young one, then after RETRY_MS_MIN, and after twice
+ * as long each time, up to RETRY_MS_MAX. A
  * message to somebody who is not connected is a reason to try earlier. Observers are dialled only
  * when there is something to tell them: nobody waits for their votes.
  *
@@ -27,6 +28,12 @@
 
 #define RETRY_MS_MIN 50
 #define RETRY_MS_MAX 3000
+/* Behind the end of a younger connection there is a pause, a longer one each time. */
+#define STEADY_MS RETRY_MS_MAX
+/* A connection that lives and is replaced when it is younger than this, so many times in a row: that is
+ * more than a server that starts anew, or does not trust its connection. */
+#define REPLACED_MS 10000
+#define REPLACED_MAX 3
 #define TELL_MS 60000 /* Why a server cannot be reached is said again so often. */
 #define BACKLOG 128
 #define ADDRESS_BYTES_MAX 320 /* "host:port", a host having 255 bytes at most */
@@ -130,14 +137,44 @@ static bool wanted(const struct election_peer *peer)
     return !peer->member->observer || peer->unsent;
 }
 
+static void pause_set(struct election_peer *peer, mk_ms lived_ms)
+{
+    mk_ms twice_ms = peer->pause_ms * 2 < RETRY_MS_MIN ? RETRY_MS_MIN : peer->pause_ms * 2;
+
+    if (lived_ms >= STEADY_MS) {
+        peer->pause_ms = 0;
+    } else {
+        peer->pause_ms = twice_ms < RETRY_MS_MAX ? twice_ms : RETRY_MS_MAX;
+    }
+}
+
 void election_peer_ended(struct election_peer *peer, const char *why)
 {
+    mk_ms now = election_now_ms();
+
+    pause_set(peer, now - peer->since_ms);
     peer_missing(peer, why);
     reachable_tell(peer, false);
     if (wanted(peer) && !dialling(peer)) {
         bool theirs = peer->election->options.id < peer->member->id; /* they may be dialling now */
-        peer->dial_due_ms = election_now_ms() + (theirs ? RETRY_MS_MIN : 0);
+        mk_ms least_ms = theirs ? RETRY_MS_MIN : 0;
+        peer->dial_due_ms = now + (peer->pause_ms > least_ms ? peer->pause_ms : least_ms);
         election_timer_set(peer->election);
+    }
+}
+
+/* Of two servers with one number each takes the other's place again and again. */
+void election_peer_replaced(struct election_peer *peer)
+{
+    mk_ms now = election_now_ms();
+
+    peer->replaced = now - peer->since_ms < REPLACED_MS ? peer->replaced + 1 : 0;
+    if (peer->replaced == REPLACED_MAX) {
+        peer->replaced = 0;
+        mk_log(peer->election->options.log, MK_LOG_WARN,
+               "a server's connections for elections replace each other: do two servers have the"
+               " same number in the file myid?  server=%" PRId64 " host=%s port=%" PRIu32,
+               peer->member->id, peer->member->host, peer->member->port);
     }
 }
 
@@ -145,6 +182,7 @@ void election_peer_ended(struct election_peer *peer, const char *why)
 void election_peer_call_back(struct election_peer *peer)
 {
     if (peer->wire != NULL) {
+        election_peer_replaced(peer);
         wire_close(peer->wire);
         peer->since_ms = election_now_ms();
         peer->why = "it asked for a new connection";

@@ -177,6 +177,7 @@ static void hello_came(struct wire *wire, int64_t id, struct mk_bytes rest)
         return;
     }
     if (peer->wire != NULL) {
+        election_peer_replaced(peer);
         wire_close(peer->wire);
     }
     mk_list_remove(&wire->link);

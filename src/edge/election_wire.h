@@ -32,6 +32,8 @@ struct election_peer {
     mk_ms dial_due_ms; /* next time; INT64_MAX: not by itself */
     mk_ms backoff_ms;
     mk_ms since_ms;      /* connected, or not */
+    mk_ms pause_ms;      /* before it is dialled again, since its connections break soon */
+    uint32_t replaced;   /* connections, one after the other, while they lived */
     const char *why;     /* not connected: what failed last */
     const char *told;    /* the reason that the log has, */
     mk_ms told_again_ms; /* ... which is said again then */
@@ -60,6 +62,7 @@ void election_peer_keep(struct election_peer *peer,
                         struct wire *wire);               /* it is the one that stays */
 void election_peer_call_back(struct election_peer *peer); /* it asks to be dialled */
 void election_peer_ended(struct election_peer *peer, const char *why); /* the one that stayed */
+void election_peer_replaced(struct election_peer *peer); /* ... by another, while it lives */
 
 /* election_wire.c: one connection, `socket` its own from now on. */
 struct wire *wire_new(struct election *election, uv_tcp_t *socket, struct election_peer *peer);

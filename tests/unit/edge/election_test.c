@@ -24,7 +24,19 @@ struct world {
     char message[64];
     size_t messages;
     enum { NOTHING_KNOWN, IS_THERE, IS_GONE } first_is; /* server 1, as the core is told */
+    struct mk_log log;
+    bool twins_noticed; /* it has said so */
 };
+
+static void on_line(void *context, enum mk_log_level level, const char *line)
+{
+    struct world *world = context;
+    (void)level;
+
+    if (strstr(line, "do two servers have the same number in the file myid?  server=9") != NULL) {
+        world->twins_noticed = true;
+    }
+}
 
 static void on_alarm(uv_timer_t *alarm)
 {
@@ -75,6 +87,7 @@ static struct election *election_of(struct world *world, int64_t id, mk_ms silen
     struct mk_error error = {""};
     struct election *election = election_open(&(struct election_options){.loop = &world->loop,
                                                                          .streams = &world->streams,
+                                                                         .log = &world->log,
                                                                          .members = world->members,
                                                                          .members_count = 4,
                                                                          .id = id,
@@ -91,6 +104,7 @@ static struct election *election_of(struct world *world, int64_t id, mk_ms silen
 static void world_begin(struct world *world, mk_ms silence_ms)
 {
     memset(world, 0, sizeof(*world));
+    world->log = (struct mk_log){MK_LOG_WARN, on_line, world};
     assert_int_equal(uv_loop_init(&world->loop), 0);
     uv_timer_init(&world->loop, &world->alarm);
     uv_timer_start(&world->alarm, on_alarm, 1, 1);
@@ -320,6 +334,49 @@ static void a_newer_connection_replaces_the_older_and_hears_the_last_message_aga
     world_end(&world);
 }
 
+static void two_servers_of_one_number_are_noticed_when_each_takes_the_others_place(void **state)
+{
+    struct world world;
+    int sockets[4];
+    world_begin(&world, 10000);
+    world_start(&world);
+
+    for (size_t i = 0; i < MK_COUNT(sockets); i++) {
+        assert_false(world.twins_noticed);
+        sockets[i] = dial(&world);
+        SAY(sockets[i], HELLO_9);
+        if (i > 0) {
+            hear_end(&world, sockets[i - 1]);
+        }
+        UNTIL(&world, connected(&world, 9));
+    }
+
+    assert_true(world.twins_noticed);
+    close(sockets[MK_COUNT(sockets) - 1]);
+    world_end(&world);
+}
+
+static void connections_that_break_soon_are_made_again_more_and_more_seldom(void **state)
+{
+    struct world world;
+    world_begin(&world, 10000);
+    world_start(&world);
+
+    uint64_t began_ns = uv_hrtime();
+    for (int i = 0; i < 4; i++) {
+        int broken = accepted(&world);
+        UNTIL(&world, connected(&world, 1));
+        close(broken);
+        UNTIL(&world, !connected(&world, 1));
+    }
+    int last = accepted(&world);
+
+    assert_true(uv_hrtime() - began_ns >= (uint64_t)(50 + 100 + 200 + 400) * 1000000);
+    UNTIL(&world, connected(&world, 1));
+    close(last);
+    world_end(&world);
+}
+
 static void a_connection_that_breaks_is_made_again(void **state)
 {
     struct world world;
@@ -520,6 +577,8 @@ int main(void)
         cmocka_unit_test(a_connection_by_a_smaller_id_asks_to_be_dialled),
         cmocka_unit_test(a_server_with_a_larger_id_is_asked_to_connect_until_it_does),
         cmocka_unit_test(a_newer_connection_replaces_the_older_and_hears_the_last_message_again),
+        cmocka_unit_test(two_servers_of_one_number_are_noticed_when_each_takes_the_others_place),
+        cmocka_unit_test(connections_that_break_soon_are_made_again_more_and_more_seldom),
         cmocka_unit_test(a_connection_that_breaks_is_made_again),
         cmocka_unit_test(an_observer_is_dialled_only_to_be_told_something),
         cmocka_unit_test(servers_find_each_other_by_name),
