@@ -95,6 +95,9 @@ static enum edge_exit options_read(struct process *process, int argc, char *cons
         edge_tls_read(&process->options, &error) != MK_OK) {
         return failed(process, EDGE_EXIT_USAGE, &error);
     }
+    if (process->options.clients_tls != NULL || process->options.peers_tls != NULL) {
+        (void)signal(SIGHUP, SIG_IGN); /* Until we serve: then certificates are read again. */
+    }
     return EDGE_EXIT_OK;
 }
 

@@ -20,6 +20,8 @@ try:
 except ImportError:
     KazooClient = None
 
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 ours, foreign = Authority("ours"), Authority("foreign")
 SERVER = ours.issue("/O=Moonkeeper/CN=server")
 ANN = ours.issue("/O=Moonkeeper/OU=x, y/CN=ann")
@@ -448,6 +450,33 @@ def _():
                    "ssl.keyStore.passwordPath=" + os.path.abspath("password")):
         with server(option, own=secret.file) as one:
             equal(connected(one.secure).getpeercert()["subject"], ((("commonName", "secret"),),))
+
+
+# --- The manual
+
+
+@case("what conf/README.md says makes certificates, with which a server and a client work")
+def _():
+    with open(os.path.join(harness.needed("SOURCE_DIR", REPOSITORY), "conf", "README.md"),
+              encoding="utf-8") as file:
+        section = file.read().split("\n## TLS\n")[1]
+    blocks = re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)
+    commands, options, _, asked = (block.replace("\n    ", "\n")[4:] for block in blocks[:4])
+    port = str(harness.free_port())
+    subprocess.run(["bash", "-e", "-c", commands], check=True, timeout=120, capture_output=True)
+    with open("tls.cfg", "w", encoding="ascii") as file:
+        file.write(options.replace("2281", port) + "admin.enableServer=false\ndataDir=manual\n")
+    with open("manual.log", "wb") as log:
+        process = subprocess.Popen([harness.needed("MOONKEEPERD"), "--config", "tls.cfg"],
+                                   stderr=log)
+    try:
+        until(lambda: " serving " in open("manual.log", encoding="utf-8").read(), "it serves", 60)
+        done = subprocess.run(["bash", "-c", asked.replace("2281", port)], timeout=60,
+                              capture_output=True, check=False)
+        true(b"Mode: standalone" in done.stdout, done)
+    finally:
+        process.terminate()
+        equal(process.wait(60), 0)
 
 
 # --- Real clients

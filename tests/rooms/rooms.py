@@ -33,6 +33,7 @@ LIBRARY_HEADERS = [
     ("uv.h", ["edge"], "*"),
     ("uv/*", ["edge"], "*"),
     ("microhttpd.h", ["admin"], "http.c"),
+    ("openssl/ssl.h", ["edge"], "tls*"),
     ("rocksdb/*", ["store"], "disk_*"),
 ]
 
