@@ -43,6 +43,7 @@
 /* Answers to forwarded calls that have come ahead of their transactions. A leader sends one for each
  * request that it was sent, and none is larger than a frame: more is nothing that it owes. */
 #define RESULTS_BYTES_MAX ((size_t)256 << 20)
+#define RESULTS_BYTES_KEPT ((size_t)1 << 20) /* a buffer that has grown beyond it is given back */
 
 /* Of the log for one learner, which keeps it in memory until it serves. */
 #define SYNC_LOG_BYTES_MAX HISTORY_PINNED_BYTES_MAX

@@ -40,8 +40,9 @@ static void send_request(struct server *server, mk_session session, struct mk_by
     server_peer_send(server, server->ensemble->leader, &packet);
 }
 
-/* The leader runs no recipes. What the call was answered under an earlier one, or that it waits, is in what
- * has been applied: this server did not serve before that had all of the earlier epochs. */
+/* The leader runs no recipes, or this server: then no answer of a call's could come back. What the call was
+ * answered under an earlier leader, or that it waits, is in what has been applied: this server did not serve
+ * before that had all of the earlier epochs. */
 static void refuse_call(struct server *server, struct server_conn *conn,
                         const struct jute_request *decoded, struct request *request)
 {
@@ -126,7 +127,8 @@ void server_forward(struct server *server, struct server_conn *conn,
 
     conn->unprepared--;
     conn->wait.in_vain = 0;
-    if (!zab_leader_announces(server->zab) && refuse(server, conn, decoded, request)) {
+    bool calls = zab_leader_announces(server->zab) && server->options.recipes;
+    if (!calls && refuse(server, conn, decoded, request)) {
         return;
     }
     if (server_local_upgrades(server, conn->session, decoded)) {
@@ -215,6 +217,11 @@ static void results_trim(struct ensemble *ensemble)
     struct mk_buf *results = &ensemble->results;
 
     if (ensemble->results_done < results->len - ensemble->results_done) {
+        return;
+    }
+    if (ensemble->results_done == results->len && results->cap > RESULTS_BYTES_KEPT) {
+        mk_buf_free(results);
+        ensemble->results_done = 0;
         return;
     }
     memmove(results->data, results->data + ensemble->results_done,

@@ -25,9 +25,12 @@
 enum role { ROLE_LOOKING, ROLE_LEADING, ROLE_FOLLOWING, ROLE_OBSERVING, ROLES };
 
 static const struct mk_bytes paths[] = {
-    MK_BYTES("/"),  MK_BYTES("/a"), MK_BYTES("/a/b"),       MK_BYTES("/a/s-"),
-    MK_BYTES(""),   MK_BYTES("a"),  MK_BYTES("/a/../b"),    MK_BYTES("/zookeeper/quota/a"),
-    MK_BYTES("//"), MK_BYTES("/b"), MK_BYTES("/zookeeper"), MK_BYTES("/zookeeper/calls/lock-"),
+    MK_BYTES("/"),          MK_BYTES("/a"),
+    MK_BYTES("/a/b"),       MK_BYTES("/a/s-"),
+    MK_BYTES(""),           MK_BYTES("a"),
+    MK_BYTES("/a/../b"),    MK_BYTES("/zookeeper/quota/a"),
+    MK_BYTES("//"),         MK_BYTES("/b"),
+    MK_BYTES("/zookeeper"), MK_BYTES("/zookeeper/calls/lock.acquire-"),
 };
 static const struct mk_bytes acl = MK_BYTES("\0\0\0\1\0\0\0\37\0\0\0\5world\0\0\0\6anyone");
 static const int32_t txn_types[] = {
@@ -43,8 +46,19 @@ static const int32_t request_ops[] = {
     JUTE_RECONFIG, JUTE_AUTH,    JUTE_GET_DATA,         JUTE_PING,
 };
 
+/* What put_record() calls: it waits until there is a znode, and then takes the place of it. */
+static const char lock[] = "return { acquire = operation { doc = 'Wait.', run = function(call)\n"
+                           "  local at = call:once('at', function() return znode.create('/l-', { "
+                           "sequential = true }) end)\n"
+                           "  if not znode.exists('/a') then call:wait { created = '/a' } end\n"
+                           "  return at\n"
+                           "end } }\n";
+static const struct server_recipe recipes[] = {
+    {{(const uint8_t *)"lock", 4}, {(const uint8_t *)lock, sizeof(lock) - 1}}};
+
 struct world {
     enum role role; /* that it is given first */
+    bool announces; /* all others say that they run recipes */
     struct server *server;
     struct store *store;
     struct store_base *base;
@@ -329,7 +343,8 @@ static void pass(struct world *world, mk_ms ms)
 
 static void greet(struct world *world, size_t index, int64_t id, bool observer)
 {
-    struct jute_learner_info info = {.id = id, .protocol_version = JUTE_PROTOCOL_VERSION};
+    struct jute_learner_info info = {
+        .id = id, .protocol_version = JUTE_PROTOCOL_VERSION, .announces = world->announces};
     struct mk_buf data = {0};
     struct jute_packet packet =
         JUTE_PACKET(observer ? JUTE_PACKET_OBSERVERINFO : JUTE_PACKET_FOLLOWERINFO, 0);
@@ -357,6 +372,9 @@ static void lead(struct world *world)
     pass(world, 1000);
     greet(world, 1, 2, false);
     greet(world, 2, OBSERVER_ID, true);
+    if (world->announces) {
+        greet(world, 3, 3, false);
+    }
 }
 
 /* As far as `steps` says. */
@@ -367,7 +385,7 @@ static void learn(struct world *world, uint8_t steps)
     vote(world, LEADER_ID, JUTE_LEADING, LEADER_ID, 9);
     vote(world, 3, JUTE_FOLLOWING, LEADER_ID, 9);
     pass(world, 1000);
-    info.data = MK_BYTES("\0\1\0\0");
+    info.data = world->announces ? MK_BYTES("\0\1\0\0" JUTE_ANNOUNCEMENT) : MK_BYTES("\0\1\0\0");
     if (steps > 0) {
         say_packet(world, 0, &info);
         settle(world);
@@ -504,13 +522,14 @@ static void put_record(struct world *world, struct mk_buf *out)
         .op = request_ops[mk_read_u8(&world->program) % MK_COUNT(request_ops)],
         .xid = bits & 7,
         .path = pick_path(world),
-        .data = MK_BYTES("data"),
+        .data = MK_BYTES("{}"),
         .acl = acl,
         .flags = bits >> 5,
         .version = (bits >> 3 & 3) - 1,
         .ttl_ms = bits,
         .scheme = MK_BYTES("digest"),
         .operation = MK_BYTES("lock.acquire"),
+        .call_id = bits & 7,
         .chroot = MK_BYTES_NULL,
     };
     size_t at = out->len;
@@ -554,6 +573,26 @@ static void say_request(struct world *world, size_t index)
     say_packet(world, index, &packet);
     mk_buf_free(&data);
     mk_buf_free(&body);
+}
+
+/* Of a call that somebody has made, or of none. */
+static void say_result(struct world *world)
+{
+    uint8_t bits = mk_read_u8(&world->program);
+    mk_zxid zxid = pick_zxid(world);
+    struct jute_result result = {
+        .session = pick_session(world),
+        .cxid = bits & 7,
+        .parked = bits & 8 ? (mk_zxid)(bits >> 4) : 0,
+        .body = mk_read_bytes(&world->program, mk_read_u8(&world->program) % 16),
+    };
+    struct jute_packet packet = JUTE_PACKET(JUTE_PACKET_RESULT, zxid);
+    struct mk_buf data = {0};
+
+    jute_put_result(&data, &result);
+    packet.data = mk_buf_view(&data);
+    say_packet(world, 0, &packet);
+    mk_buf_free(&data);
 }
 
 static void say_any(struct world *world, size_t index)
@@ -656,6 +695,7 @@ static void step(struct world *world)
     case 10: say_any(world, index); break;
     case 11:
     case 12: say_request(world, index); break;
+    case 13: say_result(world); break;
     default: say_txn(world); break;
     }
     if (what & 0x80) {
@@ -674,6 +714,8 @@ static void begin(struct world *world)
     world->options.tick_ms = 1000;
     world->options.extended_types = true;
     world->options.log_bytes_checkpoint = 2000;
+    world->options.catalogue = recipes;
+    world->options.catalogue_count = MK_COUNT(recipes);
     ensemble->text = MK_BYTES("version=0");
     ensemble->init_limit = 10;
     ensemble->sync_limit = 5;
@@ -717,6 +759,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world->program = mk_reader_of((struct mk_bytes){data, size});
     uint8_t first = mk_read_u8(&world->program);
     world->role = first % ROLES;
+    world->announces = (first & 0x80) != 0;
     begin(world);
     switch (world->role) {
     case ROLE_LEADING: lead(world); break;
