@@ -165,6 +165,7 @@ static void record_index(struct store_view *view, mk_zxid number, const struct t
     if (due_ms > 0) {
         rows_put_fresh(view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)due_ms, (uint64_t)number),
                        MK_BYTES(""));
+        totals_add(view, &view->store->totals.deadlines, 1);
     }
     running_add(view, call, 1);
     totals_add(view, &view->store->totals.calls, 1);
@@ -175,6 +176,7 @@ static void record_index(struct store_view *view, mk_zxid number, const struct t
         waits_queue_put(view, KEY_GONE, number);
     } else if (call->not_before_ms > 0) {
         rows_put_fresh(view, slowed_key(view, number, call), MK_BYTES(""));
+        totals_add(view, &view->store->totals.slowed, 1);
     } else {
         call_start_waiting(view, number, call);
     }
@@ -257,6 +259,7 @@ static void call_unplace(struct store_view *view, mk_zxid number, const struct t
         }
     } else if (status == MK_NO_NODE && call->not_before_ms > 0) {
         rows_delete(view, slowed_key(view, number, call));
+        totals_add(view, &view->store->totals.slowed, -1);
     } else if (status == MK_NO_NODE) {
         call_stop_waiting(view, number, call);
     } else {
@@ -402,6 +405,7 @@ static void record_unindex(struct store_view *view, mk_zxid number, const struct
     mk_ms due_ms = tree_call_due_ms(call);
     if (due_ms > 0) {
         rows_delete(view, key_u64_u64(arena, KEY_DEADLINE, (uint64_t)due_ms, (uint64_t)number));
+        totals_add(view, &view->store->totals.deadlines, -1);
     }
     running_add(view, call, -1);
     totals_add(view, &view->store->totals.calls, -1);

@@ -214,6 +214,7 @@ static void check_held(struct check *check, struct mk_bytes key, struct mk_bytes
 
 static void check_deadline(struct check *check, struct mk_bytes key)
 {
+    check->totals.deadlines++;
     MK_ASSERT(key.len == 17);
     struct tree_call call;
     bool sound = check_record_of(check, (mk_zxid)mk_load_u64(key.data + 9), &call);
@@ -223,6 +224,7 @@ static void check_deadline(struct check *check, struct mk_bytes key)
 
 static void check_slowed(struct check *check, struct mk_bytes key)
 {
+    check->totals.slowed++;
     MK_ASSERT(key.len == 17);
     struct tree_call call;
     mk_zxid number = (mk_zxid)mk_load_u64(key.data + 9);

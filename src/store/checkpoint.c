@@ -10,8 +10,8 @@
 
 #include "store/keys.h"
 
-#define META_VERSION 4
-#define META_TOTALS 10
+#define META_VERSION 5
+#define META_TOTALS 12
 #define META_BYTES (1 + 8 + 8 * META_TOTALS)
 
 /* The totals in the order in which the meta row has them. */
@@ -27,6 +27,8 @@ static void totals_list(struct store_totals *totals, int64_t *list[META_TOTALS])
     list[7] = &totals->reapable;
     list[8] = &totals->quotas;
     list[9] = &totals->counting;
+    list[10] = &totals->deadlines;
+    list[11] = &totals->slowed;
 }
 
 /* What may be in the base is what was there when a checkpoint began. */

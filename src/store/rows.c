@@ -15,6 +15,8 @@ bool rows_any(const struct store_view *view, enum key_kind kind)
                         : kind == KEY_READY    ? totals->ready
                         : kind == KEY_GONE     ? totals->ready
                         : kind == KEY_BROKEN   ? totals->ready
+                        : kind == KEY_DEADLINE ? totals->deadlines
+                        : kind == KEY_SLOWED   ? totals->slowed
                         : kind == KEY_REAPABLE ? totals->reapable
                         : kind == KEY_QUOTA    ? totals->quotas
                         : kind == KEY_COUNTING ? totals->counting

@@ -87,13 +87,15 @@ struct store_totals {
     int64_t
         data_bytes; /* path bytes + data bytes of every znode, as ZooKeeper's approximate size */
     int64_t sessions;
-    int64_t calls;    /* call records */
-    int64_t awaited;  /* waits of calls that are parked and not ready */
-    int64_t ready;    /* waits that do not hold any more, as one if of one kind at one znode; calls
+    int64_t calls;     /* call records */
+    int64_t awaited;   /* waits of calls that are parked and not ready */
+    int64_t ready;     /* waits that do not hold any more, as one if of one kind at one znode; calls
                        * that such a wait of `children` woke; calls whose session has ended */
-    int64_t reapable; /* containers and TTL znodes without children */
-    int64_t quotas;   /* paths that have any of a quota's two znodes */
-    int64_t counting; /* ... of which the usage is still being counted */
+    int64_t reapable;  /* containers and TTL znodes without children */
+    int64_t quotas;    /* paths that have any of a quota's two znodes */
+    int64_t counting;  /* ... of which the usage is still being counted */
+    int64_t deadlines; /* calls that have a time to end or to run at */
+    int64_t slowed;    /* calls that are looked at again at a time */
 };
 const struct store_totals *store_totals(const struct store *store); /* committed */
 uint64_t store_memory_bytes(const struct store *store);
