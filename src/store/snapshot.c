@@ -6,9 +6,11 @@
  * by which the receiver numbers them again, and every znode behind its parent, whose block of siblings
  * sorts before its own.
  *
- * ACLs have to come first, each with an id, and their number before them; so all znodes are walked three
+ * ACLs have to come first, each with an id, and their number before them; so znodes are walked up to three
  * times. Equal ones share an id as long as there are few; when the table of those that were seen is full,
- * others get one each time. That is the same in every walk, because each begins with an empty table. */
+ * others get one each time. That is the same in every walk, because each begins with an empty table. Their
+ * number is the same in any order, unless the table becomes full: so they are counted as their rows lie,
+ * which is quicker. And the walk for ACLs ends with the last of them. */
 #include "store/checkpoint.h"
 
 #include <string.h>
@@ -29,6 +31,7 @@ struct acls {
     struct mk_arena arena;
     size_t bytes;
     int64_t last; /* id given */
+    bool full;    /* somebody has got an id that nobody shares */
 };
 
 struct store_snapshot {
@@ -42,6 +45,7 @@ struct store_snapshot {
     bool sought;  /* `znodes` stands at a row */
     int64_t left; /* of sessions, of ACLs */
     int64_t acls_count;
+    bool counted_in_order; /* they are too many to be counted as they lie */
     struct acls acls;
     struct mk_arena scraps; /* of one record */
 };
@@ -235,6 +239,8 @@ static int64_t acl_id(struct acls *acls, struct mk_bytes acl, bool *fresh)
     if (acls->ids.count < ACLS_MAX && acls->bytes + acl.len <= ACLS_BYTES_MAX) {
         mk_map_bytes_put(&acls->ids, mk_arena_copy(&acls->arena, acl), (void *)(intptr_t)id);
         acls->bytes += acl.len;
+    } else {
+        acls->full = true;
     }
     return id;
 }
@@ -260,18 +266,39 @@ static enum mk_status session_put(struct store_snapshot *snapshot, struct mk_buf
     return MK_OK;
 }
 
+/* The next znode as rows lie, by the iterator that goes through order rows else. */
+static enum mk_status walk_row(struct store_snapshot *snapshot, struct mk_bytes *key,
+                               struct store_znode *znode)
+{
+    const struct store_base_ops *ops = snapshot->base->ops;
+    mk_arena_reset(&snapshot->scraps);
+    enum mk_status status = walk(snapshot, KEY_CHILD);
+    if (status != MK_OK) {
+        return status;
+    }
+    *key = ops->iter_key(snapshot->rows);
+    return znode_decode(ops->iter_value(snapshot->rows), znode) ? MK_OK : MK_CORRUPT;
+}
+
 static enum mk_status acl_count(struct store_snapshot *snapshot, size_t *cost)
 {
     struct mk_bytes path;
     struct store_znode znode;
     bool fresh;
-    enum mk_status status = walk_znode(snapshot, &path, &znode);
-    if (status == MK_OK) {
-        (void)acl_id(&snapshot->acls, znode.acl, &fresh);
-        snapshot->acls_count += fresh;
-        *cost = ROW_BYTES + path.len;
+    enum mk_status status = snapshot->counted_in_order ? walk_znode(snapshot, &path, &znode)
+                                                       : walk_row(snapshot, &path, &znode);
+    if (status != MK_OK) {
+        return status;
     }
-    return status;
+    (void)acl_id(&snapshot->acls, znode.acl, &fresh);
+    snapshot->acls_count += fresh;
+    *cost = ROW_BYTES + path.len;
+    if (snapshot->acls.full && !snapshot->counted_in_order) {
+        snapshot->counted_in_order = true;
+        snapshot->acls_count = 0;
+        walk_again(snapshot);
+    }
+    return MK_OK;
 }
 
 static enum mk_status acl_put(struct store_snapshot *snapshot, struct mk_buf *out, size_t *cost)
@@ -279,7 +306,13 @@ static enum mk_status acl_put(struct store_snapshot *snapshot, struct mk_buf *ou
     struct mk_bytes path;
     struct store_znode znode;
     bool fresh;
+    if (snapshot->acls.last == snapshot->acls_count) {
+        return MK_END;
+    }
     enum mk_status status = walk_znode(snapshot, &path, &znode);
+    if (status == MK_END) {
+        return MK_CORRUPT; /* fewer than were counted */
+    }
     if (status == MK_OK) {
         int64_t id = acl_id(&snapshot->acls, znode.acl, &fresh);
         if (fresh) {
