@@ -499,6 +499,40 @@ static enum edge_exit rejoin(struct process *process)
     return EDGE_EXIT_OK;
 }
 
+/* `moonkeeper restore`. */
+static enum edge_exit restore(struct process *process)
+{
+    struct mk_error error = {""};
+    mk_zxid committed;
+    enum edge_exit code = directories_lock(process);
+
+    if (code != EDGE_EXIT_OK) {
+        return code;
+    }
+    if (edge_restore_files(&process->options, process->state_path, process->log_path, &committed,
+                           &error) != MK_OK) {
+        return failed(process, EDGE_EXIT_FAILED, &error);
+    }
+    code = store_start(process);
+    if (code == EDGE_EXIT_OK) {
+        code = log_start(process);
+    }
+    if (code != EDGE_EXIT_OK) {
+        return code;
+    }
+    if (edge_restore_promises(&process->core, process->log_path, committed, &error) != MK_OK ||
+        !edge_amnesiac_end(process->options.data_dir)) {
+        return failed(process, EDGE_EXIT_FAILED, &error);
+    }
+    mk_zxid logged = store_log_last(process->core.log);
+    mk_zxid applied = store_applied(process->core.store);
+    printf("restored through 0x%" PRIx64 "%s\n", (uint64_t)(logged > applied ? logged : applied),
+           process->options.ensemble == NULL
+               ? ""
+               : ": restore every other member from the same backup before it is started");
+    return EDGE_EXIT_OK;
+}
+
 static void process_end(struct process *process)
 {
     edge_free(process->edge);
@@ -533,6 +567,7 @@ int main(int argc, char **argv)
         switch (process.options.action) {
         case EDGE_CHECK: code = recipes_check(&process); break;
         case EDGE_REJOIN: code = rejoin(&process); break;
+        case EDGE_RESTORE: code = restore(&process); break;
         case EDGE_SHOW_HELP: (void)fputs(edge_help, stdout); break;
         case EDGE_SHOW_VERSION: printf("moonkeeperd %s\n", EDGE_VERSION); break;
         case EDGE_SERVE: code = process_run(&process); break;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MARK "amnesiac"
+#define MARK EDGE_AMNESIAC
 #define PATH_BYTES 4096
 #define ASIDE_MAX 1000 /* folders of that kind; who has more has not looked at why */
 

@@ -26,6 +26,7 @@ const char edge_help[] =
     "  --rejoin            put aside what this member of an ensemble holds, and end: at its next "
     "start\n"
     "                      it gets everything from the leader, and does not vote before\n"
+    "  --restore BACKUP    make of the backup the data of this server, and end\n"
     "  --version           print the version\n"
     "  --help              print this\n"
     "\n"
@@ -166,6 +167,11 @@ static enum mk_status argument_apply(struct edge_options *options, int argc, cha
 
     if (strcmp(argument, "--check") == 0 || strcmp(argument, "--rejoin") == 0) {
         options->action = argument[2] == 'c' ? EDGE_CHECK : EDGE_REJOIN;
+        return MK_OK;
+    }
+    if (argument_is("--restore", argc, argv, at, &value) && value != NULL) {
+        options->action = EDGE_RESTORE;
+        options->restore_from = options_text(options, value);
         return MK_OK;
     }
     const char *name = argument_find(argc, argv, at, &value);

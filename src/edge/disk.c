@@ -121,13 +121,44 @@ static void loads_take(struct disk *disk)
 
 /* ---- Backups ---- */
 
+/* What came of it, for `moonkeeper backup`, which waits for the file to become another one: one line. Who
+ * cannot have it looks into the log. */
+static void backup_answer(const struct disk *disk, const char *outcome, const char *text)
+{
+    const char *data_dir = disk->edge->options->data_dir;
+    char path[BACKUP_PATH_BYTES];
+    char temporary[BACKUP_PATH_BYTES + 4];
+
+    int bytes = snprintf(path, sizeof(path), "%s/" EDGE_BACKUP_ANSWER, data_dir);
+    if (bytes < 0 || (size_t)bytes >= sizeof(path)) {
+        return;
+    }
+    (void)snprintf(temporary, sizeof(temporary), "%s.tmp", path);
+    FILE *file = fopen(temporary, "we");
+    if (file != NULL) {
+        (void)fprintf(file, "%s %s\n", outcome, text);
+        if (fclose(file) == 0) {
+            (void)rename(temporary, path);
+        }
+    }
+}
+
+static void backup_refuse(const struct disk *disk, const char *why)
+{
+    mk_log(disk->edge->log, MK_LOG_ERROR, "%s", why);
+    backup_answer(disk, "failed", why);
+}
+
 void disk_backup(struct disk *disk)
 {
-    const char *directory = disk->edge->options->backup_dir;
+    const struct edge_options *options = disk->edge->options;
 
-    if (directory == NULL) {
-        mk_log(disk->edge->log, MK_LOG_ERROR,
-               "no backup is made: say where it should go, with the option backupDir");
+    if (options->backup_dir == NULL) {
+        backup_refuse(disk, "no backup is made: say where it should go, with the option backupDir");
+    } else if (edge_amnesiac(options->data_dir) || store_fuzzy(disk->edge->core.store)) {
+        backup_refuse(
+            disk, "no backup is made: this server has not got all that it lacks from its leader "
+                  "yet; back up another one");
     } else if (disk->backup_wanted || disk->backing_up) {
         mk_log(disk->edge->log, MK_LOG_WARN, "no second backup is begun: one is being made");
     } else {
@@ -158,9 +189,13 @@ static void backup_begin(struct disk *disk)
     disk->backup_wanted = false;
     disk->backing_up = backup_path_make(disk);
     disk->backup_began_ms = disk->edge->now_ms;
+    /* What has been applied is committed; a copy that somebody starts as it is does not vote. */
+    disk->backup = (struct store_backup){
+        .committed = store_applied(disk->edge->core.store),
+        .mark = disk->edge->options->ensemble != NULL ? EDGE_AMNESIAC : NULL,
+    };
     if (!disk->backing_up) {
-        mk_log(disk->edge->log, MK_LOG_ERROR,
-               "no backup is made: the path of backupDir is too long");
+        backup_refuse(disk, "no backup is made: the path of backupDir is too long");
     }
 }
 
@@ -184,10 +219,12 @@ static void backup_done(struct disk *disk)
                " took_ms=%" PRId64,
                disk->backup_path, (uint64_t)disk->backup.zxid, disk->backup.bytes,
                disk->edge->now_ms - disk->backup_began_ms);
+        backup_answer(disk, "written", disk->backup_path);
     } else {
         mk_log(log, MK_LOG_ERROR,
                "the backup could not be written, nothing of it is left: %s  status=%s",
                disk->backup_error.text, mk_status_name(disk->backup_status));
+        backup_answer(disk, "failed", disk->backup_error.text);
     }
 }
 

@@ -27,7 +27,14 @@ enum edge_exit {
 
 /* ---- Options: conf/moonkeeper.cfg is their manual ---- */
 
-enum edge_action { EDGE_SERVE, EDGE_CHECK, EDGE_REJOIN, EDGE_SHOW_HELP, EDGE_SHOW_VERSION };
+enum edge_action {
+    EDGE_SERVE,
+    EDGE_CHECK,
+    EDGE_REJOIN,
+    EDGE_RESTORE,
+    EDGE_SHOW_HELP,
+    EDGE_SHOW_VERSION
+};
 
 /* The CPU time of the loop's thread, as it was asked for last. */
 struct edge_elapsed {
@@ -66,6 +73,7 @@ struct edge_options {
     char *data_dir;
     char *log_dir;              /* dataLogDir; NULL: data_dir */
     char *backup_dir;           /* where SIGUSR1 puts backups; NULL: nowhere */
+    char *restore_from;         /* EDGE_RESTORE: a backup */
     char *address;              /* NULL: all */
     uint32_t port;              /* 0: any that is free */
     char *secure_address;       /* secureClientPortAddress; NULL: all */
@@ -199,14 +207,24 @@ struct edge_core {
     struct server_epochs epochs; /* as they are there */
     mk_ms recovery_ms;           /* how long it took to come so far */
 };
+/* The name of a file in the data directory: what came of the last backup. */
+#define EDGE_BACKUP_ANSWER "backup.last"
 /* Whether some of what was here may be lost, until a leader has brought this server up to date: then it is
  * to be started with -1 for its last zxid. A file says so, beside the state. */
+#define EDGE_AMNESIAC "amnesiac"
 bool edge_amnesiac(const char *data_dir);
 enum mk_status edge_amnesiac_mark(const char *data_dir, struct mk_error *error); /* durably */
 bool edge_amnesiac_end(const char *data_dir); /* false: it stays */
 /* Both directories locked, and no server in them: mark it, then put state and log aside (what `*aside` names,
  * in both). Promises stay. Nothing is deleted; after a failure it can be asked again. */
 #define EDGE_ASIDE_BYTES 32
+/* A server out of a backup, where there is none: both directories locked. First the files, under the mark of
+ * one that has forgotten; then, with state and log opened, what makes of it a member that may vote. A crash in
+ * between leaves one that must not. `*committed` goes from the one to the other. */
+enum mk_status edge_restore_files(const struct edge_options *options, const char *state_path,
+                                  const char *log_path, mk_zxid *committed, struct mk_error *error);
+enum mk_status edge_restore_promises(const struct edge_core *core, const char *log_path,
+                                     mk_zxid committed, struct mk_error *error);
 enum mk_status edge_rejoin(const char *data_dir, const char *log_home, char aside[EDGE_ASIDE_BYTES],
                            struct mk_error *error);
 /* Serve until SIGTERM or SIGINT; then answer what is outstanding and checkpoint, both for a bounded

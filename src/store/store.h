@@ -421,6 +421,10 @@ enum mk_status store_log_reset(struct store_log *log, mk_zxid zxid, struct mk_er
 /* ==== Backup: a copy from which a server can start ==== */
 
 struct store_backup {
+    /* The caller's: all through here is committed, what the log has beyond may not be. */
+    mk_zxid committed;
+    const char *mark; /* the name of a file that is to be in it, besides; or NULL */
+    /* And the answer: */
     mk_zxid zxid;   /* every transaction up to here is in it */
     uint64_t bytes; /* copied; what RocksDB could link is not counted */
 };
@@ -431,6 +435,11 @@ struct store_backup {
 enum mk_status store_backup_write(struct store_base *base, struct store_log *log,
                                   const char *directory, struct store_backup *backup,
                                   struct mk_error *error);
+
+/* Copy the state and the log of a backup, which stays as it is, to directories that must not exist. Durable
+ * when it returns. `*committed` is what was said when it was made; INT64_MAX: nothing was. */
+enum mk_status store_backup_read(const char *backup, const char *state, const char *log,
+                                 mk_zxid *committed, struct mk_error *error);
 
 /* ==== Another state in the place of the one on disk ====
  *

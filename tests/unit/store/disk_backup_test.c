@@ -124,7 +124,7 @@ static int teardown(void **state)
 
 static struct store_backup backup_write(struct bench *bench)
 {
-    struct store_backup backup;
+    struct store_backup backup = {0};
     struct mk_error error = {""};
 
     enum mk_status status =
@@ -231,7 +231,7 @@ static void damage_to_a_backups_last_entry_is_found(void **state)
 static void a_name_that_is_taken_is_refused(void **state)
 {
     struct bench *bench = *state;
-    struct store_backup backup;
+    struct store_backup backup = {0};
     struct mk_error error = {""};
     backup_write(bench);
 
@@ -260,7 +260,7 @@ static void what_an_interrupted_backup_left_is_made_anew(void **state)
 static void a_backup_that_fails_leaves_nothing(void **state)
 {
     struct bench *bench = *state;
-    struct store_backup backup;
+    struct store_backup backup = {0};
     struct mk_error error = {""};
     char path[PATH_BYTES];
     path_of(bench, "log/log.1", path);
