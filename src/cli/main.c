@@ -42,6 +42,8 @@ static const struct command {
     {"status", cli_status},
     {"print-cmd", cli_print_cmd},
     {"repair", cli_repair},
+    {"backup", cli_backup},
+    {"restore", cli_restore},
     {"import", cli_import},
     {"export", cli_export},
 };

@@ -43,7 +43,7 @@ _moonkeeper_command() {
 _moonkeeper() {
     local word=${COMP_WORDS[COMP_CWORD]} command index words="" line
     local commands="create get set delete ls stat exists sync call calls lock lead recipe word shell start start-foreground
-        stop restart status print-cmd repair import export version help"
+        stop restart status print-cmd repair backup restore import export version help"
     index=$(_moonkeeper_command)
     command=${COMP_WORDS[index]}
     COMPREPLY=()
@@ -63,7 +63,7 @@ _moonkeeper() {
         lock:-*) words="--timeout --grace" ;;
         lead:-*) words="--value --timeout --grace" ;;
         shell:-*) words="-server -timeout -r -waitforconnection --json" ;;
-        start:-* | stop:-* | restart:-*) words="--wait" ;;
+        start:-* | stop:-* | restart:-* | backup:-*) words="--wait" ;;
         repair:-*) words="--rejoin" ;;
         import:-*) words="--log-from --log-to" ;;
         export:-*) words="--log-from" ;;
