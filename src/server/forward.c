@@ -216,7 +216,7 @@ static void results_trim(struct ensemble *ensemble)
 {
     struct mk_buf *results = &ensemble->results;
 
-    if (ensemble->results_done < results->len - ensemble->results_done) {
+    if (results->len == 0 || ensemble->results_done < results->len - ensemble->results_done) {
         return;
     }
     if (ensemble->results_done == results->len && results->cap > RESULTS_BYTES_KEPT) {
