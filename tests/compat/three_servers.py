@@ -23,6 +23,7 @@ LEFT_OUT = {
     "a session that is not heard of expires": "its timeout is shorter than a restart takes",
     "no session expires for the time in which the server was down":
         "its timeout is shorter than an election and its waiting for all three take",
+    "the tree begins as ZooKeeper's": "says what is in /zookeeper/config of a server that is alone",
     "four-letter words are answered whole or in pieces": "asks for Mode: standalone",
     "kazoo reads the server's version and its words": "asks for Mode: standalone",
 }
