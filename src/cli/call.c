@@ -26,6 +26,7 @@ static int ask(struct call *call)
         .data = call->arguments_text,
         .data_bytes = strlen(call->arguments_text),
         .dry_run = call->dry_run,
+        .linearizable = call->linearizable,
     };
 
     return session_begin(&call->session, &request);
@@ -181,6 +182,7 @@ static int line_read(struct call *call, mk_ms *hold_ms, int argc, char **argv)
     static const struct option options[] = {{"hold", optional_argument, NULL, 'H'},
                                             {"timeout", required_argument, NULL, 't'},
                                             {"dry-run", no_argument, NULL, 'n'},
+                                            {"linearizable", no_argument, NULL, 'l'},
                                             {NULL, 0, NULL, 0}};
     mk_ms timeout_ms;
     int option;
@@ -188,6 +190,8 @@ static int line_read(struct call *call, mk_ms *hold_ms, int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'n') {
             call->dry_run = true;
+        } else if (option == 'l') {
+            call->linearizable = true;
         } else if (option == 'H' && !session_hold_parse(optarg, hold_ms)) {
             return cli_usage("call", "--hold=%s is not a duration like 30s or 5m", optarg);
         } else if (option == 't' && cli_duration_parse(optarg, &timeout_ms)) {
@@ -199,6 +203,9 @@ static int line_read(struct call *call, mk_ms *hold_ms, int argc, char **argv)
     }
     if (optind == argc) {
         return cli_usage("call", "which operation? For example lock.acquire");
+    }
+    if (call->dry_run && call->linearizable) {
+        return cli_usage("call", "a dry run is by the leader anyway: without --linearizable");
     }
     call->operation = argv[optind];
     if (strchr(call->operation, '=') != NULL) {

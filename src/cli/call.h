@@ -14,7 +14,7 @@ struct call {
     json_t *arguments; /* an object */
     json_t *unsure;    /* of those given as text: what they are if the operation wants no text */
     char *arguments_text;
-    bool dry_run;
+    bool dry_run, linearizable;
 };
 
 void call_init(struct call *call, struct cli *cli, const char *operation);

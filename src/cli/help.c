@@ -68,13 +68,15 @@ static const struct topic {
     {"exists", "exists PATH", "Print true; or false, and end with exit code 1.\n"},
     {"sync", "sync [PATH]", "Wait until the server has caught up with its leader.\n"},
     {"call",
-     "call [--hold[=TIME]] [--timeout TIME] [--dry-run] RECIPE.OPERATION [KEY=VALUE | "
-     "KEY:=JSON]...",
+     "call [--hold[=TIME]] [--timeout TIME] [--dry-run] [--linearizable] RECIPE.OPERATION\n"
+     "            [KEY=VALUE | KEY:=JSON]...",
      "Call an operation of a recipe, wait for its result and print it. Ctrl-C cancels.\n"
      "VALUE is what the operation declares: where it wants a number, 3 is one; else it is text.\n"
      "--timeout: the call's argument of that name. --dry-run: nothing happens; printed is what "
      "the\n"
      "first run would return or wait for, and what it would read and change.\n"
+     "--linearizable: of an operation that only reads, in an ensemble: as of now, and not as of a\n"
+     "server that may be behind.\n"
      "What was granted ends with the session: --hold keeps it for TIME, or until Ctrl-C or the\n"
      "end of standard input.\n"},
     {"calls", "calls [open CHROOT | close CHROOT]",

@@ -56,7 +56,7 @@ _moonkeeper() {
         case $command:$word in
         create:-*) words="-e -s -c --hold" ;;
         set:-* | delete:-*) words="-v" ;;
-        call:-*) words="--hold --timeout --dry-run" ;;
+        call:-*) words="--hold --timeout --dry-run --linearizable" ;;
         calls:*)
             if ((COMP_CWORD == index + 1)); then words="open close"; fi
             ;;&
@@ -67,7 +67,7 @@ _moonkeeper() {
         repair:-*) words="--rejoin" ;;
         import:-*) words="--log-from --log-to" ;;
         export:-*) words="--log-from" ;;
-        recipe:-*) words="--seeds --seed --minutes --steps --invariants --name --expect --comment --fail-waiting" ;;
+        recipe:-*) words="--seeds --seed --minutes --steps --servers --invariants --name --expect --comment --fail-waiting" ;;
         recipe:*)
             if ((COMP_CWORD == index + 1)); then
                 words="test explore check describe deploy rollback remove upgrade list show history"

@@ -294,6 +294,7 @@ struct moonkeeper_acl {
  *   GET_CONFIG                watcher                           data, stat
  *   RECONFIG                  joining leaving members config    data, stat
  *   CALL                      operation data format dry_run     data, or call_error and call_message
+ *                             linearizable
  *   CALLS                     after limit                       data: JSON, see src/recipe/README.md
  */
 struct moonkeeper_request {
@@ -329,6 +330,9 @@ struct moonkeeper_request {
 
     const char *operation; /* CALL: "lock.acquire"; `data` are its arguments, an object */
     bool dry_run;          /* CALL, in JSON: nothing happens; the result says what would have */
+    /* CALL, of an operation that only reads: by the leader, and answered when a quorum has said that it
+     * still leads. Else by the server that this client is connected to, which may be behind. */
+    bool linearizable;
 
     int64_t after; /* CALLS: where the page before has ended; 0: the first */
     int32_t limit; /* CALLS: how many at most; 0: as many as a page has */

@@ -161,6 +161,7 @@ static struct jute_request wire_request(const struct moonkeeper_request *request
         .chroot = chroot.len > 0 ? chroot : MK_BYTES_NULL,
         .format = (uint8_t)request->format,
         .dry_run = request->dry_run,
+        .linearizable = request->linearizable,
         .call_id = request->after,
     };
 }
@@ -253,7 +254,8 @@ static bool op_good(const struct moonkeeper_request *request)
     case MOONKEEPER_AUTH: return request->scheme != NULL;
     case MOONKEEPER_CALL:
         return request->operation != NULL && request->format <= MOONKEEPER_MSGPACK &&
-               (!request->dry_run || request->format == MOONKEEPER_JSON);
+               (!request->dry_run ||
+                (request->format == MOONKEEPER_JSON && !request->linearizable));
     case MOONKEEPER_CALLS: return request->after >= 0 && request->limit >= 0;
     case MOONKEEPER_GET_EPHEMERALS:
     case MOONKEEPER_MULTI:

@@ -65,6 +65,8 @@ def _():
         sums = [moonkeeper.call(ensemble.client(member), "counter.add", path="/n")["after"]
                 for member in ensemble.members]
         assert sums == [1, 2, 3], sums
+        read = command(ensemble, "call", "--linearizable", "counter.get", "path=/n")
+        assert read.communicate(timeout=SECONDS_MAX)[0] == "3\n"
         last = ensemble.members[0]
         last.end(signal.SIGKILL)
         ensemble.serving()
