@@ -212,16 +212,29 @@ static void send_connect(struct sim_client *client)
             (unsigned long long)client->session);
 }
 
+static struct sim_host *choose_host(struct sim_run *run)
+{
+    uint64_t count = (uint64_t)run->hosts_count;
+
+    return &run->hosts[count == 1 ? 0 : sim_below(run, count)];
+}
+
+struct sim_check *sim_client_check(const struct sim_client *client)
+{
+    return client->link != NULL ? &client->link->host->check : &client->run->hosts[0].check;
+}
+
 static void open_link(struct sim_client *client)
 {
     struct sim_run *run = client->run;
 
-    if (!sim_turn_begin(run)) {
+    struct sim_host *host = choose_host(run);
+    if (!sim_turn_begin(host)) {
         return; /* the server is down: connection refused */
     }
-    client->link = sim_link_open(run, client);
+    client->link = sim_link_open(host, client);
     client->heard_ms = run->now_ms;
-    sim_turn_end(run);
+    sim_turn_end(host);
     if (client->link == NULL || sim_one_in(run, 100)) {
         return; /* it died just now; or the client says nothing at all */
     }
@@ -406,7 +419,8 @@ void sim_client_frame(struct sim_client *client, struct mk_bytes frame)
         return;
     }
     if (jute_reply_decode(frame, &reply) != MK_OK) {
-        sim_check_fail(&client->run->check, "client %d received a malformed reply", client->number);
+        sim_check_fail(sim_client_check(client), "client %d received a malformed reply",
+                       client->number);
         return;
     }
     if (reply.xid == JUTE_XID_NOTIFICATION) {

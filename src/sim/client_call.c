@@ -263,7 +263,7 @@ static struct mk_bytes deploy_arguments(struct sim_client *client, struct sim_ar
 static struct mk_bytes remove_arguments(struct sim_client *client, struct sim_arguments *arguments)
 {
     struct sim_run *run = client->run;
-    const struct sim_model *model = &run->check.model;
+    const struct sim_model *model = &sim_client_check(client)->model;
     size_t i = sim_model_rank(model, MK_BYTES(SIM_RECIPES_PATH "/gate/0")) + sim_below(run, 3);
     struct mk_bytes below = MK_BYTES(SIM_RECIPES_PATH "/gate/");
 

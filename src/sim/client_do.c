@@ -31,7 +31,7 @@ void sim_choose_new_path(struct sim_client *client, struct mk_buf *path)
 /* One that is there; seldom one of the server's own. */
 static void choose_old_path(struct sim_client *client, struct mk_buf *path)
 {
-    const struct sim_model *model = &client->run->check.model;
+    const struct sim_model *model = &sim_client_check(client)->model;
     const struct sim_znode *znode = NULL;
 
     for (int tries = 0; tries < 3; tries++) {
@@ -129,7 +129,7 @@ static int32_t choose_version(struct sim_client *client)
 
 static bool many_znodes(const struct sim_client *client)
 {
-    return client->run->check.model.znodes_count > ZNODES_MAX;
+    return sim_client_check(client)->model.znodes_count > ZNODES_MAX;
 }
 
 static struct jute_request some_create(struct sim_client *client, struct sim_arguments *arguments)
@@ -327,7 +327,7 @@ static void do_quota(struct sim_client *client, struct sim_arguments *arguments)
 /* The largest data that there is, several times at once: more than a slow reader can take. */
 static void do_large_reads(struct sim_client *client)
 {
-    const struct sim_model *model = &client->run->check.model;
+    const struct sim_model *model = &sim_client_check(client)->model;
     const struct sim_znode *largest = model->znodes[0];
 
     for (size_t i = 0; i < model->znodes_count; i++) {

@@ -1,28 +1,38 @@
 /* What goes wrong, and when: drawn one after the other while the run is busy. */
 #include "sim/run.h"
 
+static struct sim_host *some_host(struct sim_run *run)
+{
+    uint64_t count = (uint64_t)run->hosts_count;
+
+    return &run->hosts[count == 1 ? 0 : sim_below(run, count)];
+}
+
 static struct sim_link *some_link(struct sim_run *run)
 {
-    struct mk_link *link = run->links.next;
+    struct sim_host *host = some_host(run);
+    struct mk_link *link = host->links.next;
     uint64_t count = 0;
 
-    for (; link != &run->links; link = link->next) {
+    for (; link != &host->links; link = link->next) {
         count++;
     }
     if (count == 0) {
         return NULL;
     }
-    link = run->links.next;
+    link = host->links.next;
     for (uint64_t i = sim_below(run, count); i > 0; i--) {
         link = link->next;
     }
-    return MK_CONTAINER(link, struct sim_link, in_run);
+    return MK_CONTAINER(link, struct sim_link, in_host);
 }
 
 static void fault_crash(struct sim_run *run)
 {
-    if (run->machine.server != NULL) {
-        sim_run_crash(run, "power failed");
+    struct sim_host *host = some_host(run);
+
+    if (host->machine.server != NULL) {
+        sim_host_crash(host, "power failed");
     }
 }
 
@@ -69,31 +79,36 @@ static void fault_sleep(struct sim_run *run)
 
 static void fault_slow_syncs(struct sim_run *run)
 {
-    run->sync_max_ms = (mk_ms)(5 + sim_below(run, sim_one_in(run, 4) ? 800 : 60));
-    run->sync_slow_until_ms = run->now_ms + (mk_ms)sim_below(run, 1000);
+    struct sim_host *host = some_host(run);
+
+    host->sync_max_ms = (mk_ms)(5 + sim_below(run, sim_one_in(run, 4) ? 800 : 60));
+    host->sync_slow_until_ms = run->now_ms + (mk_ms)sim_below(run, 1000);
     run->report->slow_syncs++;
-    sim_log(run, "syncs take up to %lld ms", (long long)run->sync_max_ms);
+    sim_log(run, "syncs take up to %lld ms", (long long)host->sync_max_ms);
 }
 
 static void fault_sync_fails(struct sim_run *run)
 {
-    run->sync_fails = true;
+    some_host(run)->sync_fails = true;
 }
 
 static void fault_wall_jumps(struct sim_run *run)
 {
+    struct sim_host *host = some_host(run);
     mk_ms jump_ms = (mk_ms)sim_below(run, sim_one_in(run, 3) ? 7200000 : 3000);
 
-    run->wall_off_ms += sim_one_in(run, 2) ? jump_ms : -jump_ms;
+    host->wall_off_ms += sim_one_in(run, 2) ? jump_ms : -jump_ms;
     run->report->wall_jumps++;
-    sim_log(run, "the wall clock is off by %lld ms", (long long)run->wall_off_ms);
+    sim_log(run, "the wall clock is off by %lld ms", (long long)host->wall_off_ms);
 }
 
 static void fault_read_fails(struct sim_run *run)
 {
-    if (run->machine.server != NULL) {
+    struct sim_host *host = some_host(run);
+
+    if (host->machine.server != NULL) {
         sim_log(run, "the disk cannot be read any more");
-        run->machine.reads_fail = true;
+        host->machine.reads_fail = true;
         run->report->failed_reads++;
     }
 }

@@ -37,22 +37,24 @@ static void event_init(struct sim_link *link, struct sim_event *event,
 {
     event->happen = happen;
     event->owner = link;
+    event->host = link->host;
 }
 
-struct sim_link *sim_link_open(struct sim_run *run, struct sim_client *client)
+struct sim_link *sim_link_open(struct sim_host *host, struct sim_client *client)
 {
     struct sim_link *link = mk_alloc_zero(1, sizeof(*link));
 
-    link->run = run;
+    link->run = host->run;
+    link->host = host;
     link->client = client;
     event_init(link, &link->up_event, up_happens);
     event_init(link, &link->down_event, down_happens);
     event_init(link, &link->take_event, take_happens);
     event_init(link, &link->hangup_event, hangup_happens);
-    mk_list_append(&run->links, &link->in_run);
-    link->server = server_conn_open(run->machine.server, mk_bytes_text(client->address),
+    mk_list_append(&host->links, &link->in_host);
+    link->server = server_conn_open(host->machine.server, mk_bytes_text(client->address),
                                     (uint16_t)(1000 + client->number), link);
-    link->check = sim_check_conn_new(&run->check, link->server, client->address);
+    link->check = sim_check_conn_new(&host->check, link->server, client->address);
     return link;
 }
 
@@ -65,7 +67,7 @@ void sim_link_free(struct sim_link *link)
     sim_event_cancel(run, &link->down_event);
     sim_event_cancel(run, &link->take_event);
     sim_event_cancel(run, &link->hangup_event);
-    mk_list_remove(&link->in_run);
+    mk_list_remove(&link->in_host);
     mk_buf_free(&link->up);
     mk_buf_free(&link->arrived);
     mk_buf_free(&link->down);
@@ -83,10 +85,8 @@ bool sim_link_quiet(const struct sim_link *link)
 
 static void server_side_close(struct sim_link *link)
 {
-    struct sim_run *run = link->run;
-
-    sim_check_conn_free(&run->check, link->check);
-    server_conn_closed(run->machine.server, link->server);
+    sim_check_conn_free(&link->host->check, link->check);
+    server_conn_closed(link->host->machine.server, link->server);
     link->server = NULL;
     link->check = NULL;
 }
@@ -118,11 +118,12 @@ static void hangup_happens(struct sim_run *run, void *owner)
 {
     struct sim_link *link = owner;
 
-    if (link->server != NULL && sim_turn_begin(run)) {
+    if (link->server != NULL && sim_turn_begin(link->host)) {
+        struct sim_host *host = link->host;
         sim_log(run, "the server sees that %s has hung up", link->check->address);
         server_side_close(link);
         sim_link_free(link);
-        sim_turn_end(run);
+        sim_turn_end(host);
     } else {
         sim_link_free(link);
     }
@@ -131,7 +132,7 @@ static void hangup_happens(struct sim_run *run, void *owner)
 void sim_link_server_died(struct sim_link *link)
 {
     if (link->server != NULL) {
-        sim_check_conn_free(&link->run->check, link->check);
+        sim_check_conn_free(&link->host->check, link->check);
         link->server = NULL; /* the server frees its own side */
         link->check = NULL;
     }
@@ -179,14 +180,15 @@ static void consume(struct mk_buf *bytes, size_t len)
 static void feed_server(struct sim_link *link)
 {
     struct sim_run *run = link->run;
+    struct sim_host *host = link->host;
     struct mk_bytes frame;
 
-    while (sim_check_ok(&run->check) && !server_conn_paused(link->server) &&
+    while (sim_check_ok(&host->check) && !server_conn_paused(link->server) &&
            frame_of(&link->arrived, &frame)) {
         if (!server_conn_closing(link->server)) {
-            sim_check_frame(&run->check, link->check, frame);
-            server_conn_frame(run->machine.server, link->server, sim_sabotage_frame(run, frame));
-            sim_turn_check(run);
+            sim_check_frame(&host->check, link->check, frame);
+            server_conn_frame(host->machine.server, link->server, sim_sabotage_frame(run, frame));
+            sim_turn_check(host);
         }
         consume(&link->arrived, 4 + frame.len);
     }
@@ -201,9 +203,10 @@ static void up_happens(struct sim_run *run, void *owner)
         return;
     }
     move_bytes(run, &link->up, &link->arrived);
-    if (sim_turn_begin(run)) {
+    struct sim_host *host = link->host;
+    if (sim_turn_begin(host)) {
         feed_server(link);
-        sim_turn_end(run);
+        sim_turn_end(host);
     }
     /* The turn may have ended the link: then nobody is left to fire this event, and none is set. */
 }
@@ -239,19 +242,21 @@ void sim_link_dirty(struct sim_link *link)
 static void take_happens(struct sim_run *run, void *owner)
 {
     struct sim_link *link = owner;
+    struct sim_host *host = link->host;
 
-    if (link->server != NULL && sim_turn_begin(run)) {
+    (void)run;
+    if (link->server != NULL && sim_turn_begin(host)) {
         take_output(link);
-        sim_turn_end(run);
+        sim_turn_end(host);
     }
 }
 
 /* All that was taken has come through, or nobody is there to take it. */
 static void drained(struct sim_link *link)
 {
-    struct sim_run *run = link->run;
+    struct sim_host *host = link->host;
 
-    if (link->server == NULL || !sim_turn_begin(run)) {
+    if (link->server == NULL || !sim_turn_begin(host)) {
         return;
     }
     bool all_taken = server_conn_output(link->server)->len == 0;
@@ -260,10 +265,10 @@ static void drained(struct sim_link *link)
         client_side_close(link);
         sim_link_free(link);
     } else if (all_taken) {
-        server_conn_drained(run->machine.server, link->server);
-        sim_turn_check(run);
+        server_conn_drained(host->machine.server, link->server);
+        sim_turn_check(host);
     }
-    sim_turn_end(run);
+    sim_turn_end(host);
 }
 
 static void down_happens(struct sim_run *run, void *owner)

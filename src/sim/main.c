@@ -286,6 +286,7 @@ int main(int argc, char **argv)
         return code;
     }
     struct sim_options options = {.steps = arguments.steps,
+                                  .servers = 1,
                                   .sabotage = arguments.sabotage,
                                   .lock_source = mk_bytes_of(source, len),
                                   .step = &dying_step};

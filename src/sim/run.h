@@ -1,5 +1,6 @@
-/* Private to sim: a run of the simulator. One machine, a handful of clients, their connections, and
- * everything that goes wrong, all from one seed. A step is one thing that happens at one moment. */
+/* Private to sim: a run of the simulator. One host or several that are an ensemble, a handful of clients,
+ * their connections, and everything that goes wrong, all from one seed. A step is one thing that happens
+ * at one moment. */
 #ifndef MK_SIM_RUN_H
 #define MK_SIM_RUN_H
 
@@ -8,6 +9,7 @@
 #include "sim/sim.h"
 
 struct sim_run;
+struct sim_host;
 
 /* ---- What happens at a moment ---- */
 
@@ -15,6 +17,7 @@ struct sim_event {
     struct mk_timer timer;
     void (*happen)(struct sim_run *run, void *owner);
     void *owner;
+    struct sim_host *host; /* whose process has to run for it; or NULL */
 };
 void sim_event_at(struct sim_run *run, struct sim_event *event, mk_ms delay_ms);
 void sim_event_cancel(struct sim_run *run, struct sim_event *event);
@@ -24,7 +27,8 @@ bool sim_event_set(const struct sim_event *event);
 
 struct sim_link {
     struct sim_run *run;
-    struct mk_link in_run;
+    struct sim_host *host;
+    struct mk_link in_host;
     struct sim_client *client;    /* NULL: it has hung up */
     struct server_conn *server;   /* NULL: it has hung up, or died */
     struct sim_check_conn *check; /* as long as `server` */
@@ -37,7 +41,7 @@ struct sim_link {
     bool reads_slowly;      /* the server's output is fetched late */
 };
 
-struct sim_link *sim_link_open(struct sim_run *run, struct sim_client *client);
+struct sim_link *sim_link_open(struct sim_host *host, struct sim_client *client);
 void sim_link_send(struct sim_link *link, struct mk_bytes frame); /* client to server */
 void sim_link_hang_up(struct sim_link *link);                     /* by the client */
 void sim_link_dirty(struct sim_link *link); /* the server has output for it, or closes it */
@@ -90,6 +94,7 @@ void sim_client_deinit(struct sim_client *client);
 void sim_client_frame(struct sim_client *client, struct mk_bytes frame); /* a whole one came */
 void sim_client_lost(struct sim_client *client);                         /* its connection */
 void sim_client_do(struct sim_client *client);                           /* something, at random */
+struct sim_check *sim_client_check(const struct sim_client *client); /* of the server it talks to */
 struct sim_pending *sim_client_send(struct sim_client *client, struct jute_request *request);
 void sim_client_send_frame(struct sim_client *client, struct mk_bytes frame);
 /* For what was sent as a frame. */
@@ -115,11 +120,8 @@ bool sim_paths_add(struct sim_paths *paths, struct mk_bytes path);
 bool sim_paths_remove(struct sim_paths *paths, struct mk_bytes path);
 void sim_paths_free(struct sim_paths *paths);
 
-/* ---- The run (run.c, fault.c) ---- */
+/* ---- A host: a server, its disk, its clock, and who judges it (host.c) ---- */
 
-#define SIM_CLIENTS_MAX 16
-#define SIM_ACTS_MAX 16
-#define SIM_FAULTS_MAX 16
 #define SIM_LOADS_MAX 64
 
 struct sim_load_event {
@@ -128,6 +130,45 @@ struct sim_load_event {
     bool used;
     bool loaded; /* already; what is left is to hand it over */
 };
+
+struct sim_host {
+    struct sim_run *run;
+    int number; /* from 0 */
+    struct server_options options;
+    struct mk_log log;
+    struct sim_machine machine;
+    struct sim_check check;
+    struct mk_link links;
+    mk_ms wall_off_ms; /* what its wall clock shows more */
+    struct sim_event tick_event, take_event, sync_event, write_event, done_event, boot_event;
+    struct sim_load_event loads[SIM_LOADS_MAX];
+    size_t loads_count;
+    mk_ms sync_max_ms; /* how slow the disk is, for a while */
+    mk_ms sync_slow_until_ms;
+    bool sync_fails;    /* the next one */
+    mk_ms committed_ms; /* when something was, last */
+    mk_ms booted_ms;
+};
+
+void sim_host_init(struct sim_run *run, struct sim_host *host, int number);
+void sim_host_deinit(struct sim_host *host);
+void sim_host_crash(struct sim_host *host, const char *why);
+void sim_host_synced(struct sim_host *host);
+void sim_host_compare(struct sim_host *host); /* everything that it holds with the model */
+struct server_time sim_time(const struct sim_host *host);
+
+/* Begin a turn: the server learns the time. False: it is down. */
+bool sim_turn_begin(struct sim_host *host);
+/* After each call of the server: judge its output. */
+void sim_turn_check(struct sim_host *host);
+/* Do what the server wants done. */
+void sim_turn_end(struct sim_host *host);
+
+/* ---- The run (run.c, fault.c) ---- */
+
+#define SIM_CLIENTS_MAX 16
+#define SIM_ACTS_MAX 16
+#define SIM_FAULTS_MAX 16
 
 enum sim_mood {
     SIM_BUSY,  /* clients do things, things go wrong */
@@ -138,14 +179,12 @@ enum sim_mood {
 struct sim_run {
     struct sim_options options;
     struct sim_report *report;
-    struct server_options server_options;
-    struct mk_log core_log;
+    struct server_options server_options; /* of all hosts, but for who they are */
     struct mk_random random;
-    struct sim_machine machine;
-    struct sim_check check;
+    struct sim_host hosts[SIM_SERVERS_MAX];
+    int hosts_count;
     struct mk_timers timers;
-    mk_ms now_ms;      /* monotonic, since the run began */
-    mk_ms wall_off_ms; /* what the wall clock shows more */
+    mk_ms now_ms; /* monotonic, since the run began */
     uint64_t step;
     enum sim_mood mood;
     mk_ms mood_since_ms;
@@ -155,18 +194,9 @@ struct sim_run {
     unsigned fault_weights[SIM_FAULTS_MAX];
     mk_ms fault_every_ms;
     uint64_t locks; /* how many there are */
-    struct mk_link links;
     struct sim_client clients[SIM_CLIENTS_MAX];
     int clients_count;
-    struct sim_event tick_event, take_event, sync_event, write_event, done_event, boot_event;
     struct sim_event fault_event;
-    struct sim_load_event loads[SIM_LOADS_MAX];
-    size_t loads_count;
-    mk_ms sync_max_ms; /* how slow the disk is, for a while */
-    mk_ms sync_slow_until_ms;
-    bool sync_fails;    /* the next one */
-    mk_ms committed_ms; /* when something was, last */
-    mk_ms booted_ms;
     struct mk_buf recipe_source, tally_source;
     struct server_recipe recipes[3];
     struct mk_buf line, scratch;
@@ -176,16 +206,8 @@ struct sim_run {
 bool sim_one_in(struct sim_run *run, uint64_t n);
 uint64_t sim_below(struct sim_run *run, uint64_t bound);
 void sim_log(struct sim_run *run, const char *format, ...) MK_PRINTF(2, 3);
+bool sim_run_ok(const struct sim_run *run); /* no checker has found anything */
 
-/* Begin a turn: the server learns the time. False: it is down. */
-bool sim_turn_begin(struct sim_run *run);
-/* After each call of the server: judge its output. */
-void sim_turn_check(struct sim_run *run);
-/* Do what the server wants done. */
-void sim_turn_end(struct sim_run *run);
-
-void sim_run_crash(struct sim_run *run, const char *why);
-void sim_run_synced(struct sim_run *run);
 void sim_fault_choose(struct sim_run *run); /* this run's taste */
 void sim_fault_begin(struct sim_run *run);
 void sim_client_choose(struct sim_run *run);
@@ -198,13 +220,11 @@ void sim_weights_taste(struct sim_run *run, unsigned *weights, size_t count);
 void sim_sabotage_output(struct sim_run *run, struct sim_check_conn *conn);
 struct server_time sim_sabotage_time(struct sim_run *run, struct server_time now);
 bool sim_sabotage_sync(struct sim_run *run); /* true: the log is not to have it */
-void sim_sabotage_crash(struct sim_run *run);
+void sim_sabotage_crash(struct sim_host *host);
 void sim_sabotage_recipes(struct sim_run *run);
 void sim_sabotage_gate(struct sim_run *run, struct mk_buf *source);
 /* What the server is given instead of `frame`. */
 struct mk_bytes sim_sabotage_frame(struct sim_run *run, struct mk_bytes frame);
 bool sim_sabotage_load(struct sim_run *run, struct server_load *load); /* true: it is lost */
-
-struct server_time sim_time(const struct sim_run *run);
 
 #endif

@@ -37,9 +37,10 @@ bool sim_sabotage_sync(struct sim_run *run)
     return run->options.sabotage == SIM_SABOTAGE_EARLY_REPLY && sim_one_in(run, 50);
 }
 
-void sim_sabotage_crash(struct sim_run *run)
+void sim_sabotage_crash(struct sim_host *host)
 {
-    struct sim_machine *machine = &run->machine;
+    struct sim_machine *machine = &host->machine;
+    struct sim_run *run = host->run;
 
     if (run->options.sabotage == SIM_SABOTAGE_FORGET_SYNCED) {
         sim_machine_log_cut(machine);

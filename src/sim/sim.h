@@ -35,9 +35,12 @@ enum sim_sabotage {
 };
 const char *sim_sabotage_name(enum sim_sabotage sabotage); /* "lose-event" */
 
+#define SIM_SERVERS_MAX 7
+
 struct sim_options {
     uint64_t seed;
     uint64_t steps;
+    int servers; /* 1: one that is alone; else so many, an ensemble */
     enum sim_sabotage sabotage;
     struct mk_bytes lock_source; /* recipes/lock.lua; borrowed */
     /* One line for each thing that happens, without a newline; NULL: none. */
