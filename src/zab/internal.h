@@ -137,7 +137,8 @@ struct zab_learner {
     bool observer;
     bool announces;
     int64_t accepted;
-    mk_zxid zxid; /* its last logged one */
+    mk_zxid zxid;         /* its last logged one */
+    mk_zxid synchronised; /* what it lacked of all that had committed by then is sent */
     mk_zxid acked;
     mk_zxid mark; /* this proposal it shall have acknowledged in time; 0: none */
     mk_ms mark_at;

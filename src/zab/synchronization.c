@@ -83,14 +83,19 @@ void zab_learner_synchronised(struct zab *zab, struct zab_learner *learner)
     }
     MK_ASSERT(learner->state == HANDLER_SYNCHRONISING);
     learner->state = HANDLER_REGISTERED;
+    learner->synchronised = zab->committed;
     zab_learner_alive(zab, learner);
     zab_do_send(zab, learner, JUTE_PACKET_NEWLEADER, EPOCH_BEGIN(zab->epoch));
 }
 
-/* It has acknowledged NEWLEADER: its history is this leader's, durably. */
+/* It has acknowledged NEWLEADER: its history is this leader's, durably. Of what has committed before that it
+ * may have had everything, and then acknowledges none of it. */
 void zab_leader_taken(struct zab *zab, struct zab_learner *learner)
 {
     MK_ASSERT(learner->state == HANDLER_TAKEN);
+    if (learner->acked < learner->synchronised) {
+        learner->acked = learner->synchronised;
+    }
     if (zab_learner_counts(learner)) {
         ids_add(&zab->lead.taken, learner->id);
     }

@@ -210,6 +210,34 @@ static void a_follower_that_answers_but_does_not_acknowledge_is_left(void **stat
     story_end(&story);
 }
 
+static void who_comes_back_with_all_that_has_committed_has_nothing_to_acknowledge(void **state)
+{
+    struct story story = story_begin(&LEADER);
+
+    (void)state;
+    struct zab_learner *one = established(&story, 1);
+    zab_propose(story.zab, Z(5, 1));
+    zab_logged(story.zab, Z(5, 1));
+    learner_says(&story, one, JUTE_PACKET_ACK, Z(5, 1));
+    struct zab_learner *two = comes(&story);
+    learner_is(&story, two, 2, false, 5);
+    learner_promises(&story, two, Z(5, 1), -1);
+    skips(&story);
+    zab_learner_synchronised(story.zab, two);
+    learner_says(&story, two, JUTE_PACKET_ACK, Z(5, 0));
+    does(&story, "send 2 NEWLEADER 5.0\nsend 2 UPTODATE -1\n");
+
+    for (int i = 0; i < 20; i++) {
+        passes(&story, 1000);
+        does(&story, "send 1 PING 5.1\nsend 2 PING 5.1\n");
+        learner_says(&story, one, JUTE_PACKET_PING, Z(5, 1));
+        learner_says(&story, two, JUTE_PACKET_PING, Z(5, 1));
+    }
+
+    assert_int_equal(zab_learner_acked(two), Z(5, 1));
+    story_end(&story);
+}
+
 /* ---- A learner ---- */
 
 static void a_commit_out_of_order_is_a_reason_to_leave(void **state)
@@ -283,6 +311,7 @@ int main(void)
         cmocka_unit_test(followers_are_pinged_every_half_tick_with_the_last_zxid),
         cmocka_unit_test(a_leader_out_of_touch_with_its_quorum_stops),
         cmocka_unit_test(a_follower_that_answers_but_does_not_acknowledge_is_left),
+        cmocka_unit_test(who_comes_back_with_all_that_has_committed_has_nothing_to_acknowledge),
         cmocka_unit_test(a_commit_out_of_order_is_a_reason_to_leave),
         cmocka_unit_test(every_proposal_is_acknowledged_when_it_is_durable),
         cmocka_unit_test(an_observer_is_informed_and_acknowledges_nothing),
