@@ -260,8 +260,8 @@ static void attach(struct server *server, struct server_conn *conn, int32_t time
 {
     if (server->options.local_sessions) {
         server_local_attach(server, conn, timeout_ms);
-    } else {
-        (void)server_conn_create(server, conn, server->session_next++, timeout_ms);
+    } else if (server_conn_create(server, conn, server->session_next, timeout_ms)) {
+        server->session_next++; /* no id without its transaction: ids_begin() */
     }
 }
 

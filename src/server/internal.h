@@ -189,7 +189,7 @@ struct server {
     struct mk_error failure;
     struct server_time now;
     mk_ms log_time_ms;
-    mk_session session_next;
+    mk_session session_next, session_local_next; /* ids_begin() */
     struct mk_buf expired; /* ids of expired sessions, 8 bytes each; closed up to expired_done */
     size_t expired_done;
 

@@ -45,8 +45,8 @@ void server_local_attach(struct server *server, struct server_conn *conn, int32_
         server_conn_end(server, conn);
         return;
     }
-    struct session *session =
-        session_add(server->locals, server->session_next++, timeout_ms, server->now.monotonic_ms);
+    struct session *session = session_add(server->locals, server->session_local_next++, timeout_ms,
+                                          server->now.monotonic_ms);
     session->local = true;
     session->server = server->options.server_id;
     server_conn_attach(server, conn, session, timeout_ms);

@@ -229,9 +229,6 @@ static bool session_known(void *context, mk_session id, int32_t timeout_ms)
 
     /* A new leader grants everyone the full timeout: nobody could reach the old one. */
     (void)session_add(server->sessions, id, timeout_ms, server->now.monotonic_ms);
-    if ((uint8_t)((uint64_t)id >> 56) == server->options.server_id && id >= server->session_next) {
-        server->session_next = id + 1;
-    }
     return true;
 }
 
@@ -257,6 +254,20 @@ static enum mk_status sessions_load(struct server *server)
     return store_sessions_each(store_committed(server->store), session_known, server);
 }
 
+/* Who holds an old session's id must not get another's. All sessions that this server has made are in the
+ * history that it begins with, each in a transaction of its own, or never will be. No transaction tells of
+ * local ones: time has to, and that of a member is not its leader's. */
+static void ids_begin(struct server *server)
+{
+    uint8_t id = server->options.server_id;
+    mk_session local = session_id_local(id, server->log_time_ms);
+
+    server->session_next = session_id_behind(id, store_applied(server->store));
+    if (local > server->session_local_next) {
+        server->session_local_next = local;
+    }
+}
+
 enum mk_status server_sessions_begin(struct server *server)
 {
     mk_ms time_seen_ms;
@@ -265,12 +276,9 @@ enum mk_status server_sessions_begin(struct server *server)
     if (status != MK_OK) {
         return status;
     }
-    /* Later than any transaction, so that session ids, which are made of it, are new. */
     zab_time_seen(server->zab, time_seen_ms + 1);
     server->log_time_ms = zab_time(server->zab, server->now.monotonic_ms, server->now.wall_ms);
-    /* Not from wall time, which steps back: who holds an old session's id must not get another's. */
-    mk_session first = session_id_first(server->options.server_id, server->log_time_ms);
-    server->session_next = first > server->session_next ? first : server->session_next;
+    ids_begin(server);
     status = sessions_load(server);
     if (status == MK_OK) {
         server_locals_begin(server);

@@ -7,9 +7,13 @@
 
 #define SESSION_PASSWORD_BYTES 16
 
-/* The first id a server hands out: top byte its id, then 40 bits of a clock sampled at start, then a
- * counter that starts at 0. Source: SessionTrackerImpl.initializeNextSessionId. */
-mk_session session_id_first(uint8_t server_id, mk_ms start_ms);
+/* The first id that a server hands out when it begins to serve behind `zxid`: it counts up from there. Each
+ * session that it has made before is one of the transactions up to there, or has never been made: so
+ * nobody has had such an id, whatever clocks say. */
+mk_session session_id_behind(uint8_t server_id, mk_zxid zxid);
+/* The same for sessions of which no transaction tells: 40 bits of a clock that does not step back, then a
+ * counter from 0, as ZooKeeper's are made, but for the highest bit, which tells them from the others. */
+mk_session session_id_local(uint8_t server_id, mk_ms start_ms);
 
 /* A session's password: a pure function of its id, so that any server can check it, ZooKeeper's
  * own included. Source: zookeeper-quorum.md section 8. */
