@@ -141,6 +141,7 @@ static void drop_queue(struct server *server, struct server_conn *conn)
 void server_conn_closed(struct server *server, struct server_conn *conn)
 {
     tree_watches_drop(server->watches, &conn->watcher);
+    server_forward_heard_last(server, conn);
     server_conn_detach(conn);
     drop_held(server, conn);
     drop_queue(server, conn);
@@ -175,6 +176,7 @@ void server_conn_end(struct server *server, struct server_conn *conn)
     }
     /* Watches end here, so that nothing is written behind the last reply. */
     tree_watches_drop(server->watches, &conn->watcher);
+    server_forward_heard_last(server, conn);
     server_conn_detach(conn);
     drop_held(server, conn);
     server_forward_conn_closed(server, conn);

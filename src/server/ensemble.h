@@ -135,6 +135,7 @@ struct ensemble {
     size_t results_done;               /* ... these bytes of them are for what has been applied */
     mk_zxid results_last;              /* ... the zxid of the last */
     bool review_wanted;                /* leader: whether recipes run is to be looked at again */
+    struct mk_buf touches;             /* of connections that have gone since the leader was told */
     struct mk_map_u64 connecting;      /* session -> the connection that is to have it */
 };
 
@@ -235,6 +236,7 @@ void server_forward_calls_ended(struct server *server, const struct jute_txn *tx
 void server_forward_applied(struct server *server, const struct jute_txn *txn);
 void server_forward_reply(struct server *server, const struct jute_packet *packet);
 /* The sessions that have been heard of since the last time. */
+void server_forward_heard_last(struct server *server, struct server_conn *conn);
 void server_forward_touches(struct server *server, struct mk_buf *out);
 void server_forward_reset(struct server *server);
 

@@ -422,13 +422,34 @@ void server_forward_reply(struct server *server, const struct jute_packet *packe
 /* As many as a packet may hold; who is left out comes with the next. */
 #define TOUCHES_MAX (65536 / JUTE_TOUCH_BYTES * 8)
 
+static bool is_to_be_told(const struct server_conn *conn)
+{
+    return conn->heard && conn->session != NULL && !conn->session->local;
+}
+
+/* What it said last counts, though it is not there any more when the leader is told. */
+void server_forward_heard_last(struct server *server, struct server_conn *conn)
+{
+    struct mk_buf *touches = &server->ensemble->touches;
+
+    if (server_learns(server) && is_to_be_told(conn) &&
+        touches->len < TOUCHES_MAX * JUTE_TOUCH_BYTES) {
+        conn->heard = false;
+        jute_put_touch(touches, (struct jute_touch){conn->session_id, conn->session->timeout_ms});
+    }
+}
+
 void server_forward_touches(struct server *server, struct mk_buf *out)
 {
+    struct mk_buf *touches = &server->ensemble->touches;
     struct server_conn *conn = NULL;
-    uint32_t count = 0;
+    size_t count = touches->len / JUTE_TOUCH_BYTES;
+
+    mk_buf_append_bytes(out, mk_buf_view(touches));
+    touches->len = 0;
 
     while ((conn = server_conn_next(server, conn)) != NULL && count < TOUCHES_MAX) {
-        if (conn->heard && conn->session != NULL && !conn->session->local) {
+        if (is_to_be_told(conn)) {
             conn->heard = false;
             jute_put_touch(out, (struct jute_touch){conn->session_id, conn->session->timeout_ms});
             count++;
@@ -447,6 +468,7 @@ void server_forward_reset(struct server *server)
         request->state = REQUEST_PROPOSED;
         server_request_forsake(server, request);
     }
+    mk_buf_free(&server->ensemble->touches);
     mk_buf_free(&server->ensemble->results);
     server->ensemble->results_done = 0;
     server->ensemble->results_last = 0;

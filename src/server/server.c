@@ -254,9 +254,10 @@ static enum mk_status sessions_load(struct server *server)
     return store_sessions_each(store_committed(server->store), session_known, server);
 }
 
-/* Who holds an old session's id must not get another's. All sessions that this server has made are in the
- * history that it begins with, each in a transaction of its own, or never will be. No transaction tells of
- * local ones: time has to, and that of a member is not its leader's. */
+/* Who holds an old session's id must not get another's. All sessions of which this server has told a client are
+ * in the history that it begins with, each in a transaction of its own. (What it had asked its leader for
+ * before may still come; nobody has been told of it, and who is given the same id now may find it
+ * refused, or ended.) No transaction tells of local sessions: time has to. */
 static void ids_begin(struct server *server)
 {
     uint8_t id = server->options.server_id;

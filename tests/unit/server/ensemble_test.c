@@ -398,6 +398,29 @@ static void a_wrong_password_moves_no_session(void **state)
     cluster_deinit(&cluster);
 }
 
+static void a_session_of_which_was_heard_just_before_its_connection_broke_lives_on_from_then(
+    void **state)
+{
+    struct cluster cluster;
+    struct client ann;
+    struct jute_request ping = {.op = JUTE_PING, .xid = JUTE_XID_PING};
+    (void)state;
+    cluster_init(&cluster, 3, 0);
+    cluster_await(&cluster);
+    open_client(&ann, cluster_follower(&cluster, 0));
+    cluster_advance(&cluster, TIMEOUT_MS * 3 / 4);
+    (void)client_call(&ann, &ping);
+
+    client_disconnect(&ann); /* before the leader has asked who is alive */
+    cluster_advance(&cluster, TIMEOUT_MS / 2);
+
+    assert_int_equal(store_totals(ann.world->store)->sessions, 1);
+    cluster_advance(&cluster, TIMEOUT_MS);
+    assert_int_equal(store_totals(ann.world->store)->sessions, 0);
+    client_deinit(&ann);
+    cluster_deinit(&cluster);
+}
+
 static void a_session_lives_as_long_as_any_server_hears_of_it(void **state)
 {
     struct cluster cluster;
@@ -1068,6 +1091,8 @@ int main(void)
         cmocka_unit_test(a_session_moves_from_server_to_server_with_its_ephemerals),
         cmocka_unit_test(who_has_moved_writes_no_more_through_the_server_before),
         cmocka_unit_test(a_wrong_password_moves_no_session),
+        cmocka_unit_test(
+            a_session_of_which_was_heard_just_before_its_connection_broke_lives_on_from_then),
         cmocka_unit_test(a_session_lives_as_long_as_any_server_hears_of_it),
         cmocka_unit_test(a_follower_that_was_away_gets_what_it_lacks),
         cmocka_unit_test(what_only_the_old_leader_has_logged_is_taken_back),
