@@ -50,6 +50,11 @@ void sim_check_fail(struct sim_check *check, const char *format, ...)
 
 void sim_check_touch(struct sim_check *check, mk_session id)
 {
+    struct sim_life *life = sim_life_of(check, id);
+    if (life != NULL) {
+        life->heard_ms = check->now_ms;
+        return;
+    }
     struct sim_session *session = sim_model_session(&check->model, id);
 
     if (session != NULL) {
@@ -60,6 +65,7 @@ void sim_check_touch(struct sim_check *check, mk_session id)
 void sim_check_tick(struct sim_check *check, mk_ms now_ms)
 {
     check->now_ms = now_ms;
+    sim_lives_tick(check);
     for (size_t i = 0; i < check->model.sessions_count; i++) {
         struct sim_session *session = check->model.sessions[i];
         if (now_ms - session->heard_ms >= session->timeout_now_ms) {
@@ -81,7 +87,7 @@ void sim_check_ended(struct sim_check *check, mk_session id)
 {
     struct sim_session *session = sim_model_session(&check->model, id);
 
-    if (session != NULL && !session->close_claimed) {
+    if (session != NULL && !session->close_claimed && check->agreement == NULL) {
         session->close_claimed = true;
         session->claimed_at = check->model.zxid;
     }
@@ -90,16 +96,19 @@ void sim_check_ended(struct sim_check *check, mk_session id)
 /* ---- Crash and boot ---- */
 
 /* Requests that have not committed by now never will: their connections are gone with the
- * server. */
+ * server. In an ensemble others may have them. */
 void sim_check_crash(struct sim_check *check)
 {
+    check->stats.crashes++;
+    if (check->agreement != NULL) {
+        return;
+    }
     while (!mk_list_empty(&check->writes)) {
         struct sim_op *op = MK_CONTAINER(check->writes.next, struct sim_op, in_check);
         mk_list_remove(&op->in_check);
         sim_op_unref(op);
     }
     check->connecting_count = 0;
-    check->stats.crashes++;
 }
 
 void sim_check_boot(struct sim_check *check)

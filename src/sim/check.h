@@ -13,6 +13,7 @@
 #include "tree/tree.h"
 
 struct sim_check;
+struct sim_agreement;
 
 /* ---- One request, as the server received it ---- */
 
@@ -26,7 +27,10 @@ struct sim_op {
     mk_session session;
     struct sim_identities identities; /* in force when it was received */
     mk_zxid received_zxid;
-    uint64_t number; /* of all the requests received: one connection's commit in this order */
+    mk_zxid acknowledged; /* the last write of an ensemble that somebody knew of then */
+    uint8_t server;       /* that has received it, of an ensemble */
+    mk_ms asked_ms;       /* when its connection asked for the session */
+    uint64_t number;      /* of all the requests received: one connection's commit in this order */
     bool committed;
     mk_zxid zxid;  /* of its transaction */
     int32_t error; /* its reply */
@@ -48,6 +52,8 @@ struct sim_events {
 
 enum { SIM_WATCH_DATA, SIM_WATCH_CHILD, SIM_WATCH_PERSISTENT, SIM_WATCH_RECURSIVE, SIM_WATCHES };
 
+#define SIM_MEMBERS_MAX 7
+
 struct sim_paths {         /* a set */
     struct mk_bytes *list; /* owned */
     size_t count, cap;
@@ -61,6 +67,8 @@ struct sim_check_conn {
     const char *address;
     mk_ms opened_ms;
     enum sim_conn_state state;
+    mk_ms asked_ms; /* for the session, in an ensemble */
+    bool unheard;   /* what comes from now on is not listened to */
     bool may_close; /* there is a reason for the server to close it */
     bool connect_refusable;
     struct jute_connect connect;
@@ -164,6 +172,11 @@ struct sim_check_stats {
 
 struct sim_check {
     struct sim_model model;
+    struct sim_agreement *agreement; /* of the ensemble that its server is a member of; or NULL */
+    size_t agreed_next;              /* ... the index there of what it applies next */
+    bool agreed_serving;             /* ... it has served since it began its role */
+    int64_t agreed_epoch;
+    mk_zxid agreed_from;     /* ... what it had applied when it began to serve */
     struct mk_error failure; /* text empty: nothing is wrong */
     const struct server_options *options;
     mk_ms now_ms; /* monotonic */
@@ -197,6 +210,71 @@ static inline bool sim_check_ok(const struct sim_check *check)
     return check->failure.text[0] == '\0';
 }
 
+/* ---- What the servers of an ensemble have in common (check_agree.c) ----
+ *
+ * One history: what any server applies, whichever is the first. Each server has a checker, with a model at
+ * what that server has applied; a request is known to all of them, and is what it is in each model. */
+
+struct sim_agreed {
+    mk_zxid zxid;
+    struct mk_bytes entry; /* owned */
+    struct sim_op *op;     /* that it is the transaction of; or NULL */
+    uint64_t hash;         /* of the store behind it, once somebody has looked; or 0 */
+};
+
+struct sim_life { /* of a session */
+    mk_session id;
+    mk_zxid made;
+    int32_t timeout_ms, timeout_now_ms;
+    mk_ms heard_ms; /* by any server */
+    bool expirable;
+    bool claimed;                    /* a client has it */
+    mk_ms asked_ms[SIM_MEMBERS_MAX]; /* for it, last, of each server */
+};
+
+struct sim_agreement {
+    struct sim_agreed *list;
+    size_t count, cap;
+    struct mk_link writes; /* struct sim_op, not committed; some will never be */
+    uint64_t received;
+    struct sim_life *lives;
+    size_t lives_count, lives_cap;
+    struct mk_map_u64 lives_by_id; /* index + 1 */
+    struct sim_check *checks[SIM_MEMBERS_MAX];
+    size_t checks_count;
+    mk_zxid acknowledged;
+    mk_ms disturbed_until_ms; /* until then nobody can tell what a leader has heard of sessions */
+    int64_t epoch;            /* the newest in which anybody has served as the leader */
+    mk_ms led_ms;             /* ... when he began */
+    struct mk_buf leaders;    /* of each epoch: the leader's id, or 0 */
+    uint64_t elections;
+};
+
+void sim_agreement_init(struct sim_agreement *agreement);
+void sim_agreement_deinit(struct sim_agreement *agreement);
+void sim_agreement_join(struct sim_agreement *agreement, struct sim_check *check);
+/* Until that time sessions may end early: their leader may not hear of them. */
+void sim_agreement_disturb(struct sim_agreement *agreement, mk_ms until_ms);
+/* Nothing is under way: what has not been committed never will be. */
+void sim_agreement_quiet(struct sim_agreement *agreement);
+
+/* What this server applies: as all have it, or the first to have it. False: they have it otherwise. */
+bool sim_agree(struct sim_check *check, const struct jute_txn *txn, struct mk_bytes entry,
+               struct sim_op **op);
+/* It applies again what it had applied before it went down. */
+void sim_agree_again(struct sim_check *check, struct mk_bytes entry);
+/* A snapshot has taken the place of its state. */
+void sim_agree_installed(struct sim_check *check, mk_zxid zxid);
+/* After each call of the server: who leads, and what those who serve must have. */
+void sim_agree_role(struct sim_check *check, const struct server *server);
+void sim_agree_hash(struct sim_check *check, struct store *store);
+/* Whoever has asked that server for the session then may find that it is another server's. */
+bool sim_life_moved(const struct sim_check *check, mk_session id, int64_t server, mk_ms asked_ms);
+bool sim_life_again(const struct sim_check *check, mk_session id);
+struct sim_life *sim_life_of(const struct sim_check *check, mk_session id); /* or NULL */
+void sim_lives_tick(struct sim_check *check);
+void sim_lives_quiet(struct sim_check *check);
+
 /* ---- What goes to the server (check_conn.c) ---- */
 
 struct sim_check_conn *sim_check_conn_new(struct sim_check *check, struct server_conn *server,
@@ -224,6 +302,8 @@ void sim_check_taken(struct sim_check_conn *conn, size_t bytes);
 /* ---- What it logs and commits (check_commit.c) ---- */
 
 void sim_check_commit(struct sim_check *check, struct mk_bytes entry);
+/* The request that has not committed and that this is the transaction of; or NULL. */
+struct sim_op *sim_op_of(struct sim_check *check, const struct jute_txn *txn);
 /* The server has gone; what was not committed by then never will be. */
 void sim_check_crash(struct sim_check *check);
 void sim_check_boot(struct sim_check *check);

@@ -16,8 +16,22 @@ static void fail_txn(struct sim_check *check, const struct jute_txn *txn, const 
 
 /* ---- Sessions ---- */
 
+/* In an ensemble it is not told whose it is, before the client is. */
+static void commit_create_session_agreed(struct sim_check *check, const struct jute_txn *txn)
+{
+    if (sim_model_session(&check->model, txn->client_id) != NULL) {
+        fail_txn(check, txn, "there is a session with this id");
+        return;
+    }
+    (void)sim_model_session_add(&check->model, txn->client_id, txn->timeout_ms);
+}
+
 static void commit_create_session(struct sim_check *check, const struct jute_txn *txn)
 {
+    if (check->agreement != NULL) {
+        commit_create_session_agreed(check, txn);
+        return;
+    }
     if (check->connecting_count == 0) {
         fail_txn(check, txn, "nobody has asked for a session");
         return;
@@ -70,6 +84,15 @@ static void expect_close(struct sim_check *check, const struct jute_txn *txn)
     mk_buf_free(&paths);
 }
 
+static void conns_may_close(struct sim_check *check, mk_session session)
+{
+    for (size_t i = 0; i < check->conns_count; i++) {
+        if (check->conns[i]->session == session) {
+            check->conns[i]->may_close = true;
+        }
+    }
+}
+
 static void commit_close_session(struct sim_check *check, const struct jute_txn *txn,
                                  struct mk_bytes entry, struct sim_op *op)
 {
@@ -79,7 +102,8 @@ static void commit_close_session(struct sim_check *check, const struct jute_txn 
         fail_txn(check, txn, "there is no such session");
         return;
     }
-    if (op == NULL && !session->expirable) {
+    const struct sim_life *life = sim_life_of(check, txn->client_id);
+    if (op == NULL && !(life != NULL ? life->expirable : session->expirable)) {
         fail_txn(check, txn, "the session has expired before its time");
     }
     check->stats.expired += op == NULL;
@@ -96,11 +120,7 @@ static void commit_close_session(struct sim_check *check, const struct jute_txn 
     sim_model_session_remove(&check->model, txn->client_id);
     sim_calls_gone(check, txn->client_id);
     sim_calls_forget(check, txn->client_id);
-    for (size_t i = 0; i < check->conns_count; i++) {
-        if (check->conns[i]->session == txn->client_id) {
-            check->conns[i]->may_close = true;
-        }
-    }
+    conns_may_close(check, txn->client_id);
 }
 
 /* ---- Transactions that do as they say ---- */
@@ -176,11 +196,12 @@ static void commit_call(struct sim_check *check, const struct jute_txn *txn, str
 
 /* ---- Requests ---- */
 
-static struct sim_op *op_of(struct sim_check *check, const struct jute_txn *txn)
+struct sim_op *sim_op_of(struct sim_check *check, const struct jute_txn *txn)
 {
+    struct mk_link *writes = check->agreement == NULL ? &check->writes : &check->agreement->writes;
     struct mk_link *link;
 
-    for (link = check->writes.next; link != &check->writes; link = link->next) {
+    for (link = writes->next; link != writes; link = link->next) {
         struct sim_op *op = MK_CONTAINER(link, struct sim_op, in_check);
         if (op->session == txn->client_id && op->request.xid == txn->cxid) {
             return op;
@@ -211,16 +232,32 @@ static bool is_of_call(const struct sim_op *op)
             sim_path_below(op->request.path, MK_BYTES(SIM_CALLS_PATH)));
 }
 
+/* A session that has ended, or come to another server, writes no more: the leader says so. */
+static bool is_refusal(struct sim_check *check, const struct jute_txn *txn, const struct sim_op *op)
+{
+    bool expired = txn->error == -112 && sim_model_session(&check->model, op->session) == NULL;
+    bool moved = txn->error == -118 && sim_life_moved(check, op->session, op->server, op->asked_ms);
+
+    return check->agreement != NULL && txn->type == JUTE_ERROR && (expired || moved);
+}
+
 static void commit_op(struct sim_check *check, const struct jute_txn *txn, struct mk_bytes entry,
                       struct sim_op *op)
 {
     struct sim_who who = {.session = op->session, .identities = &op->identities};
 
-    check_order(check, txn, op);
+    bool refused = is_refusal(check, txn, op);
+    if (!refused) {
+        check_order(check, txn, op);
+    }
     op->committed = true;
     op->zxid = txn->zxid;
     op->body.len = 0;
-    if (txn->type == JUTE_CLOSE_SESSION) {
+    if (refused) {
+        op->error = txn->error;
+        op->body_known = true;
+        conns_may_close(check, op->session);
+    } else if (txn->type == JUTE_CLOSE_SESSION) {
         op->body_known = true;
         commit_close_session(check, txn, entry, op);
     } else if (is_of_call(op)) {
@@ -254,8 +291,10 @@ static void commit_op(struct sim_check *check, const struct jute_txn *txn, struc
         }
     }
     check->stats.errors += op->error != 0;
-    mk_list_remove(&op->in_check);
-    sim_op_unref(op);
+    if (!mk_list_empty(&op->in_check)) {
+        mk_list_remove(&op->in_check);
+        sim_op_unref(op);
+    }
 }
 
 /* The reaper takes what has no children and is due, and writes no more than that. */
@@ -311,7 +350,12 @@ static void commit_own(struct sim_check *check, const struct jute_txn *txn, stru
         }
         commit_call(check, txn, NULL);
         break;
-    case JUTE_ERROR: commit_count(check, txn, entry); break;
+    case JUTE_ERROR:
+        if (check->agreement == NULL || txn->cxid != 0 || txn->error != -112 ||
+            !sim_life_again(check, txn->client_id)) { /* else its maker asks twice */
+            commit_count(check, txn, entry);
+        }
+        break;
     case JUTE_DELETE_CONTAINER: commit_reap(check, txn, entry); break;
     default: fail_txn(check, txn, "no such request is open"); break;
     }
@@ -339,13 +383,17 @@ void sim_check_commit(struct sim_check *check, struct mk_bytes entry)
         fail_txn(check, &txn, "its zxid does not follow the one before");
         return;
     }
-    if (txn.time_ms < check->model.time_ms) {
+    bool begins = check->agreement != NULL && (txn.zxid & 0xffffffff) == 1;
+    if (txn.time_ms < check->model.time_ms && !begins) {
         fail_txn(check, &txn, "log time went back");
     }
     check->txn.len = 0;
     sim_recipes_before(check);
     sim_model_begin(&check->model, txn.zxid, txn.time_ms);
-    struct sim_op *op = txn.type == JUTE_CREATE_SESSION ? NULL : op_of(check, &txn);
+    struct sim_op *op = txn.type == JUTE_CREATE_SESSION ? NULL : sim_op_of(check, &txn);
+    if (check->agreement != NULL && !sim_agree(check, &txn, entry, &op)) {
+        return;
+    }
     if (op != NULL) {
         op->refs++;
         commit_op(check, &txn, entry, op);

@@ -44,13 +44,17 @@ static struct sim_op *op_new(struct sim_check *check, struct sim_check_conn *con
     op->session = conn->session;
     op->identities = conn->identities;
     op->received_zxid = check->model.zxid;
-    op->number = ++check->received;
+    op->number = check->agreement == NULL ? ++check->received : ++check->agreement->received;
+    op->acknowledged = check->agreement == NULL ? 0 : check->agreement->acknowledged;
+    op->server = check->options->server_id;
+    op->asked_ms = conn->asked_ms;
     mk_list_init(&op->in_check);
     op->refs = 1;
     bool ping = op->decoded == MK_OK && op->request.op == JUTE_PING;
     mk_list_append(ping ? &conn->pings : &conn->ops, &op->in_conn);
     if (op->decoded == MK_OK && is_write(op->request.op)) {
-        mk_list_append(&check->writes, &op->in_check);
+        mk_list_append(check->agreement == NULL ? &check->writes : &check->agreement->writes,
+                       &op->in_check);
         op->refs++;
     }
     return op;
@@ -80,7 +84,7 @@ static void note_auth(struct sim_check_conn *conn, struct sim_op *op)
         sim_identities_add(&conn->identities, "digest", sim_credentials[i].id);
     } else if (!mk_bytes_equal(op->request.scheme, MK_BYTES("ip"))) {
         op->error = -115;
-        conn->may_close = true;
+        conn->may_close = conn->unheard = true;
     }
 }
 
@@ -125,15 +129,34 @@ static void connecting_push(struct sim_check *check, struct sim_check_conn *conn
     check->connecting_count++;
 }
 
-/* The connection that held the session until now will be closed. */
-static void note_moved(struct sim_check *check, const struct sim_check_conn *to)
+static void note_moved_from(struct sim_check *check, const struct sim_check_conn *to)
 {
     for (size_t i = 0; i < check->conns_count; i++) {
         struct sim_check_conn *conn = check->conns[i];
-        if (conn != to && conn->state == SIM_CONN_ATTACHED &&
-            conn->session == to->connect.session_id) {
+        if (conn != to && (conn->state == SIM_CONN_ATTACHED
+                               ? conn->session == to->connect.session_id
+                               : check->agreement != NULL && conn->state == SIM_CONN_CONNECTING &&
+                                     conn->connect.session_id == to->connect.session_id)) {
             conn->may_close = true;
         }
+    }
+}
+
+/* The connection that held the session until now will be closed, wherever it is. */
+static void note_moved(struct sim_check *check, struct sim_check_conn *to)
+{
+    struct sim_life *life = sim_life_of(check, to->connect.session_id);
+
+    if (check->agreement == NULL) {
+        note_moved_from(check, to);
+        return;
+    }
+    if (life != NULL) {
+        to->asked_ms = check->now_ms;
+        life->asked_ms[check->options->server_id - 1] = check->now_ms;
+    }
+    for (size_t i = 0; i < check->agreement->checks_count; i++) {
+        note_moved_from(check->agreement->checks[i], to);
     }
 }
 
@@ -150,12 +173,15 @@ static void note_connect(struct sim_check *check, struct sim_check_conn *conn,
     conn->state = SIM_CONN_CONNECTING;
     conn->timeout_ms = negotiate(check, connect->timeout_ms);
     if (connect->session_id == 0) {
-        connecting_push(check, conn);
+        if (check->agreement == NULL) {
+            connecting_push(check, conn);
+        }
         return;
     }
-    struct sim_session *session = sim_model_session(&check->model, connect->session_id);
-    conn->connect_refusable =
-        session == NULL || !password_right(connect->session_id, connect->password);
+    /* A learner may be behind: its leader knows whether there is the session. */
+    bool unknown =
+        check->agreement == NULL && sim_model_session(&check->model, connect->session_id) == NULL;
+    conn->connect_refusable = unknown || !password_right(connect->session_id, connect->password);
     connect->password = MK_BYTES_NULL; /* borrowed from the frame */
     if (!conn->connect_refusable) {
         note_moved(check, conn);
@@ -172,8 +198,10 @@ void sim_check_frame(struct sim_check *check, struct sim_check_conn *conn, struc
         return;
     }
     struct sim_op *op = op_new(check, conn, frame);
-    /* The server does not listen to what is behind a refused auth. */
-    if (conn->state == SIM_CONN_ATTACHED && !conn->may_close) {
+    /* The server does not listen to what is behind a refused auth. A member closes late what has moved. */
+    bool heard = check->agreement == NULL ? !conn->may_close
+                                          : !conn->unheard && !server_conn_closing(conn->server);
+    if (conn->state == SIM_CONN_ATTACHED && heard) {
         sim_check_touch(check, conn->session);
     }
     if (op->decoded == MK_UNIMPLEMENTED || frame.len < 8) {

@@ -34,15 +34,63 @@ static void fail_op(struct reply *reply, const struct sim_op *op, const char *wh
 
 /* ---- The handshake ---- */
 
+static void attached(struct sim_check_conn *conn, mk_session id)
+{
+    struct mk_link *link;
+
+    conn->state = SIM_CONN_ATTACHED;
+    conn->session = id;
+    for (link = conn->ops.next; link != &conn->ops; link = link->next) {
+        struct sim_op *op = MK_CONTAINER(link, struct sim_op, in_conn);
+        op->session = id;
+    }
+}
+
+/* Of an ensemble: whoever is told of it first has it. */
+static bool check_new_session(struct sim_check *check, struct sim_check_conn *conn, mk_session id,
+                              int32_t timeout_ms)
+{
+    struct sim_life *life = sim_life_of(check, id);
+
+    if (life == NULL || sim_model_session(&check->model, id) == NULL) {
+        return false;
+    }
+    if (life->claimed || id >> 56 != check->options->server_id) {
+        sim_check_fail(check, "a client was given session 0x%llx, which is another's",
+                       (unsigned long long)id);
+    } else if (timeout_ms != conn->timeout_ms) {
+        sim_check_fail(check, "session 0x%llx was given %d ms, not %d", (unsigned long long)id,
+                       (int)timeout_ms, (int)conn->timeout_ms);
+    }
+    life->claimed = true;
+    conn->asked_ms = check->now_ms;
+    attached(conn, id);
+    return true;
+}
+
+static void life_goes_on(struct sim_check *check, mk_session id, int32_t timeout_ms)
+{
+    struct sim_life *life = sim_life_of(check, id);
+
+    if (life != NULL) {
+        life->timeout_now_ms = timeout_ms;
+        life->heard_ms = check->now_ms;
+        life->expirable = check->now_ms < check->agreement->disturbed_until_ms;
+    }
+}
+
 /* False: it tells of a session that is not in the model yet. */
 static bool check_accepted(struct sim_check *check, struct sim_check_conn *conn, mk_session id,
                            int32_t timeout_ms)
 {
     if (conn->connect.session_id == 0 && conn->session == 0) {
-        return false;
+        return check->agreement != NULL && check_new_session(check, conn, id, timeout_ms);
     }
     mk_session wanted = conn->connect.session_id == 0 ? conn->session : conn->connect.session_id;
     struct sim_session *session = sim_model_session(&check->model, wanted);
+    if (check->agreement != NULL && session == NULL) {
+        return false; /* its server was behind its leader, which knows it */
+    }
     if (id != wanted || conn->connect_refusable || session == NULL) {
         sim_check_fail(check, "a client was given session 0x%llx, wanted 0x%llx%s",
                        (unsigned long long)id, (unsigned long long)wanted,
@@ -52,17 +100,12 @@ static bool check_accepted(struct sim_check *check, struct sim_check_conn *conn,
                        (int)timeout_ms, (int)conn->timeout_ms);
     } else {
         session->timeout_now_ms = timeout_ms;
+        life_goes_on(check, id, timeout_ms);
         if (conn->connect.session_id != 0) {
             session->heard_ms = check->now_ms;
         }
     }
-    conn->state = SIM_CONN_ATTACHED;
-    conn->session = id;
-    struct mk_link *link;
-    for (link = conn->ops.next; link != &conn->ops; link = link->next) {
-        struct sim_op *op = MK_CONTAINER(link, struct sim_op, in_conn);
-        op->session = id;
-    }
+    attached(conn, id);
     return true;
 }
 
@@ -70,6 +113,9 @@ static void check_refused(struct sim_check *check, struct sim_check_conn *conn)
 {
     conn->may_close = true;
     if (conn->connect.session_id == 0) {
+        if (check->agreement != NULL) {
+            return; /* it has an id that was on its way before */
+        }
         sim_check_fail(check, "a new session was refused");
     } else if (!conn->connect_refusable) {
         sim_check_ended(check, conn->connect.session_id);
@@ -161,7 +207,10 @@ static void check_undecoded(struct reply *reply, const struct sim_op *op)
 
 static void check_write(struct reply *reply, struct sim_op *op)
 {
-    if (!op->committed) {
+    if (reply->check->agreement != NULL && op->zxid > reply->check->agreement->acknowledged) {
+        reply->check->agreement->acknowledged = op->zxid;
+    }
+    if (!op->committed || op->zxid > reply->check->model.zxid) {
         fail_op(reply, op, "a write was acknowledged before it was committed");
     } else if (reply->wire.zxid != max(op->zxid, reply->told)) {
         fail_op(reply, op, "a write's reply has the wrong zxid");
@@ -174,13 +223,23 @@ static void check_write(struct reply *reply, struct sim_op *op)
     }
 }
 
+/* What somebody knew of when the sync was sent is there when it is answered. A leader that has lost its
+ * followers may not know yet that it leads no more: to it what is of a later epoch has not happened. */
+static bool sync_is_late(const struct reply *reply, const struct sim_op *op)
+{
+    const struct sim_check *check = reply->check;
+
+    return check->agreement == NULL || op->acknowledged >> 32 > check->agreed_epoch ||
+           check->model.zxid >= op->acknowledged;
+}
+
 static void check_sync(struct reply *reply, const struct sim_op *op)
 {
     struct mk_buf body = {0};
 
     mk_buf_put_field(&body, op->request.path);
     if (!answers(reply, 0, mk_buf_view(&body)) ||
-        reply->wire.zxid < max(op->received_zxid, reply->told)) {
+        reply->wire.zxid < max(op->received_zxid, reply->told) || !sync_is_late(reply, op)) {
         fail_op(reply, op, "a sync was answered wrongly");
     }
     mk_buf_free(&body);
@@ -304,7 +363,7 @@ static void check_by_op(struct reply *reply, struct sim_op *op)
         check_undecoded(reply, op);
         return;
     }
-    if (reply->wire.error == -112) {
+    if (reply->wire.error == -112 && !(op->committed && op->error == -112)) {
         check_expired(reply, op);
         return;
     }
@@ -518,7 +577,8 @@ void sim_check_settled(struct sim_check *check, struct sim_check_conn *conn)
         fail_left_over(check, conn);
     }
     if (server_conn_closing(conn->server)) {
-        if (!conn->may_close) {
+        if (!conn->may_close &&
+            !sim_life_moved(check, conn->session, check->options->server_id, conn->asked_ms)) {
             sim_check_fail(check, "the connection of session 0x%llx was closed for no reason",
                            (unsigned long long)conn->session);
         }

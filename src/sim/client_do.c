@@ -59,7 +59,9 @@ static struct mk_bytes choose_path(struct sim_client *client, struct mk_buf *pat
 
     if (sim_one_in(run, 60)) {
         path->len = 0;
-        mk_buf_append_bytes(path, mk_bytes_text(odd[1 + sim_below(run, MK_COUNT(odd) - 1)]));
+        size_t i = 1 + sim_below(run, MK_COUNT(odd) - 1);
+        bool calls = mk_bytes_equal(mk_bytes_text(odd[i]), MK_BYTES(SIM_CALLS_PATH));
+        mk_buf_append_bytes(path, mk_bytes_text(odd[calls && run->hosts_count > 1 ? 1 : i]));
     } else if (sim_one_in(run, 3)) {
         sim_choose_new_path(client, path);
     } else {
@@ -459,11 +461,13 @@ static void do_close(struct sim_client *client, struct sim_arguments *arguments)
 static const struct {
     unsigned weight;
     void (*act)(struct sim_client *client, struct sim_arguments *arguments);
+    bool calls; /* not in an ensemble, which has no recipes */
 } acts[] = {
-    {20, do_create}, {10, do_delete},    {14, do_set},        {4, do_set_acl},
-    {8, do_multi},   {24, do_read},      {2, do_multi_read},  {5, do_watch},
-    {5, do_other},   {14, sim_act_call}, {6, sim_act_node},   {2, sim_act_raw_lock},
-    {8, do_quota},   {8, sim_act_tally}, {6, sim_act_recipe},
+    {20, do_create, false},    {10, do_delete, false},   {14, do_set, false},
+    {4, do_set_acl, false},    {8, do_multi, false},     {24, do_read, false},
+    {2, do_multi_read, false}, {5, do_watch, false},     {5, do_other, false},
+    {14, sim_act_call, true},  {6, sim_act_node, true},  {2, sim_act_raw_lock, false},
+    {8, do_quota, true},       {8, sim_act_tally, true}, {6, sim_act_recipe, true},
 };
 
 void sim_client_choose(struct sim_run *run)
@@ -474,6 +478,9 @@ void sim_client_choose(struct sim_run *run)
         run->act_weights[i] = acts[i].weight;
     }
     sim_weights_taste(run, run->act_weights, MK_COUNT(acts));
+    for (size_t i = 0; i < MK_COUNT(acts) && run->hosts_count > 1; i++) {
+        run->act_weights[i] = acts[i].calls ? 0 : run->act_weights[i];
+    }
     run->locks = 1 + sim_below(run, 3);
 }
 

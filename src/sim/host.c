@@ -5,6 +5,7 @@
  * After each call of the server the checker is shown what it has answered. */
 #include "sim/run.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MONOTONIC_START_MS 1000000
@@ -18,6 +19,28 @@ struct server_time sim_time(const struct sim_host *host)
                                 .wall_ms = WALL_START_MS + now_ms + host->wall_off_ms};
 }
 
+static void log_entry(struct sim_run *run, struct mk_bytes entry)
+{
+    struct jute_txn txn;
+
+    if (run->options.log == NULL || jute_txn_decode(entry, &txn) != MK_OK) {
+        return;
+    }
+    sim_log(run, "0x%llx at %lld session 0x%llx cxid %d type %d error %d %.*s",
+            (unsigned long long)txn.zxid, (long long)txn.time_ms, (unsigned long long)txn.client_id,
+            (int)txn.cxid, (int)txn.type, (int)txn.error, (int)txn.path.len,
+            txn.path.data == NULL ? "" : (const char *)txn.path.data);
+    if (txn.type != JUTE_MULTI) {
+        return;
+    }
+    struct jute_txn_cursor cursor = jute_txn_begin(&txn);
+    struct jute_txn part;
+    while (jute_txn_next(&cursor, &part)) {
+        sim_log(run, "    type %d error %d %.*s", (int)part.type, (int)part.error,
+                (int)part.path.len, part.path.data == NULL ? "" : (const char *)part.path.data);
+    }
+}
+
 /* ---- A turn of the server ---- */
 
 static void look_at_output(struct sim_host *host)
@@ -28,8 +51,30 @@ static void look_at_output(struct sim_host *host)
     }
 }
 
+/* What the server has applied meanwhile, which only a member does without being told. */
+static void follow(struct sim_host *host)
+{
+    struct sim_check *check = &host->check;
+    struct mk_bytes entry;
+
+    while (sim_check_ok(check) && sim_machine_applied_next(&host->machine, &entry)) {
+        if (sim_entry_zxid(entry) <= check->model.zxid) {
+            sim_agree_again(check, entry);
+            continue;
+        }
+        log_entry(host->run, entry);
+        look_at_output(host);
+        sim_check_commit(check, entry);
+        host->committed_ms = host->run->now_ms;
+    }
+    sim_agree_role(check, host->machine.server);
+}
+
 void sim_turn_check(struct sim_host *host)
 {
+    if (sim_host_is_member(host)) {
+        follow(host);
+    }
     look_at_output(host);
     if (server_failure(host->machine.server) != NULL) {
         return; /* it has stopped in the middle of something; what it said until then holds */
@@ -37,6 +82,11 @@ void sim_turn_check(struct sim_host *host)
     for (size_t i = 0; i < host->check.conns_count; i++) {
         sim_check_settled(&host->check, host->check.conns[i]);
     }
+}
+
+bool sim_host_is_member(const struct sim_host *host)
+{
+    return host->options.ensemble.members_count > 1;
 }
 
 bool sim_turn_begin(struct sim_host *host)
@@ -172,6 +222,9 @@ void sim_turn_end(struct sim_host *host)
         }
         return;
     }
+    if (sim_host_is_member(host)) {
+        sim_wires_turn(host);
+    }
     take_batch(host);
     take_loads(host);
     if (sim_machine_checkpoint_take(&host->machine)) {
@@ -180,7 +233,12 @@ void sim_turn_end(struct sim_host *host)
     while (sim_check_ok(&host->check) && (conn = server_next_dirty(server)) != NULL) {
         sim_link_dirty(server_conn_owner(conn));
     }
-    nobody_forgotten(host);
+    if (sim_host_is_member(host)) {
+        sim_member_turn(host);
+        sim_wires_turn(host);
+    } else {
+        nobody_forgotten(host);
+    }
     schedule_tick(host);
 }
 
@@ -196,26 +254,12 @@ static void tick_happens(struct sim_run *run, void *owner)
 
 /* ---- The disk ---- */
 
-static void log_entry(struct sim_run *run, struct mk_bytes entry)
+static void member_synced(struct sim_host *host)
 {
-    struct jute_txn txn;
-
-    if (run->options.log == NULL || jute_txn_decode(entry, &txn) != MK_OK) {
-        return;
-    }
-    sim_log(run, "0x%llx session 0x%llx cxid %d type %d error %d %.*s",
-            (unsigned long long)txn.zxid, (unsigned long long)txn.client_id, (int)txn.cxid,
-            (int)txn.type, (int)txn.error, (int)txn.path.len,
-            txn.path.data == NULL ? "" : (const char *)txn.path.data);
-    if (txn.type != JUTE_MULTI) {
-        return;
-    }
-    struct jute_txn_cursor cursor = jute_txn_begin(&txn);
-    struct jute_txn part;
-    while (jute_txn_next(&cursor, &part)) {
-        sim_log(run, "    type %d error %d %.*s", (int)part.type, (int)part.error,
-                (int)part.path.len, part.path.data == NULL ? "" : (const char *)part.path.data);
-    }
+    sim_log(host->run, "%ssynced %u transactions up to 0x%llx", host->name,
+            (unsigned)host->machine.batch.count, (unsigned long long)host->machine.batch.last);
+    sim_machine_batch_sync(&host->machine, sim_sabotage_sync(host->run));
+    sim_turn_check(host);
 }
 
 void sim_host_synced(struct sim_host *host)
@@ -225,6 +269,10 @@ void sim_host_synced(struct sim_host *host)
     struct mk_bytes entry;
     size_t offset = 0;
 
+    if (sim_host_is_member(host)) {
+        member_synced(host);
+        return;
+    }
     mk_buf_append_bytes(&batch, mk_buf_view(&host->machine.batch.bytes));
     sim_log(run, "synced %u transactions up to 0x%llx", (unsigned)host->machine.batch.count,
             (unsigned long long)host->machine.batch.last);
@@ -314,14 +362,17 @@ void sim_host_crash(struct sim_host *host, const char *why)
     struct mk_bytes entry;
     size_t offset = 0;
 
-    sim_log(run, "crash: %s; %u of %u transactions kept, %u checkpoints lost", why, kept, count,
-            lost);
-    for (uint32_t i = 0; i < kept; i++) {
+    sim_log(run, "%scrash: %s; %u of %u transactions kept, %u checkpoints lost", host->name, why,
+            kept, count, lost);
+    for (uint32_t i = 0; i < kept && !sim_host_is_member(host); i++) {
         MK_ASSERT(store_log_entry_next(mk_buf_view(&machine->batch.bytes), &offset, &entry));
         log_entry(run, entry);
         sim_check_commit(&host->check, entry);
     }
     sim_check_crash(&host->check);
+    if (sim_host_is_member(host)) {
+        sim_member_crash(host);
+    }
     struct sim_event *events[] = {&host->tick_event, &host->take_event, &host->sync_event,
                                   &host->write_event, &host->done_event};
     for (size_t i = 0; i < MK_COUNT(events); i++) {
@@ -345,10 +396,14 @@ static void boot_happens(struct sim_run *run, void *owner)
         sim_check_fail(&host->check, "the server does not come up: %s", error.text);
         return;
     }
-    sim_log(run, "boot: epoch %u, applied 0x%llx", (unsigned)host->machine.epoch,
+    sim_log(run, "%sboot: epoch %u, applied 0x%llx", host->name, (unsigned)host->machine.epoch,
             (unsigned long long)store_applied(host->machine.store));
     host->check.now_ms = sim_time(host).monotonic_ms;
     host->committed_ms = host->booted_ms = run->now_ms;
+    if (sim_host_is_member(host)) {
+        sim_member_boot(host);
+        return;
+    }
     sim_check_boot(&host->check);
     if (sim_one_in(run, 2)) { /* which brings all rows into memory */
         sim_check_store(&host->check, host->machine.store);
@@ -358,10 +413,15 @@ static void boot_happens(struct sim_run *run, void *owner)
 
 void sim_host_compare(struct sim_host *host)
 {
-    if (sim_check_ok(&host->check)) {
-        sim_check_store(&host->check, host->machine.store);
-        server_check(host->machine.server);
+    if (!sim_check_ok(&host->check)) {
+        return;
     }
+    /* Who does not serve may be behind what it has shown before, or in the midst of catching up. */
+    if (!sim_host_is_member(host) || server_serving(host->machine.server)) {
+        sim_check_store(&host->check, host->machine.store);
+        sim_agree_hash(&host->check, host->machine.store);
+    }
+    server_check(host->machine.server);
 }
 
 /* ---- Life ---- */
@@ -370,7 +430,7 @@ static void core_line(void *context, enum mk_log_level level, const char *line)
 {
     struct sim_host *host = context;
 
-    sim_log(host->run, "server: %d %s", (int)level, line);
+    sim_log(host->run, "%sserver: %d %s", host->name, (int)level, line);
 }
 
 static void event_init(struct sim_host *host, struct sim_event *event,
@@ -383,6 +443,10 @@ void sim_host_init(struct sim_run *run, struct sim_host *host, int number)
 {
     *host = (struct sim_host){.run = run, .number = number, .options = run->server_options};
     mk_list_init(&host->links);
+    if (run->options.servers > 1) {
+        (void)snprintf(host->name, sizeof(host->name), "%d: ", number + 1);
+        sim_member_init(host);
+    }
     host->log = (struct mk_log){.level = MK_LOG_DEBUG, .write = core_line, .context = host};
     event_init(host, &host->tick_event, tick_happens);
     event_init(host, &host->take_event, tick_happens);
@@ -400,12 +464,18 @@ void sim_host_init(struct sim_run *run, struct sim_host *host, int number)
     };
     sim_machine_init(&host->machine, &machine);
     sim_check_init(&host->check, &host->options);
+    if (sim_host_is_member(host)) {
+        sim_agreement_join(&run->agreement, &host->check);
+    }
 }
 
 void sim_host_deinit(struct sim_host *host)
 {
     drop_loads(host);
     links_die(host);
+    if (sim_host_is_member(host)) {
+        sim_member_deinit(host);
+    }
     sim_check_deinit(&host->check);
     sim_machine_deinit(&host->machine);
 }

@@ -81,6 +81,8 @@ void sim_machine_init(struct sim_machine *machine, const struct sim_machine_opti
                 .hash_seed = options->seed,
             },
         .log = options->log,
+        .lied = SIZE_MAX,
+        .stall_per_mille = options->stall_per_mille,
     };
     machine->options.hash_secret = options->seed;
     mk_random_seed(&machine->stalls, options->seed);
@@ -95,11 +97,12 @@ void sim_machine_deinit(struct sim_machine *machine)
     }
     machine->base->ops->close(machine->base);
     mk_buf_free(&machine->entries);
+    mk_buf_free(&machine->uncut);
 }
 
 /* ---- The log ---- */
 
-static mk_zxid entry_zxid(struct mk_bytes entry)
+mk_zxid sim_entry_zxid(struct mk_bytes entry)
 {
     MK_ASSERT(entry.len >= ENTRY_ZXID_AT + sizeof(mk_zxid));
     return (mk_zxid)mk_load_u64(entry.data + ENTRY_ZXID_AT);
@@ -113,7 +116,7 @@ static void log_append(struct sim_machine *machine, struct mk_bytes batch, uint3
 
     machine->entries_cut = machine->entries.len;
     for (uint32_t i = 0; i < count && store_log_entry_next(batch, &offset, &entry); i++) {
-        machine->entries_last = entry_zxid(entry);
+        machine->entries_last = sim_entry_zxid(entry);
     }
     mk_buf_append(&machine->entries, batch.data, offset);
 }
@@ -126,7 +129,7 @@ static void log_trim(struct sim_machine *machine, mk_zxid through)
     size_t cut = 0;
 
     machine->trimmed = through > machine->trimmed ? through : machine->trimmed;
-    while (store_log_entry_next(bytes, &offset, &entry) && entry_zxid(entry) <= through) {
+    while (store_log_entry_next(bytes, &offset, &entry) && sim_entry_zxid(entry) <= through) {
         cut = offset;
     }
     if (cut > 0) {
@@ -134,6 +137,35 @@ static void log_trim(struct sim_machine *machine, mk_zxid through)
         machine->entries.len -= cut;
     }
     machine->entries_cut = machine->entries_cut > cut ? machine->entries_cut - cut : 0;
+    machine->followed = machine->followed > cut ? machine->followed - cut : 0;
+    if (machine->lied != SIZE_MAX) {
+        machine->lied = machine->lied > cut ? machine->lied - cut : 0;
+    }
+}
+
+/* As if what is behind `len` had never been written. */
+static void log_shorten(struct sim_machine *machine, size_t len)
+{
+    struct mk_bytes entry;
+    size_t offset = 0;
+
+    machine->entries.len = len;
+    machine->entries_last = 0;
+    while (store_log_entry_next(mk_buf_view(&machine->entries), &offset, &entry)) {
+        machine->entries_last = sim_entry_zxid(entry);
+    }
+}
+
+bool sim_machine_applied_next(struct sim_machine *machine, struct mk_bytes *entry)
+{
+    size_t offset = machine->followed;
+
+    if (!store_log_entry_next(mk_buf_view(&machine->entries), &offset, entry) ||
+        sim_entry_zxid(*entry) > store_applied(machine->store)) {
+        return false;
+    }
+    machine->followed = offset;
+    return true;
 }
 
 /* ---- Boot ---- */
@@ -144,10 +176,13 @@ static bool recover(struct sim_machine *machine, struct mk_error *error)
     struct mk_bytes entry;
     size_t offset = 0;
 
+    mk_zxid applied = store_applied(machine->store);
+    machine->followed = 0;
     while (bytes.len > 0 && store_log_entry_next(bytes, &offset, &entry)) {
-        mk_zxid zxid = entry_zxid(entry);
-        if (zxid > store_applied(machine->store) &&
-            server_recover(machine->server, zxid, entry, error) != MK_OK) {
+        mk_zxid zxid = sim_entry_zxid(entry);
+        if (zxid <= applied) {
+            machine->followed = offset;
+        } else if (server_recover(machine->server, zxid, entry, error) != MK_OK) {
             return false;
         }
     }
@@ -155,12 +190,30 @@ static bool recover(struct sim_machine *machine, struct mk_error *error)
     return true;
 }
 
+struct store_base *sim_machine_disk(struct sim_machine *machine)
+{
+    store_base_memory_ref(machine->base);
+    return &machine->disk;
+}
+
+static bool lead(struct sim_machine *machine, struct server_time now, struct mk_error *error)
+{
+    uint32_t logged_epoch = (uint32_t)(machine->entries_last >> 32);
+    machine->epoch = 1 + (machine->epoch > logged_epoch ? machine->epoch : logged_epoch);
+    enum mk_status status =
+        server_lead(machine->server, machine->epoch, machine->entries_last, now);
+
+    if (status != MK_OK) {
+        mk_error_set(error, "leading failed: %s", mk_status_text(status));
+    }
+    return status == MK_OK;
+}
+
 bool sim_machine_boot(struct sim_machine *machine, struct server_time now, struct mk_error *error)
 {
     MK_ASSERT(machine->server == NULL);
 
-    store_base_memory_ref(machine->base);
-    machine->store = store_open(&machine->disk, &machine->store_options, error);
+    machine->store = store_open(sim_machine_disk(machine), &machine->store_options, error);
     if (machine->store == NULL) {
         return false;
     }
@@ -171,14 +224,11 @@ bool sim_machine_boot(struct sim_machine *machine, struct server_time now, struc
     if (machine->entries_last < store_applied(machine->store)) {
         machine->entries_last = store_applied(machine->store);
     }
-    uint32_t logged_epoch = (uint32_t)(machine->entries_last >> 32);
-    machine->epoch = 1 + (machine->epoch > logged_epoch ? machine->epoch : logged_epoch);
-    enum mk_status status =
-        server_lead(machine->server, machine->epoch, machine->entries_last, now);
-    if (status != MK_OK) {
-        mk_error_set(error, "leading failed: %s", mk_status_text(status));
-        return false;
+    if (machine->options.ensemble.members_count <= 1) {
+        return lead(machine, now, error);
     }
+    server_join(machine->server, machine->epochs, machine->forgot ? -1 : machine->entries_last,
+                now);
     return true;
 }
 
@@ -196,12 +246,23 @@ void sim_machine_crash(struct sim_machine *machine, uint32_t entries_kept,
         mk_buf_free(&machine->batch.bytes);
         machine->batch_out = false;
     }
+    sim_machine_install_drop(machine);
     server_free(machine->server);
     store_close(machine->store);
     machine->server = NULL;
     machine->store = NULL;
     machine->checkpoint = NULL;
     machine->reads_fail = machine->reads_stall = false;
+    machine->epochs_out = false;
+    if (machine->uncut.len > 0 && machine->entries_last == machine->uncut_behind) {
+        mk_buf_append_bytes(&machine->entries, mk_buf_view(&machine->uncut));
+        log_shorten(machine, machine->entries.len);
+    }
+    machine->uncut.len = 0;
+    if (machine->lied < machine->entries.len) {
+        log_shorten(machine, machine->lied);
+    }
+    machine->lied = SIZE_MAX;
 
     while (machine->checkpoints[checkpoints_lost] < machine->trimmed) {
         checkpoints_lost--;
@@ -229,7 +290,11 @@ void sim_machine_batch_sync(struct sim_machine *machine, bool lie)
 {
     MK_ASSERT(machine->batch_out);
 
-    if (!lie) {
+    bool member = machine->options.ensemble.members_count > 1;
+    if (lie && member && machine->lied > machine->entries.len) {
+        machine->lied = machine->entries.len;
+    }
+    if (!lie || member) {
         log_append(machine, mk_buf_view(&machine->batch.bytes), machine->batch.count);
     }
     machine->batch_out = false;
@@ -267,15 +332,8 @@ void sim_machine_checkpoint_done(struct sim_machine *machine)
 
 void sim_machine_log_cut(struct sim_machine *machine)
 {
-    struct mk_bytes entry;
-    size_t offset = 0;
-
     MK_ASSERT(machine->server == NULL);
-    machine->entries.len = machine->entries_cut;
-    machine->entries_last = 0;
-    while (store_log_entry_next(mk_buf_view(&machine->entries), &offset, &entry)) {
-        machine->entries_last = entry_zxid(entry);
-    }
+    log_shorten(machine, machine->entries_cut);
 }
 
 void sim_machine_checkpoint_forget(struct sim_machine *machine)

@@ -14,6 +14,8 @@ static const char usage[] =
     "\n"
     "usage: moonkeeper-sim [--seed N | --seeds A..B] [OPTION...]\n"
     "\n"
+    "  --servers N       an ensemble of N, from 3 to 7 (one server, alone)\n"
+    "  --minutes M       one seed after the other, from --seed on, for so long\n"
     "  --steps N         how long each run is busy, in events (20000)\n"
     "  --log FILE        write a line for each event (one seed)\n"
     "  --recipes DIR     where lock.lua is (recipes)\n"
@@ -26,6 +28,8 @@ static const char usage[] =
 struct arguments {
     uint64_t seed_first, seed_last;
     uint64_t steps;
+    uint64_t minutes; /* 0: until the last seed */
+    int servers;
     const char *log;
     const char *recipes;
     const char *scenario;
@@ -44,9 +48,13 @@ static void put_replay(char *out, size_t size, uint64_t seed)
     const char *sabotage = sim_sabotage_name(arguments.sabotage);
     bool any = arguments.sabotage != SIM_SABOTAGE_NONE;
 
+    char servers[32] = "";
+    if (arguments.servers > 1) {
+        (void)snprintf(servers, sizeof(servers), " --servers %d", arguments.servers);
+    }
     (void)snprintf(out, size,
-                   "to replay it:\n  ./dev sim --seed %llu --steps %llu%s%s --log sim.log\n",
-                   (unsigned long long)seed, (unsigned long long)arguments.steps,
+                   "to replay it:\n  ./dev sim%s --seed %llu --steps %llu%s%s --log sim.log\n",
+                   servers, (unsigned long long)seed, (unsigned long long)arguments.steps,
                    any ? " --sabotage " : "", any ? sabotage : "");
 }
 
@@ -109,6 +117,17 @@ static void parse_seeds(char *text)
     arguments.seed_last = number(dots + 2);
 }
 
+static void parse_servers(const char *text)
+{
+    uint64_t servers = number(text);
+
+    if (servers != 1 && (servers < 3 || servers > SIM_SERVERS_MAX)) {
+        fprintf(stderr, "moonkeeper-sim: --servers takes 1, or 3 to %d\n", SIM_SERVERS_MAX);
+        exit(2);
+    }
+    arguments.servers = (int)servers;
+}
+
 static void parse_sabotage(const char *name)
 {
     for (int i = 0; i < SIM_SABOTAGE_COUNT; i++) {
@@ -132,17 +151,23 @@ static void parse(int argc, char **argv)
         {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'S'},
         {"steps", required_argument, NULL, 'n'},    {"log", required_argument, NULL, 'l'},
         {"recipes", required_argument, NULL, 'r'},  {"sabotage", required_argument, NULL, 'x'},
+        {"minutes", required_argument, NULL, 'M'},  {"servers", required_argument, NULL, 'm'},
         {"scenario", required_argument, NULL, 't'}, {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     int option;
 
-    arguments =
-        (struct arguments){.seed_first = 1, .seed_last = 1, .steps = 20000, .recipes = "recipes"};
+    arguments = (struct arguments){
+        .seed_first = 1, .seed_last = 1, .steps = 20000, .servers = 1, .recipes = "recipes"};
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {
         case 's': arguments.seed_first = arguments.seed_last = number(optarg); break;
         case 'S': parse_seeds(optarg); break;
+        case 'M':
+            arguments.minutes = number(optarg);
+            arguments.seed_last = UINT64_MAX;
+            break;
+        case 'm': parse_servers(optarg); break;
         case 'n': arguments.steps = number(optarg); break;
         case 'l': arguments.log = optarg; break;
         case 'r': arguments.recipes = optarg; break;
@@ -187,6 +212,11 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static bool in_time(double start)
+{
+    return arguments.minutes == 0 || seconds_now() - start < 60.0 * (double)arguments.minutes;
+}
+
 static void add(struct sim_report *sum, const struct sim_report *report)
 {
     sum->steps += report->steps;
@@ -201,12 +231,17 @@ static void add(struct sim_report *sum, const struct sim_report *report)
     sum->slow_syncs += report->slow_syncs;
     sum->wall_jumps += report->wall_jumps;
     sum->failed_reads += report->failed_reads;
+    sum->cuts += report->cuts;
+    sum->pauses += report->pauses;
+    sum->elections += report->elections;
+    sum->truncations += report->truncations;
+    sum->snapshots += report->snapshots;
 }
 
 static uint64_t faults(const struct sim_report *report)
 {
     return report->crashes + report->breaks + report->stalls + report->slow_syncs +
-           report->wall_jumps + report->failed_reads;
+           report->wall_jumps + report->failed_reads + report->cuts + report->pauses;
 }
 
 static void print_report(uint64_t seed, const struct sim_report *report)
@@ -217,7 +252,8 @@ static void print_report(uint64_t seed, const struct sim_report *report)
            "timeouts=%llu "
            "cancels=%llu crashes=%llu breaks=%llu stalls=%llu slow_syncs=%llu failed_syncs=%llu "
            "wall_jumps=%llu failed_reads=%llu loads=%llu checkpoints=%llu comparisons=%llu "
-           "deployments=%llu passes=%llu dry_runs=%llu call_reads=%llu outlived=%llu gone=%llu\n",
+           "deployments=%llu passes=%llu dry_runs=%llu call_reads=%llu outlived=%llu gone=%llu "
+           "elections=%llu truncations=%llu snapshots=%llu cuts=%llu pauses=%llu\n",
            (unsigned long long)seed, report->passed ? "passed" : "FAILED",
            (unsigned long long)report->steps, (unsigned long long)report->virtual_ms,
            (unsigned long long)report->requests, (unsigned long long)report->replies,
@@ -233,7 +269,26 @@ static void print_report(uint64_t seed, const struct sim_report *report)
            (unsigned long long)report->checkpoints, (unsigned long long)report->comparisons,
            (unsigned long long)report->deployments, (unsigned long long)report->passes,
            (unsigned long long)report->dry_runs, (unsigned long long)report->call_reads,
-           (unsigned long long)report->outlived, (unsigned long long)report->gone);
+           (unsigned long long)report->outlived, (unsigned long long)report->gone,
+           (unsigned long long)report->elections, (unsigned long long)report->truncations,
+           (unsigned long long)report->snapshots, (unsigned long long)report->cuts,
+           (unsigned long long)report->pauses);
+}
+
+static void print_sum(uint64_t seeds, const struct sim_report *sum, double took)
+{
+    printf("%llu seeds, %llu steps (%.0f a second), %llu requests, %llu transactions, %llu grants, "
+           "%llu faults (%.0f a second), %.1f virtual hours in %.1f s",
+           (unsigned long long)seeds, (unsigned long long)sum->steps, (double)sum->steps / took,
+           (unsigned long long)sum->requests, (unsigned long long)sum->transactions,
+           (unsigned long long)sum->grants, (unsigned long long)faults(sum),
+           (double)faults(sum) / took, (double)sum->virtual_ms / 3600000.0, took);
+    if (arguments.servers > 1) {
+        printf("; %d servers: %llu elections, %llu truncations, %llu snapshots", arguments.servers,
+               (unsigned long long)sum->elections, (unsigned long long)sum->truncations,
+               (unsigned long long)sum->snapshots);
+    }
+    putchar('\n');
 }
 
 static bool run_seed(const struct sim_options *base, uint64_t seed, struct sim_report *sum)
@@ -286,7 +341,7 @@ int main(int argc, char **argv)
         return code;
     }
     struct sim_options options = {.steps = arguments.steps,
-                                  .servers = 1,
+                                  .servers = arguments.servers,
                                   .sabotage = arguments.sabotage,
                                   .lock_source = mk_bytes_of(source, len),
                                   .step = &dying_step};
@@ -303,18 +358,12 @@ int main(int argc, char **argv)
     signal(SIGABRT, died);
     double start = seconds_now();
     uint64_t seed = arguments.seed_first;
-    for (; passed && seed <= arguments.seed_last; seed++) {
+    for (; passed && seed <= arguments.seed_last && in_time(start); seed++) {
         passed = run_seed(&options, seed, &sum);
     }
     double took = seconds_now() - start;
     if (arguments.seed_last > arguments.seed_first) {
-        printf("%llu seeds, %llu steps (%.0f a second), %llu requests, %llu transactions, %llu "
-               "grants, %llu faults (%.0f a second), %.0f virtual s in %.1f s\n",
-               (unsigned long long)(seed - arguments.seed_first), (unsigned long long)sum.steps,
-               (double)sum.steps / took, (unsigned long long)sum.requests,
-               (unsigned long long)sum.transactions, (unsigned long long)sum.grants,
-               (unsigned long long)faults(&sum), (double)faults(&sum) / took,
-               (double)sum.virtual_ms / 1000.0, took);
+        print_sum(seed - arguments.seed_first, &sum, took);
     }
     if (log != NULL) {
         fclose(log);

@@ -321,7 +321,7 @@ struct sim_session *sim_model_session_add(struct sim_model *model, mk_session id
 {
     struct sim_session *session = mk_alloc_zero(1, sizeof(*session));
 
-    MK_ASSERT(!sim_model_session_known(model, id));
+    MK_ASSERT(sim_model_session(model, id) == NULL);
     (void)mk_map_u64_put(&model->ids, (uint64_t)id, model);
     session->id = id;
     session->timeout_ms = session->timeout_now_ms = timeout_ms;

@@ -102,7 +102,9 @@ static bool host_at_rest(struct sim_host *host)
 
     if (machine->server == NULL || machine->batch_out || host->loads_count > 0 ||
         machine->reads_fail || run->now_ms - host->booted_ms < QUIET_MIN_MS ||
-        store_totals(machine->store)->ready > 0 || !server_idle(machine->server)) {
+        store_totals(machine->store)->ready > 0 || !server_idle(machine->server) ||
+        !server_serving(machine->server) ||
+        store_applied(machine->store) != run->hosts[0].check.model.zxid) {
         return false;
     }
     for (link = host->links.next; link != &host->links; link = link->next) {
@@ -117,7 +119,8 @@ static bool host_at_rest(struct sim_host *host)
 
 static bool at_rest(struct sim_run *run)
 {
-    if (run->now_ms - run->mood_since_ms < QUIET_MIN_MS) {
+    if (run->now_ms - run->mood_since_ms < QUIET_MIN_MS ||
+        sim_time(&run->hosts[0]).monotonic_ms - run->agreement.led_ms < QUIET_MIN_MS) {
         return false;
     }
     for (int i = 0; i < run->hosts_count; i++) {
@@ -130,6 +133,8 @@ static bool at_rest(struct sim_run *run)
 
 static void host_calms(struct sim_host *host)
 {
+    host->paused_until_ms = 0;
+    memset(host->run->cut_until_ms[host->number], 0, sizeof(host->run->cut_until_ms[0]));
     host->sync_slow_until_ms = 0;
     host->sync_fails = false;
     if (host->machine.reads_fail) {
@@ -156,8 +161,11 @@ static void set_mood(struct sim_run *run, enum sim_mood mood)
 /* Log time runs at least nine tenths as fast as the monotonic clock. */
 static mk_ms log_time_at_least(const struct sim_host *host)
 {
+    mk_ms led_ms = host->run->agreement.led_ms; /* in between it stood still */
+    mk_ms now_ms = sim_time(host).monotonic_ms;
     mk_ms since_ms = host->run->now_ms - host->committed_ms;
 
+    since_ms = now_ms - led_ms < since_ms ? now_ms - led_ms : since_ms;
     return host->check.model.time_ms + since_ms * 9 / 10 - 2 * host->options.tick_ms;
 }
 
@@ -217,6 +225,7 @@ static bool change_mood(struct sim_run *run)
     }
     if (at_rest(run)) {
         look_at_rest(run);
+        sim_agreement_quiet(&run->agreement);
         if (run->mood == SIM_OVER) {
             return false;
         }
@@ -268,8 +277,14 @@ static void init(struct sim_run *run, const struct sim_options *options, struct 
     *run = (struct sim_run){.options = *options, .report = report};
     *report = (struct sim_report){0};
     mk_random_seed(&run->random, options->seed);
+    mk_list_init(&run->wires);
+    sim_agreement_init(&run->agreement);
     init_server_options(run);
     run->hosts_count = options->servers;
+    if (run->hosts_count > 1) {
+        run->observers = (int)sim_below(run, (uint64_t)run->hosts_count - 2);
+        run->history_count = sim_one_in(run, 2) ? 1 + (uint32_t)sim_below(run, 30) : 500;
+    }
     for (int i = 0; i < run->hosts_count; i++) {
         sim_host_init(run, &run->hosts[i], i);
     }
@@ -293,6 +308,8 @@ static void deinit(struct sim_run *run)
     for (int i = 0; i < run->clients_count; i++) {
         sim_client_deinit(&run->clients[i]);
     }
+    sim_wires_free(run);
+    sim_agreement_deinit(&run->agreement);
     mk_timers_free(&run->timers);
     mk_buf_free(&run->recipe_source);
     mk_buf_free(&run->tally_source);
@@ -328,6 +345,7 @@ static void write_report(struct sim_run *run)
     struct sim_report *report = run->report;
 
     report->passed = sim_run_ok(run);
+    report->elections = run->agreement.elections;
     report->steps = run->step;
     report->virtual_ms = (uint64_t)run->now_ms;
     for (int i = 0; i < run->hosts_count; i++) {
@@ -356,6 +374,10 @@ void sim_run(const struct sim_options *options, struct sim_report *report)
         }
         run->now_ms = timer->due;
         mk_timers_cancel(&run->timers, timer);
+        if (event->host != NULL && run->now_ms < event->host->paused_until_ms) {
+            sim_event_at(run, event, event->host->paused_until_ms - run->now_ms);
+            continue;
+        }
         event->happen(run, event->owner);
         if (run->step % 1024 == 0) {
             compare_everything(run);

@@ -131,9 +131,52 @@ struct sim_load_event {
     bool loaded; /* already; what is left is to hand it over */
 };
 
+/* Between two servers (wire.c). */
+struct sim_mail { /* the newest message of the election from one to another */
+    struct sim_host *from, *to;
+    struct mk_buf newest;
+    bool pending;
+    struct sim_event event;
+};
+struct sim_wire_end {
+    struct sim_wire *wire;
+    struct sim_host *host;
+    struct server_peer *peer; /* NULL: it is not open here any more, or not yet */
+    bool accepts;             /* not yet */
+    bool shut;                /* the other end is, and what is coming is the last */
+    struct mk_buf coming;     /* under way to this end */
+    struct sim_event event;
+};
+struct sim_wire { /* a connection between quorum ports; ends[0] has dialled */
+    struct mk_link in_run;
+    struct sim_wire_end ends[2];
+    mk_ms stalled_until_ms;
+    bool broken; /* nothing that is sent from now on arrives */
+};
+
+#define SIM_PIECES_MAX 8
+struct sim_piece { /* of a snapshot, for a learner */
+    struct sim_event event;
+    struct server_snapshot *snapshot; /* NULL: free */
+};
+/* What a host has besides when its server is a member of an ensemble (member.c). */
+struct sim_member {
+    struct sim_mail mails[SIM_SERVERS_MAX];
+    struct sim_event dial_event;
+    int64_t dial_to;
+    int dial_tries;
+    struct sim_event epochs_event, truncate_event, install_event;
+    mk_zxid truncate_zxid;
+    bool truncate_out;
+    struct server_install step;
+    bool step_out;
+    struct sim_piece pieces[SIM_PIECES_MAX];
+};
+
 struct sim_host {
     struct sim_run *run;
-    int number; /* from 0 */
+    int number;    /* from 0 */
+    char name[16]; /* before its lines in the log; "" when it is alone */
     struct server_options options;
     struct mk_log log;
     struct sim_machine machine;
@@ -148,6 +191,8 @@ struct sim_host {
     bool sync_fails;    /* the next one */
     mk_ms committed_ms; /* when something was, last */
     mk_ms booted_ms;
+    mk_ms paused_until_ms; /* its process does not run before */
+    struct sim_member member;
 };
 
 void sim_host_init(struct sim_run *run, struct sim_host *host, int number);
@@ -156,6 +201,25 @@ void sim_host_crash(struct sim_host *host, const char *why);
 void sim_host_synced(struct sim_host *host);
 void sim_host_compare(struct sim_host *host); /* everything that it holds with the model */
 struct server_time sim_time(const struct sim_host *host);
+
+bool sim_host_is_member(const struct sim_host *host);
+
+void sim_member_init(struct sim_host *host);
+void sim_member_deinit(struct sim_host *host);
+void sim_member_crash(struct sim_host *host); /* before its machine does */
+void sim_member_boot(struct sim_host *host);
+void sim_member_turn(struct sim_host *host); /* what the server wants done, but for its peers */
+
+bool sim_cut(const struct sim_host *from, const struct sim_host *to); /* nothing comes through */
+void sim_mail_init(struct sim_mail *mail, struct sim_host *from, struct sim_host *to);
+void sim_mail_send(struct sim_mail *mail, struct mk_bytes message);
+void sim_mail_again(struct sim_mail *mail); /* the connection is another one */
+void sim_wire_dial(struct sim_host *from, struct sim_host *to);
+void sim_wires_turn(struct sim_host *host); /* what its server has for its peers */
+void sim_wires_crash(struct sim_host *host);
+void sim_wires_boot(struct sim_host *host);
+void sim_wire_break(struct sim_wire *wire);
+void sim_wires_free(struct sim_run *run);
 
 /* Begin a turn: the server learns the time. False: it is down. */
 bool sim_turn_begin(struct sim_host *host);
@@ -168,7 +232,7 @@ void sim_turn_end(struct sim_host *host);
 
 #define SIM_CLIENTS_MAX 16
 #define SIM_ACTS_MAX 16
-#define SIM_FAULTS_MAX 16
+#define SIM_FAULTS_MAX 24
 
 enum sim_mood {
     SIM_BUSY,  /* clients do things, things go wrong */
@@ -183,6 +247,11 @@ struct sim_run {
     struct mk_random random;
     struct sim_host hosts[SIM_SERVERS_MAX];
     int hosts_count;
+    struct sim_agreement agreement; /* of more than one */
+    int observers;                  /* of the hosts, the last ones */
+    uint32_t history_count;
+    struct mk_link wires;
+    mk_ms cut_until_ms[SIM_SERVERS_MAX][SIM_SERVERS_MAX]; /* from, to */
     struct mk_timers timers;
     mk_ms now_ms; /* monotonic, since the run began */
     uint64_t step;
@@ -225,6 +294,9 @@ void sim_sabotage_recipes(struct sim_run *run);
 void sim_sabotage_gate(struct sim_run *run, struct mk_buf *source);
 /* What the server is given instead of `frame`. */
 struct mk_bytes sim_sabotage_frame(struct sim_run *run, struct mk_bytes frame);
+bool sim_sabotage_truncation(struct sim_run *run); /* true: the disk has not got it */
+void sim_sabotage_epochs(struct sim_host *host);   /* in a crash */
+void sim_sabotage_packets(struct sim_run *run, struct mk_buf *packets);
 bool sim_sabotage_load(struct sim_run *run, struct server_load *load); /* true: it is lost */
 
 #endif

@@ -22,6 +22,9 @@ static const char *const names[] = {
     [SIM_SABOTAGE_STALE_CALL_READ] = "stale-call-read",
     [SIM_SABOTAGE_CALL_MOURNS] = "call-mourns",
     [SIM_SABOTAGE_LOSE_LOAD] = "lose-load",
+    [SIM_SABOTAGE_LOSE_TRUNCATION] = "lose-truncation",
+    [SIM_SABOTAGE_FORGET_EPOCHS] = "forget-epochs",
+    [SIM_SABOTAGE_ALTER_PROPOSAL] = "alter-proposal",
 };
 
 const char *sim_sabotage_name(enum sim_sabotage sabotage)
@@ -227,4 +230,33 @@ bool sim_sabotage_load(struct sim_run *run, struct server_load *load)
     }
     store_load_free(&load->rows);
     return true;
+}
+
+/* ---- Between members ---- */
+
+bool sim_sabotage_truncation(struct sim_run *run)
+{
+    return run->options.sabotage == SIM_SABOTAGE_LOSE_TRUNCATION;
+}
+
+void sim_sabotage_epochs(struct sim_host *host)
+{
+    if (host->run->options.sabotage == SIM_SABOTAGE_FORGET_EPOCHS) {
+        host->machine.epochs = host->machine.epochs_before;
+    }
+}
+
+/* The last byte of the first transaction in what is sent: of its data, or of its ACL. */
+void sim_sabotage_packets(struct sim_run *run, struct mk_buf *packets)
+{
+    struct jute_packet packet;
+    size_t used;
+
+    if (run->options.sabotage != SIM_SABOTAGE_ALTER_PROPOSAL || packets->len == 0 ||
+        jute_packet_read(mk_buf_view(packets), packets->len, &packet, &used) != MK_OK ||
+        packet.type != JUTE_PACKET_PROPOSAL || packet.data.len == 0 || !sim_one_in(run, 20)) {
+        return;
+    }
+    size_t at = (size_t)(packet.data.data - packets->data) + packet.data.len - 1;
+    packets->data[at] ^= 1;
 }

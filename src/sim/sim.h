@@ -1,4 +1,4 @@
-/* The simulator: a whole server without a machine. Clients, network, disk and clocks come from one
+/* The simulator: a whole server, or several that are an ensemble, without a machine. Clients, network, disk and clocks come from one
  * seed; the same seed gives the same run, in any process. A checker compares everything that the
  * server logs and answers with a model of ZooKeeper. Or a story is told, step by step, with the
  * same checker.
@@ -31,6 +31,10 @@ enum sim_sabotage {
     SIM_SABOTAGE_STALE_CALL_READ, /* a call that only reads answers something else */
     SIM_SABOTAGE_CALL_MOURNS,     /* a call that outlives its session ends with it */
     SIM_SABOTAGE_LOSE_LOAD,       /* nobody is told that rows have been loaded */
+    /* Of an ensemble: */
+    SIM_SABOTAGE_LOSE_TRUNCATION, /* what was to be cut off the log is there again after a crash */
+    SIM_SABOTAGE_FORGET_EPOCHS,   /* a crash loses the epochs that were stored last */
+    SIM_SABOTAGE_ALTER_PROPOSAL,  /* a learner is sent something else than the leader has */
     SIM_SABOTAGE_COUNT
 };
 const char *sim_sabotage_name(enum sim_sabotage sabotage); /* "lose-event" */
@@ -57,6 +61,7 @@ struct sim_report {
     uint64_t requests, replies, events, transactions, errors;
     uint64_t sessions_expired, reaped, counts, calls_parked, grants, timeouts, cancels;
     uint64_t deployments, passes, dry_runs, call_reads, outlived, gone;
+    uint64_t elections, truncations, snapshots, cuts, pauses;
     uint64_t crashes, breaks, stalls, slow_syncs, failed_syncs, wall_jumps, failed_reads, loads,
         checkpoints, comparisons;
 };

@@ -20,5 +20,23 @@ for first in 1 11 21 31 41; do
         failed=1
     fi
 done
+
+# ensemble SERVERS SEEDS: so many servers that are one.
+ensemble() {
+    count=$((count + 1))
+    local name="an ensemble of $1 comes through the faults of seeds $2"
+    if "$MOONKEEPER_SIM" --servers "$1" --seeds "$2" --steps $steps --recipes "$SOURCE_DIR/recipes"; then
+        echo "ok $count - $name"
+    else
+        echo "not ok $count - $name"
+        failed=1
+    fi
+}
+ensemble 3 1..20
+ensemble 4 21..28
+ensemble 5 31..38
+ensemble 7 41..45
+new=$((RANDOM + 1000)) # a failure says which
+ensemble 3 "$new..$((new + 4))"
 echo "1..$count"
 exit $failed
