@@ -413,13 +413,14 @@ static void batch_buffer_keep(struct server *server, struct mk_buf *bytes)
 
 /* A call that has parked is answered when another transaction ends it: nobody waits for its own. Alone
  * it would occupy the log for a sync, while the release that it waits for comes in and has to wait, too.
- * So it goes with the next batch that is somebody's answer. In an ensemble others wait, too. */
+ * So it goes with the next batch that is somebody's answer, here or at a learner. A learner's own log
+ * waits for nothing: its leader counts on it. */
 static bool batch_may_wait(const struct server *server)
 {
     bool awaited = server->batch_awaited || server->outstanding > server->parking;
 
     MK_ASSERT(server->outstanding >= server->parking);
-    return !awaited && server_alone(server) && server->now.monotonic_ms < server_batch_due(server);
+    return !awaited && server_leads(server) && server->now.monotonic_ms < server_batch_due(server);
 }
 
 mk_ms server_batch_due(const struct server *server)

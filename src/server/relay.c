@@ -141,7 +141,11 @@ static enum mk_status execute_write(struct server *server, struct server_peer *p
         return server_propose_close(server, forwarded->session, forwarded->cxid, &zxid);
     }
     status = server_propose_request(server, &who, &request, &zxid);
-    return status == MK_OK ? answer(server, peer, forwarded, zxid) : status;
+    if (status != MK_OK) {
+        return status;
+    }
+    server->batch_awaited = server->batch_awaited || server->prepared.parked == 0;
+    return answer(server, peer, forwarded, zxid);
 }
 
 /* As far as they are valid; nobody is more than the learner says. */
