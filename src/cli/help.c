@@ -177,16 +177,15 @@ static const struct topic {
      "stay. While more than half of the others run, nothing is lost. Exit codes: 0 done;\n"
      "2 CONFIG is not an ensemble's; 3 the server still runs.\n"},
     {"backup", "backup [--wait TIME] CONFIG",
-     "Have a server that runs write a backup into its backupDir, and print its directory: all "
-     "that\n"
-     "was acknowledged before, with sessions and their ephemerals. Of an ensemble any member will\n"
-     "do. Waits up to TIME (10m). Exit codes: 0 it is written; 1 it is not, and why; 2 CONFIG.\n"},
+     "Have a server that runs write a backup into its backupDir, and print its directory: all\n"
+     "that was acknowledged before, with sessions and their ephemerals. Of an ensemble any member\n"
+     "will do. Waits up to TIME (10m). Exit codes: 0 it is written; 1 it is not, and why;\n"
+     "2 CONFIG cannot be read.\n"},
     {"restore", "restore BACKUP CONFIG",
-     "Make of a backup, which stays as it is, the data of a server that has none: dataDir holds "
-     "no\n"
-     "more than myid. Of an ensemble every member is restored from the same backup, and only\n"
+     "Make of a backup, which stays as it is, the data of a server that has none: dataDir holds\n"
+     "no more than myid. Of an ensemble every member is restored from the same backup, and only\n"
      "then is one started: none that still has other data may be among them. Exit codes: 0 done;\n"
-     "1 why not; 2 CONFIG; 3 a server runs there.\n"},
+     "1 why not; 2 CONFIG is not valid; 3 a server runs there.\n"},
     {"import", "import [--log-from DIR] [--log-to DIR] ZOOKEEPER_DATADIR DATADIR",
      "Make the data of a ZooKeeper, which must have been stopped, a server's data: znodes with\n"
      "their Stats, ACLs, and sessions, with which clients go on. From the newest snapshot that is\n"
