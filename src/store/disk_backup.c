@@ -176,8 +176,12 @@ static enum mk_status file_copy(const struct disk_place *from, const struct disk
 {
     struct disk_file source;
     struct disk_file target;
-    enum mk_status status = disk_file_open(&source, from, name, O_RDONLY, error);
 
+    if (strlen(name) >= sizeof(source.name)) {
+        mk_error_set(error, "%s/%.100s is no file of a backup: remove it", from->path, name);
+        return MK_BAD_ARGUMENTS;
+    }
+    enum mk_status status = disk_file_open(&source, from, name, O_RDONLY, error);
     if (status != MK_OK) {
         return status;
     }

@@ -274,6 +274,99 @@ static void a_backup_that_fails_leaves_nothing(void **state)
     assert_false(scratch_has(&bench->scratch, "backup.tmp"));
 }
 
+/* ---- Read ---- */
+
+static enum mk_status read_back(struct bench *bench, mk_zxid *committed, struct mk_error *error)
+{
+    char state[PATH_BYTES];
+    char log[PATH_BYTES];
+
+    path_of(bench, "other/state", state);
+    path_of(bench, "other/log", log);
+    return store_backup_read(bench->backup, state, log, committed, error);
+}
+
+static void other_make(struct bench *bench)
+{
+    char path[PATH_BYTES];
+
+    path_of(bench, "other", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void a_backup_is_read_back_with_what_was_said_of_it_and_stays_as_it_is(void **state)
+{
+    struct bench *bench = *state;
+    struct store_backup backup = {.committed = LOGGED - 5, .mark = "mark"};
+    struct mk_error error = {""};
+    struct store_base *base;
+    mk_zxid committed;
+    mk_zxid last = 0;
+    char path[PATH_BYTES];
+    assert_int_equal(store_backup_write(bench->base, bench->log, bench->backup, &backup, &error),
+                     MK_OK);
+    assert_true(scratch_has(&bench->scratch, "backup/mark"));
+    other_make(bench);
+
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(read_back(bench, &committed, &error), MK_OK);
+
+        assert_int_equal(committed, LOGGED - 5);
+        assert_false(scratch_has(&bench->scratch, "other/mark"));
+        path_of(bench, "other/state", path);
+        struct store *store = state_open(path, &base);
+        assert_int_equal(store_applied(store), CHECKPOINTED);
+        store_close(store);
+        path_of(bench, "other/log", path);
+        struct store_log *log = log_open(path);
+        assert_int_equal(store_log_truncate(log, committed, &error), MK_OK);
+        assert_int_equal(store_log_last(log), LOGGED - 5);
+        store_log_close(log);
+        path_of(bench, "other", path);
+        (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        other_make(bench);
+    }
+    path_of(bench, "backup/log", path); /* nobody has cut that one */
+    struct store_log *log = log_open(path);
+    assert_int_equal(store_log_replay(log, 0, last_visit, &last, &error), MK_OK);
+    assert_int_equal(last, LOGGED);
+    store_log_close(log);
+}
+
+static void a_backup_is_not_mixed_with_what_is_there(void **state)
+{
+    struct bench *bench = *state;
+    struct mk_error error = {""};
+    mk_zxid committed;
+    char path[PATH_BYTES];
+    backup_write(bench);
+    other_make(bench);
+    path_of(bench, "other/log", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+
+    assert_int_equal(read_back(bench, &committed, &error), MK_NODE_EXISTS);
+
+    assert_non_null(strstr(error.text, "move it away"));
+    assert_false(scratch_has(&bench->scratch, "other/state"));
+}
+
+static void what_is_no_backup_is_said_so_and_nothing_is_made(void **state)
+{
+    struct bench *bench = *state;
+    struct mk_error error = {""};
+    mk_zxid committed;
+    backup_write(bench);
+    other_make(bench);
+    scratch_write(&bench->scratch, "backup/state/a-name-that-no-database-of-ours-has-ever-had",
+                  MK_BYTES("x"));
+
+    assert_int_equal(read_back(bench, &committed, &error), MK_BAD_ARGUMENTS);
+
+    assert_non_null(strstr(error.text, "is no file of a backup"));
+    assert_false(scratch_has(&bench->scratch, "other/state"));
+    assert_false(scratch_has(&bench->scratch, "other/log"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +379,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_an_interrupted_backup_left_is_made_anew, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_backup_that_fails_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_backup_is_read_back_with_what_was_said_of_it_and_stays_as_it_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_backup_is_not_mixed_with_what_is_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_no_backup_is_said_so_and_nothing_is_made, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
