@@ -5,12 +5,16 @@
 #define MK_CLI_H
 
 #include "base/base.h"
+#include "client/client.h"
 
 #define CLI_VERSION "0.1.0" /* CMakeLists.txt and edge/edge.h say the same */
 #define CLI_SERVERS_DEFAULT "127.0.0.1:2181"
 #define CLI_SERVERS_ENVIRONMENT "MOONKEEPER_SERVERS"
 #define CLI_TIMEOUT_MS_DEFAULT 10000
 #define CLI_AUTH_ENVIRONMENT "MOONKEEPER_AUTH"
+#define CLI_TLS_CA_ENVIRONMENT "MOONKEEPER_TLS_CA"
+#define CLI_TLS_CERT_ENVIRONMENT "MOONKEEPER_TLS_CERT"
+#define CLI_TLS_KEY_ENVIRONMENT "MOONKEEPER_TLS_KEY"
 #define CLI_AUTHS_MAX 8 /* nobody is more people than that at once */
 
 enum cli_exit {
@@ -26,6 +30,7 @@ struct cli {
     const char *servers; /* "host:port[,host:port]" */
     mk_ms timeout_ms;    /* of the session, and of everything that answers at once */
     bool json;
+    struct moonkeeper_tls tls;        /* files; used if one is named */
     const char *auths[CLI_AUTHS_MAX]; /* "digest:bob:secret": who the session is, too */
     size_t auths_count;
 };
@@ -59,6 +64,9 @@ int cli_import(struct cli *cli, int argc, char **argv);
 int cli_export(struct cli *cli, int argc, char **argv);
 
 /* ---- What commands share ---- */
+
+/* What the servers are to be asked with; NULL: without TLS. */
+const struct moonkeeper_tls *cli_tls(const struct cli *cli);
 
 /* Say what is wrong with the command line; returns CLI_USAGE. */
 int cli_usage(const char *command, const char *format, ...) MK_PRINTF(2, 3);

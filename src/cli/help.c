@@ -44,6 +44,8 @@ static const char overview[] =
     "--json: results and errors as JSON, the latter on standard error. --auth: who the session "
     "is,\n"
     "as digest:bob:secret; or $" CLI_AUTH_ENVIRONMENT ", which others of this machine cannot see.\n"
+    "--tls-ca FILE, --tls-cert FILE, --tls-key FILE: with TLS; or $" CLI_TLS_CA_ENVIRONMENT
+    ", ...\n"
     "\n"
     "Exit codes: 0 done; 1 the server answered with an error, the call failed; 2 usage;\n"
     "3 cannot connect; 4 connection or session lost: what became of it is unknown;\n"

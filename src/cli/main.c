@@ -13,7 +13,7 @@
 
 static int cli_shell(struct cli *cli, int argc, char **argv)
 {
-    return shell_main(cli->servers, cli->json, argc, argv);
+    return shell_main(cli->servers, cli_tls(cli), cli->json, argc, argv);
 }
 
 static const struct command {
@@ -97,6 +97,20 @@ bool cli_duration_parse(const char *text, mk_ms *out)
     return false;
 }
 
+const struct moonkeeper_tls *cli_tls(const struct cli *cli)
+{
+    const struct moonkeeper_tls *tls = &cli->tls;
+
+    return tls->trusted != NULL || tls->certificate != NULL || tls->key != NULL ? tls : NULL;
+}
+
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
 static int timeout_read(struct cli *cli, const char *text)
 {
     if (!cli_duration_parse(text, &cli->timeout_ms) || cli->timeout_ms == 0) {
@@ -123,13 +137,11 @@ static int auth_read(struct cli *cli, const char *text)
 static int options_read(struct cli *cli, int argc, char **argv, int *code)
 {
     static const struct option options[] = {
-        {"servers", required_argument, NULL, 's'},
-        {"timeout", required_argument, NULL, 't'},
-        {"auth", required_argument, NULL, 'a'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
+        {"servers", required_argument, NULL, 's'},  {"timeout", required_argument, NULL, 't'},
+        {"auth", required_argument, NULL, 'a'},     {"tls-ca", required_argument, NULL, 'A'},
+        {"tls-cert", required_argument, NULL, 'C'}, {"tls-key", required_argument, NULL, 'K'},
+        {"json", no_argument, NULL, 'j'},           {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},        {NULL, 0, NULL, 0},
     };
     char why[256];
     int option;
@@ -142,6 +154,9 @@ static int options_read(struct cli *cli, int argc, char **argv, int *code)
         case 'j': cli->json = true; break;
         case 't': *code = timeout_read(cli, optarg); break;
         case 'a': *code = auth_read(cli, optarg); break;
+        case 'A': cli->tls.trusted = optarg; break;
+        case 'C': cli->tls.certificate = optarg; break;
+        case 'K': cli->tls.key = optarg; break;
         case 'h': help_print(); return -1;
         case 'V': printf("moonkeeper " CLI_VERSION "\n"); return -1;
         default:
@@ -154,6 +169,10 @@ static int options_read(struct cli *cli, int argc, char **argv, int *code)
     }
     if (!moonkeeper_servers_check(cli->servers, why, sizeof(why))) {
         *code = cli_usage("", "%s", why);
+        return -1;
+    }
+    if (cli_tls(cli) != NULL && !moonkeeper_tls_check(&cli->tls, why, sizeof(why))) {
+        *code = cli_usage("", "TLS: %s", why);
         return -1;
     }
     if (optind == argc) {
@@ -169,6 +188,9 @@ int main(int argc, char **argv)
     struct cli cli = {
         .servers = servers != NULL && *servers != '\0' ? servers : CLI_SERVERS_DEFAULT,
         .timeout_ms = CLI_TIMEOUT_MS_DEFAULT,
+        .tls = {.trusted = environment(CLI_TLS_CA_ENVIRONMENT),
+                .certificate = environment(CLI_TLS_CERT_ENVIRONMENT),
+                .key = environment(CLI_TLS_KEY_ENVIRONMENT)},
     };
     const char *auth = getenv(CLI_AUTH_ENVIRONMENT);
     int code = auth != NULL && *auth != '\0' ? auth_read(&cli, auth) : CLI_OK;

@@ -29,7 +29,7 @@ _moonkeeper_command() {
     local i=1
     while ((i < COMP_CWORD)); do
         case ${COMP_WORDS[i]} in
-        -s | --servers | --timeout | --auth)
+        -s | --servers | --timeout | --auth | --tls-ca | --tls-cert | --tls-key)
             ((i += 2))
             while [[ ${COMP_WORDS[i]} == : ]]; do ((i += 2)); done
             ;;
@@ -49,9 +49,10 @@ _moonkeeper() {
     COMPREPLY=()
     if ((index == 0)); then
         case ${COMP_WORDS[COMP_CWORD - 1]} in
+        --tls-ca | --tls-cert | --tls-key) COMPREPLY=($(compgen -f -- "$word")) && return ;;
         -s | --servers | --timeout | --auth | :) return ;;
         esac
-        words="$commands -s --servers --timeout --auth --json --help --version"
+        words="$commands -s --servers --timeout --auth --tls-ca --tls-cert --tls-key --json --help --version"
     else
         case $command:$word in
         create:-*) words="-e -s -c --hold" ;;

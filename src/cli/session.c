@@ -105,6 +105,7 @@ int session_open(struct cli *cli, struct session *session, const char *command)
         .in_order = true,
         .listener = state_came,
         .listener_context = &session->news,
+        .tls = cli_tls(cli),
     };
     char trouble[300];
 

@@ -142,6 +142,15 @@ struct moonkeeper_session {
     int64_t calls; /* how many recipe calls were made: their ids must not be used again */
 };
 
+struct moonkeeper_tls {      /* files in PEM form */
+    const char *trusted;     /* certificates that are trusted; NULL: those of the system */
+    const char *certificate; /* the own one, and those that lead to its authority; NULL: none */
+    const char *key;         /* its private key, unencrypted; NULL: in `certificate`, too */
+    bool any_host;           /* the server's certificate need not be one for its host */
+};
+/* Whether the files can be used. If not, `why` (of `why_bytes`, or NULL) says it in words. */
+bool moonkeeper_tls_check(const struct moonkeeper_tls *tls, char *why, size_t why_bytes);
+
 struct moonkeeper_options { /* zero: the default */
     /* "host:port,host:port/chroot"; IPv6 addresses in brackets; port 2181 if left out. Names are
      * looked up anew for each attempt. With a chroot "/a/b" all paths are below it, yours and
@@ -159,10 +168,13 @@ struct moonkeeper_options { /* zero: the default */
     const struct moonkeeper_session *session; /* attach to it rather than begin a new one */
     moonkeeper_listener *listener;            /* or NULL */
     void *listener_context;
+    const struct moonkeeper_tls
+        *tls; /* servers speak TLS; read by moonkeeper_open(); NULL: they do not */
 };
 
 /* Start a handle, which begins to connect; it need not be connected before it is used.
- * BAD_ARGUMENTS: moonkeeper_servers_check() says why. INVALID_STATE: no thread or descriptor. */
+ * BAD_ARGUMENTS: moonkeeper_servers_check() or moonkeeper_tls_check() says why. INVALID_STATE: no
+ * thread or descriptor. */
 int moonkeeper_open(const struct moonkeeper_options *options, struct moonkeeper **handle);
 
 /* Whether a connect string can be used. If not, `why` (of `why_bytes`, or NULL) says it in words. */

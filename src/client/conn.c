@@ -44,6 +44,8 @@ void client_conn_init(struct moonkeeper *handle)
 
 static void disconnect(struct client_conn *conn)
 {
+    client_secure_free(conn->secure);
+    conn->secure = NULL;
     if (conn->fd >= 0) {
         (void)close(conn->fd);
         conn->fd = -1;
@@ -192,6 +194,10 @@ static void handshake_begin(struct moonkeeper *handle)
     struct moonkeeper_session session;
     static const uint8_t none[MOONKEEPER_PASSWORD_BYTES] = {0};
 
+    if (handle->tls != NULL) {
+        conn->secure =
+            client_secure_new(handle->tls, conn->fd, handle->servers.list[conn->server].host);
+    }
     moonkeeper_session(handle, &session);
     struct jute_connect connect = {
         .last_zxid_seen = conn->zxid_seen,
@@ -298,13 +304,31 @@ static void fail(struct moonkeeper *handle, const char *why)
 
 /* ---- Bytes ---- */
 
+static ssize_t bytes_send(struct client_conn *conn, const void *data, size_t len)
+{
+    return conn->secure != NULL ? client_secure_send(conn->secure, data, len)
+                                : send(conn->fd, data, len, MSG_NOSIGNAL);
+}
+
+static ssize_t bytes_receive(struct client_conn *conn, void *data, size_t room)
+{
+    return conn->secure != NULL ? client_secure_receive(conn->secure, data, room)
+                                : recv(conn->fd, data, room, 0);
+}
+
+static const char *bytes_why(const struct client_conn *conn, int error)
+{
+    return conn->secure != NULL && error == EPROTO ? client_secure_why(conn->secure)
+                                                   : client_socket_text(error);
+}
+
 static void flush(struct moonkeeper *handle)
 {
     struct client_conn *conn = &handle->conn;
 
     while (conn->fd >= 0 && conn->out_sent < conn->out.len) {
-        ssize_t count = send(conn->fd, conn->out.data + conn->out_sent,
-                             conn->out.len - conn->out_sent, MSG_NOSIGNAL);
+        ssize_t count =
+            bytes_send(conn, conn->out.data + conn->out_sent, conn->out.len - conn->out_sent);
         if (count < 0 && errno == EINTR) {
             continue;
         }
@@ -312,7 +336,7 @@ static void flush(struct moonkeeper *handle)
             return;
         }
         if (count < 0) {
-            fail(handle, client_socket_text(errno));
+            fail(handle, bytes_why(conn, errno));
             return;
         }
         conn->out_sent += (size_t)count;
@@ -388,7 +412,7 @@ static void receive(struct moonkeeper *handle)
     struct client_conn *conn = &handle->conn;
 
     mk_buf_reserve(&conn->in, READ_BYTES);
-    ssize_t count = recv(conn->fd, conn->in.data + conn->in.len, conn->in.cap - conn->in.len, 0);
+    ssize_t count = bytes_receive(conn, conn->in.data + conn->in.len, conn->in.cap - conn->in.len);
     if (count > 0) {
         conn->in.len += (size_t)count;
         conn->heard_ms = client_clock_ms();
@@ -399,7 +423,7 @@ static void receive(struct moonkeeper *handle)
                          ? "it accepts connections but grants no session"
                          : "the server closed the connection");
     } else if (errno != EAGAIN && errno != EINTR) {
-        fail(handle, client_socket_text(errno));
+        fail(handle, bytes_why(conn, errno));
     }
 }
 
@@ -412,7 +436,9 @@ short client_conn_events(const struct moonkeeper *handle)
     if (conn->phase == CLIENT_CONNECTING) {
         return POLLOUT;
     }
-    return conn->out_sent < conn->out.len ? POLLIN | POLLOUT : POLLIN;
+    bool sends = conn->out_sent < conn->out.len &&
+                 (conn->secure == NULL || !client_secure_waits(conn->secure));
+    return sends ? POLLIN | POLLOUT : POLLIN;
 }
 
 void client_conn_ready(struct moonkeeper *handle, short events)

@@ -134,6 +134,7 @@ static void handle_free(struct moonkeeper *handle)
     client_watches_free(&handle->watches);
     mk_arena_free(&handle->scraps);
     client_servers_free(&handle->servers);
+    client_tls_free(handle->tls);
     (void)pthread_cond_destroy(&handle->changed);
     (void)pthread_mutex_destroy(&handle->lock);
     if (handle->wake_fd >= 0) {
@@ -163,6 +164,7 @@ static bool thread_start(struct moonkeeper *handle)
 int moonkeeper_open(const struct moonkeeper_options *options, struct moonkeeper **out)
 {
     struct client_servers servers;
+    struct client_tls *tls = NULL;
     struct mk_error error;
 
     *out = NULL;
@@ -170,8 +172,16 @@ int moonkeeper_open(const struct moonkeeper_options *options, struct moonkeeper 
         !client_servers_parse(options->servers, &servers, &error)) {
         return MOONKEEPER_BAD_ARGUMENTS;
     }
+    if (options->tls != NULL) {
+        tls = client_tls_new(options->tls, &error);
+        if (tls == NULL) {
+            client_servers_free(&servers);
+            return MOONKEEPER_BAD_ARGUMENTS;
+        }
+    }
     struct moonkeeper *handle = mk_alloc_zero(1, sizeof(*handle));
     handle->servers = servers;
+    handle->tls = tls;
     handle->chroot = mk_bytes_text(servers.chroot);
     mk_list_init(&handle->submitted);
     (void)pthread_mutex_init(&handle->lock, NULL);

@@ -11,6 +11,7 @@
 #include "client/client.h"
 #include "client/codec.h"
 #include "client/servers.h"
+#include "client/tls.h"
 #include "client/watches.h"
 
 #include <pthread.h>
@@ -83,8 +84,9 @@ struct client_conn {
     enum client_phase phase;
     enum moonkeeper_state state; /* as in `public` */
     int fd;
-    mk_ms due_ms;      /* of PAUSE, CONNECTING, HANDSHAKE */
-    mk_ms attached_ms; /* when this connection was */
+    struct client_secure *secure; /* TLS over it; NULL: none */
+    mk_ms due_ms;                 /* of PAUSE, CONNECTING, HANDSHAKE */
+    mk_ms attached_ms;            /* when this connection was */
     mk_ms heard_ms;
     mk_ms sent_ms;
     mk_ms step_boot_ms;             /* when this step began, by client_clock_boot_ms() */
@@ -116,8 +118,10 @@ struct moonkeeper {
     /* Set by moonkeeper_open() and not changed. */
     struct client_servers servers;
     struct mk_bytes chroot;
-    struct moonkeeper_options options; /* with all defaults filled in; `servers` is not kept */
-    struct mk_random random;           /* the thread's, after the opening */
+    struct moonkeeper_options
+        options;             /* with all defaults filled in; `servers` and `tls` are not kept */
+    struct mk_random random; /* the thread's, after the opening */
+    struct client_tls *tls;  /* NULL: connections are plain */
     pthread_t thread;
     int wake_fd;
 

@@ -130,7 +130,8 @@ bool shell_events_print(struct shell *shell);
 /* ---- shell.c ---- */
 
 struct shell {
-    const char *servers; /* as typed, for the prompt; owned: servers_text */
+    const char *servers;              /* as typed, for the prompt; owned: servers_text */
+    const struct moonkeeper_tls *tls; /* NULL: without */
     char *servers_text;
     int timeout_ms;
     bool read_only;

@@ -33,7 +33,8 @@ bool shell_connect(struct shell *shell, const char *servers)
                                          .timeout_ms = shell->timeout_ms,
                                          .read_only = shell->read_only,
                                          .listener = shell_events_listener,
-                                         .listener_context = &shell->events};
+                                         .listener_context = &shell->events,
+                                         .tls = shell->tls};
     char why[256];
 
     MK_ASSERT(servers != NULL);
@@ -135,7 +136,8 @@ static int option_take(struct shell *shell, const char *option, const char *valu
     } else if (strcmp(option, "--json") == 0) {
         shell->json = true;
     } else if (strcmp(option, "-s") == 0 || strcmp(option, "-client-configuration") == 0) {
-        return usage("there is no TLS and no SASL here, and so no ", option);
+        return usage("TLS is moonkeeper's --tls-ca before the command, SASL there is none; so no ",
+                     option);
     } else {
         return usage("there is no option ", option);
     }
@@ -204,12 +206,14 @@ static void run(struct shell *shell, int argc, char **argv)
     }
 }
 
-int shell_main(const char *servers, bool json, int argc, char **argv)
+int shell_main(const char *servers, const struct moonkeeper_tls *tls, bool json, int argc,
+               char **argv)
 {
     struct shell *shell = mk_alloc(sizeof(*shell));
     int at = 0;
 
     shell_init(shell, servers, json);
+    shell->tls = tls;
     int code = options_read(shell, argc, argv, &at);
     if (code == SHELL_OK) {
         if (!shell->json) {

@@ -8,6 +8,7 @@
 #define MK_SHELL_H
 
 #include "base/base.h"
+#include "client/client.h"
 
 enum shell_exit {
     SHELL_OK = 0,
@@ -18,8 +19,10 @@ enum shell_exit {
 };
 
 /* argv[0] is the name of the command; then options, and words if one command is to be run and not an
- * input to be read. `servers` is used if no -server is given, `json` as if --json were. */
-int shell_main(const char *servers, bool json, int argc, char **argv);
+ * input to be read. `servers` is used if no -server is given, `json` as if --json were. `tls`: or NULL, and
+ * borrowed. */
+int shell_main(const char *servers, const struct moonkeeper_tls *tls, bool json, int argc,
+               char **argv);
 
 /* Every command, with a line about each, to standard output: part of the program's help. */
 void shell_commands_print(void);

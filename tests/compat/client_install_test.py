@@ -60,7 +60,10 @@ def _():
     environment = installed()
     library = os.path.join(environment["LD_LIBRARY_PATH"], "libmoonkeeper.a")
     flags = run("pkg-config", "--cflags", "moonkeeper", env=environment).split()
-    run("cc", "-o", "hello-static", "hello.c", *flags, library, "-pthread")
+    links = run("pkg-config", "--static", "--libs-only-l", "--libs-only-other", "moonkeeper",
+                env=environment).split()
+    links.remove("-lmoonkeeper")
+    run("cc", "-o", "hello-static", "hello.c", *flags, library, *links)
     with harness.Moonkeeper() as server:
         true("locked" in run("./hello-static", server.address), "not locked")
 

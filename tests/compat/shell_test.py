@@ -369,7 +369,7 @@ def _():
 @case("options that make no sense are said, with exit code 2")
 def _():
     for words, what in ((["-timeout", "soon"], "-timeout must be"), (["-server"], "no argument found"),
-                        (["-x"], "there is no option -x"), (["-s"], "no TLS"), (["-server", "a:b:c"], "")):
+                        (["-x"], "there is no option -x"), (["-s"], "--tls-ca"), (["-server", "a:b:c"], "")):
         done = run([harness.needed("MOONKEEPER"), "shell"], *words)
         equal(done[0], USAGE, str(done))
         true(what in done[2] and done[2] != "", str(done))

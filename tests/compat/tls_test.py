@@ -482,6 +482,34 @@ def _():
 # --- Real clients
 
 
+@case("moonkeeper and its shell over TLS: who they are, and why they are refused")
+def _():
+    moonkeeper = harness.needed("MOONKEEPER")
+
+    def run(*arguments, **environment):
+        return subprocess.run([moonkeeper, "-s", f"localhost:{one.secure}", *arguments], timeout=120,
+                              capture_output=True, check=False, text=True,
+                              env=dict(os.environ, **environment))
+
+    files = ["--tls-ca", ours.file, "--tls-cert", BOB.file]
+    with server() as one:
+        equal(run(*files, "create", "/m", "x" * 100000).stdout, "/m\n")
+        equal(len(run(*files, "get", "/m").stdout), 100001)
+        equal(run("get", "/m", MOONKEEPER_TLS_CA=ours.file, MOONKEEPER_TLS_CERT=ANN.certificate,
+                  MOONKEEPER_TLS_KEY=ANN.key).returncode, 0)
+        equal(run(*files, "call", "lock.acquire", "path=/l", "timeout=5s").returncode, 0)
+        true("x509:CN=bob" in run(*files, "shell", "whoami").stdout.replace(": ", ":"), "it is bob")
+        for arguments, why in ((["--tls-ca", foreign.file, "--tls-cert", BOB.file],
+                                "certificate"),
+                               (["--tls-ca", ours.file], "certificate"),
+                               (["--tls-ca", "/absent"], "No such file")):
+            done = run(*arguments, "--timeout", "3s", "ls", "/")
+            true(done.returncode in (2, 3) and why in done.stderr, done)
+        done = subprocess.run([moonkeeper, "-s", f"localhost:{one.port}", "--timeout", "3s", *files,
+                               "ls", "/"], timeout=120, capture_output=True, check=False, text=True)
+        equal(done.returncode, 3)
+
+
 @case("kazoo with use_ssl: requests, watches, and the session moves to a connection without TLS")
 def _():
     if KazooClient is None:

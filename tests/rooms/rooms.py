@@ -33,7 +33,7 @@ LIBRARY_HEADERS = [
     ("uv.h", ["edge"], "*"),
     ("uv/*", ["edge"], "*"),
     ("microhttpd.h", ["admin"], "http.c"),
-    ("openssl/ssl.h", ["edge"], "tls*"),
+    ("openssl/ssl.h", ["edge", "client"], "tls*"),
     ("rocksdb/*", ["store"], "disk_*"),
 ]
 
