@@ -225,8 +225,12 @@ static bool is_sound(struct server *server, const struct jute_packet *packet,
         return true;
     }
     if (activates) { /* the leader's id comes first */
-        size_t id = data.len < sizeof(int64_t) ? data.len : sizeof(int64_t);
-        data = mk_bytes_of(data.data + id, data.len - id);
+        struct mk_reader reader = mk_reader_of(data);
+        (void)mk_read_i64(&reader);
+        data = mk_read_bytes(&reader, mk_reader_left(&reader));
+        if (reader.failed) {
+            return false;
+        }
     }
     if (jute_txn_decode(data, &txn) != MK_OK || txn.zxid != packet->zxid || txn.time_ms < 0) {
         return false;
