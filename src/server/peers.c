@@ -302,7 +302,8 @@ static void consume(struct server *server, struct server_peer *peer)
 {
     size_t done = 0;
 
-    while (!peer->closing && server->failure.text[0] == '\0' && !held(server, peer)) {
+    while (done < peer->in.len && !peer->closing && server->failure.text[0] == '\0' &&
+           !held(server, peer)) {
         struct mk_bytes rest = mk_bytes_of(peer->in.data + done, peer->in.len - done);
         struct jute_packet packet;
         size_t used;
@@ -323,8 +324,10 @@ static void consume(struct server *server, struct server_peer *peer)
         }
     }
     server_actions_run(server);
-    memmove(peer->in.data, peer->in.data + done, peer->in.len - done);
-    peer->in.len -= done;
+    if (done > 0) {
+        memmove(peer->in.data, peer->in.data + done, peer->in.len - done);
+        peer->in.len -= done;
+    }
 }
 
 static void update_pause(struct server *server, struct server_peer *peer)
