@@ -442,6 +442,25 @@ static const char *failure(lua_State *L, int index)
 /* Lines of a trace: the innermost ones, where the mistake is. A stack that overflowed has 65,000. */
 #define TRACE_LINES_MAX 12
 
+/* A thread that has failed does not know any more which line its innermost function was in, if that is Lua's. The
+ * message, which is on top, begins with it: "lock@1a2b3c4d:12: attempt to ...". */
+static void frame_complete(lua_State *thread, lua_Debug *frame)
+{
+    enum { DIGITS_MAX = 9 };
+    size_t len = strlen(frame->short_src);
+    const char *message = lua_type(thread, -1) == LUA_TSTRING ? lua_tostring(thread, -1) : "";
+    if (frame->currentline > 0 || strcmp(frame->what, "C") == 0 ||
+        strncmp(message, frame->short_src, len) != 0 || message[len] != ':') {
+        return;
+    }
+    int line = 0;
+    const char *digits = message + len + 1;
+    for (int i = 0; i < DIGITS_MAX && digits[i] >= '0' && digits[i] <= '9'; i++) {
+        line = line * 10 + (digits[i] - '0');
+    }
+    frame->currentline = line;
+}
+
 /* Note where a Lua error came from, while that can still be seen: the functions from `level` outwards. Allocates
  * nothing from Lua. */
 static void trace_write(lua_State *L, int level)
@@ -451,6 +470,9 @@ static void trace_write(lua_State *L, int level)
     sandbox->trace.len = 0;
     for (int lines = 0; lines < TRACE_LINES_MAX && lua_getstack(L, level, &frame) != 0; level++) {
         lua_getinfo(L, "Sl", &frame);
+        if (level == 0) {
+            frame_complete(L, &frame);
+        }
         if (frame_is_shown(&frame)) {
             mk_buf_printf(&sandbox->trace, "%s%s:%d", lines == 0 ? "" : " < ", frame.short_src,
                           frame.currentline);
