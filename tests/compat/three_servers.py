@@ -2,7 +2,8 @@
 
     leader      clients speak to the server that leads, and the two others are restarted in turn
     follower    clients speak to a server that follows, and the other follower is restarted
-    any         clients are given the addresses of all three, which are restarted in turn
+    any         clients are given the addresses of all three, which are restarted in turn: for those
+                that ask again when a connection is lost
 
 One at a time, in order (SIGTERM), the next one when all serve again and a moment has passed. With
 COMPAT_RESTARTS=no nobody is. What a test does to its server, it does to all three.

@@ -983,7 +983,7 @@ static size_t strangers_come(struct cluster *cluster, struct link *links, size_t
     size_t there = 0;
 
     for (size_t i = 0; i < count; i++) {
-        char address[24] = "10.0.0.1";
+        char address[64] = "10.0.0.1";
         if (!one_address) {
             (void)snprintf(address, sizeof(address), "10.1.%zu.%zu", i / 100, i % 100);
         }
