@@ -408,8 +408,11 @@ static struct mk_bytes pick_path(struct world *world)
 {
     uint8_t choice = mk_read_u8(&world->program);
 
-    return choice == 0xff ? mk_read_bytes(&world->program, mk_read_u8(&world->program) % 16)
-                          : paths[choice % MK_COUNT(paths)];
+    if (choice == 0xff) {
+        struct mk_bytes path = mk_read_bytes(&world->program, mk_read_u8(&world->program) % 16);
+        return path.data != NULL ? path : paths[0]; /* the program ends here */
+    }
+    return paths[choice % MK_COUNT(paths)];
 }
 
 static mk_zxid pick_zxid(struct world *world)
