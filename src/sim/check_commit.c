@@ -232,10 +232,13 @@ static bool is_of_call(const struct sim_op *op)
             sim_path_below(op->request.path, MK_BYTES(SIM_CALLS_PATH)));
 }
 
-/* A session that has ended, or come to another server, writes no more: the leader says so. */
+/* A session that has ended, or come to another server, writes no more: the leader says so. One that expires
+ * has ended for it before the transaction that says so. */
 static bool is_refusal(struct sim_check *check, const struct jute_txn *txn, const struct sim_op *op)
 {
-    bool expired = txn->error == -112 && sim_model_session(&check->model, op->session) == NULL;
+    const struct sim_life *life = sim_life_of(check, op->session);
+    bool ended = sim_model_session(&check->model, op->session) == NULL;
+    bool expired = txn->error == -112 && (ended || (life != NULL && life->expirable));
     bool moved = txn->error == -118 && sim_life_moved(check, op->session, op->server, op->asked_ms);
 
     return check->agreement != NULL && txn->type == JUTE_ERROR && (expired || moved);

@@ -118,7 +118,11 @@ static void take_batch(struct sim_host *host)
     }
     if (sim_machine_batch_take(machine)) {
         mk_ms max_ms = run->now_ms < host->sync_slow_until_ms ? host->sync_max_ms : 3;
-        sim_event_at(run, &host->sync_event, (mk_ms)sim_below(run, (uint64_t)max_ms));
+        mk_ms sync_ms = (mk_ms)sim_below(run, (uint64_t)max_ms);
+        if (sim_host_is_member(host) && sync_ms > 2 * host->options.tick_ms) {
+            host->stuck_until_ms = run->now_ms + sync_ms;
+        }
+        sim_event_at(run, &host->sync_event, sync_ms);
     }
 }
 

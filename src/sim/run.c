@@ -102,6 +102,7 @@ static bool host_at_rest(struct sim_host *host)
 
     if (machine->server == NULL || machine->batch_out || host->loads_count > 0 ||
         machine->reads_fail || run->now_ms - host->booted_ms < QUIET_MIN_MS ||
+        run->now_ms - host->stuck_until_ms < QUIET_MIN_MS ||
         store_totals(machine->store)->ready > 0 || !server_idle(machine->server) ||
         !server_serving(machine->server) ||
         store_applied(machine->store) != run->hosts[0].check.model.zxid) {

@@ -188,8 +188,9 @@ struct sim_host {
     size_t loads_count;
     mk_ms sync_max_ms; /* how slow the disk is, for a while */
     mk_ms sync_slow_until_ms;
-    bool sync_fails;    /* the next one */
-    mk_ms committed_ms; /* when something was, last */
+    mk_ms stuck_until_ms; /* a member's: what waits for it then has its time from then on */
+    bool sync_fails;      /* the next one */
+    mk_ms committed_ms;   /* when something was, last */
     mk_ms booted_ms;
     mk_ms paused_until_ms; /* its process does not run before */
     struct sim_member member;
