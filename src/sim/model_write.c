@@ -76,7 +76,9 @@ static struct mk_bytes with_suffix(struct write *write, struct mk_bytes path, in
 static bool owns_too_many(const struct write *write)
 {
     const struct sim_model *model = write->model;
-    bool ephemeral = write->request->flags == 1 || write->request->flags == 3;
+    int32_t op = write->request->op;
+    bool plain = op == JUTE_CREATE || op == JUTE_CREATE2; /* else the flags do not say it */
+    bool ephemeral = plain && (write->request->flags == 1 || write->request->flags == 3);
     int64_t owned = 0;
 
     if (!ephemeral || model->session_ephemerals_max == 0) {
