@@ -108,23 +108,25 @@ static void announce(struct zab *zab)
 }
 
 /* Whoever looks for a leader is answered, in every state. The word of who does not vote counts for nobody:
- * it only asks. (If it answered a voter, who answers it, the two would never end.) But who the members are
- * it may know better than who looks. */
-static void answer(struct zab *zab, int64_t from, const struct jute_notification *notification)
+ * it only asks. (If it answered a voter, who answers it, the two would never end.) But to who looks, and
+ * knows older members, it says which ones there are. */
+static void answer(struct zab *zab, int64_t from, const struct jute_notification *notification,
+                   bool again, bool older)
 {
     const struct election *election = &zab->election;
     bool looking = zab->role == ZAB_LOOKING;
     const struct vote *vote = looking ? &election->proposal : &election->current;
 
     if (!zab_votes(zab, zab->options.id)) {
-        if (zab->options.reconfig && !looking && notification->state == JUTE_LOOKING) {
+        if (older && !again && !looking && notification->state == JUTE_LOOKING) {
             say(zab, from, vote, vote->round);
         }
     } else if (!zab_votes(zab, from)) {
         say(zab, from, vote, election->round);
     } else if (notification->state == JUTE_LOOKING && !looking) {
         say(zab, from, vote, vote->round);
-    } else if (notification->state == JUTE_LOOKING && notification->round < election->round) {
+    } else if (notification->state == JUTE_LOOKING && notification->round < election->round &&
+               !again) {
         say(zab, from, vote, election->round);
     }
 }
@@ -275,6 +277,7 @@ void zab_election_begin(struct zab *zab)
     election->round++;
     memset(election->recv, 0, sizeof election->recv);
     memset(election->out, 0, sizeof election->out);
+    memset(election->asked, 0, sizeof election->asked);
     election->initial = vote_initial(zab);
     election->proposal = election->initial;
     election->deciding = false;
@@ -285,7 +288,7 @@ void zab_election_begin(struct zab *zab)
 }
 
 static void heard_looking(struct zab *zab, int64_t from,
-                          const struct jute_notification *notification)
+                          const struct jute_notification *notification, bool again)
 {
     struct election *election = &zab->election;
     struct vote vote = vote_of(notification);
@@ -302,7 +305,7 @@ static void heard_looking(struct zab *zab, int64_t from,
     } else if (vote_beats(zab, &vote, &election->proposal)) {
         election->proposal = vote;
         announce(zab);
-    } else if (vote_beats(zab, &election->proposal, &vote)) {
+    } else if (vote_beats(zab, &election->proposal, &vote) && !again) {
         /* It may have been told while it still followed a leader, and have thought nothing of it. */
         say(zab, from, &election->proposal, election->round);
     }
@@ -325,6 +328,20 @@ static void heard_settled(struct zab *zab, int64_t from,
     election->out[from] = heard;
 }
 
+/* Two who do not agree on who votes could answer each other for ever: who repeats itself has been told. */
+static bool said_before(struct zab *zab, int64_t from, const struct jute_notification *notification)
+{
+    struct heard *asked = ids_valid(from) ? &zab->election.asked[from] : NULL;
+    struct vote vote = vote_of(notification);
+
+    if (asked == NULL || notification->state != JUTE_LOOKING) {
+        return false;
+    }
+    bool before = asked->known && vote_same(&asked->vote, &vote);
+    *asked = (struct heard){.known = true, .state = notification->state, .vote = vote};
+    return before;
+}
+
 /* What a member knows to have committed is so, wherever this one was meanwhile. */
 static void learn(struct zab *zab, const struct zab_config *config)
 {
@@ -343,13 +360,15 @@ void zab_notified(struct zab *zab, int64_t from, const struct jute_notification 
         return;
     }
     learn(zab, config);
-    answer(zab, from, notification);
+    bool again = said_before(zab, from, notification);
+    bool older = config != NULL && config->version < zab->active.config.version;
+    answer(zab, from, notification, again, older);
     if (zab->phase != PHASE_ELECTION || !zab_votes(zab, from) ||
         !zab_votes(zab, notification->leader)) {
         return;
     }
     if (notification->state == JUTE_LOOKING) {
-        heard_looking(zab, from, notification);
+        heard_looking(zab, from, notification, again);
     } else if (notification->state == JUTE_FOLLOWING || notification->state == JUTE_LEADING) {
         heard_settled(zab, from, notification);
     }

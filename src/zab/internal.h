@@ -66,10 +66,11 @@ struct election {
     int64_t round; /* the logical clock */
     struct vote initial;
     struct vote proposal;
-    struct vote current;    /* how the last election ended */
-    struct heard recv[IDS]; /* votes of this round, the own one included */
-    struct heard out[IDS];  /* servers that have a leader */
-    struct ids gone;        /* who cannot be reached, in this election or before it */
+    struct vote current;     /* how the last election ended */
+    struct heard recv[IDS];  /* votes of this round, the own one included */
+    struct heard out[IDS];   /* servers that have a leader */
+    struct heard asked[IDS]; /* who looks for a leader: what it said last */
+    struct ids gone;         /* who cannot be reached, in this election or before it */
     mk_ms resend_ms;
     mk_ms resend_at;
     struct vote pending; /* has a quorum, and waits until decide_at */

@@ -222,12 +222,14 @@ static void handle_uptodate(struct zab *zab)
     if (zab_members_pending(zab) && zab->next.zxid <= learn->commits) {
         zab_members_activate(zab);
     }
+    if (zab_learner_moves(zab)) {
+        return;
+    }
     struct zab_action *action = zab_do(zab, ZAB_SERVE);
     action->epoch = zab->epoch;
     action->zxid = learn->commits;
     zab->committed = learn->commits;
     zab->known = zab->committed > zab->known ? zab->committed : zab->known;
-    (void)zab_learner_moves(zab);
 }
 
 /* What an original ZooKeeper sends behind a snapshot may begin at or below the snapshot's zxid. All of
