@@ -318,7 +318,7 @@ static void finish(struct world *world)
         testkit_client_detach(world->peers[i].client);
     }
     testkit_world_advance(world->kit, 3600 * 1000);
-    server_stats_read(world->kit->server, &stats);
+    server_stats_read(world->kit->leader->server, &stats);
     MK_ASSERT(stats.totals.sessions == 0 && stats.totals.ephemerals == 0);
     MK_ASSERT(stats.totals.calls == 0 && stats.totals.awaited == 0 && stats.totals.ready == 0);
 }
@@ -332,7 +332,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mk_error error;
 
     world->program = mk_reader_of((struct mk_bytes){data, size});
-    world->kit = testkit_world_new(&recipe, 1, &error);
+    world->kit = testkit_world_new(&recipe, 1, 1, &error);
     MK_ASSERT(world->kit != NULL);
     for (size_t i = 0; i < SESSIONS; i++) {
         world->peers[i].client = testkit_client_new(world->kit);
