@@ -320,7 +320,7 @@ enum mk_status apply_txn(struct apply *apply, const struct jute_txn *txn, struct
         status = txn->client_id == 0 ? count_quota(view) : MK_OK;
         break;
     case JUTE_CREATE_SESSION:
-        store_session_put(view, txn->client_id, txn->timeout_ms);
+        status = store_session_put(view, txn->client_id, txn->timeout_ms);
         result->session_created = txn->client_id;
         result->session_timeout_ms = txn->timeout_ms;
         break;

@@ -260,10 +260,14 @@ enum mk_status prepare_create_session(struct prepare *prepare, const struct prep
     MK_ASSERT(session != 0);
     txn.timeout_ms = timeout_ms;
     store_begin(prepare->view, at->zxid, at->time_ms);
-    store_session_put(prepare->view, session, timeout_ms);
-    store_end(prepare->view);
-    jute_txn_encode(out, &txn);
-    return MK_OK;
+    enum mk_status status = store_session_put(prepare->view, session, timeout_ms);
+    if (status == MK_OK) {
+        store_end(prepare->view);
+        jute_txn_encode(out, &txn);
+    } else {
+        store_abort(prepare->view);
+    }
+    return status;
 }
 
 struct gathered { /* a session's ephemerals, as closeSession lists them: fields */

@@ -169,8 +169,7 @@ enum mk_status store_install_finish(struct store_install *install, struct mk_err
 
 static enum mk_status session_take(struct store_install *install, const struct jute_touch *session)
 {
-    store_session_put(view_of(install), session->session, session->timeout_ms);
-    return install->store->failure;
+    return store_session_put(view_of(install), session->session, session->timeout_ms);
 }
 
 /* An ACL that no entry has, because it changed while the snapshot was taken, is one by which nobody may do

@@ -21,15 +21,15 @@ static bool session_write_begin(struct store_view *view, mk_session id)
     return status == MK_OK;
 }
 
-static void session_write_end(struct store_view *view, int sessions)
+static enum mk_status session_write_end(struct store_view *view, int sessions)
 {
     if (!view->speculative) {
         view->store->totals.sessions += sessions;
     }
-    (void)rows_write_end(view); /* a failure is said by every later write */
+    return rows_write_end(view);
 }
 
-void store_session_put(struct store_view *view, mk_session id, int32_t timeout_ms)
+enum mk_status store_session_put(struct store_view *view, mk_session id, int32_t timeout_ms)
 {
     bool known = session_write_begin(view, id);
     uint8_t value[4];
@@ -38,7 +38,7 @@ void store_session_put(struct store_view *view, mk_session id, int32_t timeout_m
     if (view->speculative && !known) {
         owned_know(&view->store->owned, id, 0);
     }
-    session_write_end(view, known ? 0 : 1);
+    return session_write_end(view, known ? 0 : 1);
 }
 
 enum mk_status store_session_remove(struct store_view *view, mk_session id)
@@ -56,8 +56,7 @@ enum mk_status store_session_remove(struct store_view *view, mk_session id)
     if (view->speculative) {
         owned_forget(&view->store->owned, id);
     }
-    session_write_end(view, known ? -1 : 0);
-    return MK_OK;
+    return session_write_end(view, known ? -1 : 0);
 }
 
 enum mk_status store_session_read(struct store_view *view, mk_session id, int32_t *timeout_ms)

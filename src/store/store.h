@@ -200,9 +200,10 @@ enum mk_status store_descendants_count(struct store_view *view, struct mk_bytes 
 
 /* ---- Sessions and their ephemerals ---- */
 
-void store_session_put(struct store_view *view, mk_session id, int32_t timeout_ms);
+/* MK_OK, whether it was there or not; failures. */
+enum mk_status store_session_put(struct store_view *view, mk_session id, int32_t timeout_ms);
 /* Its calls, but those that outlive it, are gone from then on; not its ephemerals. MK_OK, whether it was
- * there or not; MK_WOULD_BLOCK. */
+ * there or not; MK_WOULD_BLOCK; failures. */
 enum mk_status store_session_remove(struct store_view *view, mk_session id);
 /* MK_OK, MK_NO_NODE, ... */
 enum mk_status store_session_read(struct store_view *view, mk_session id, int32_t *timeout_ms);

@@ -97,7 +97,8 @@ static void txn_apply(struct store *store, uint64_t seed, mk_zxid zxid)
 
     store_begin(view, zxid, (mk_ms)zxid);
     if (zxid % 40 == 0) {
-        store_session_put(view, zxid, 30000);
+        enum mk_status put = store_session_put(view, zxid, 30000);
+        MK_ASSERT(put == MK_OK);
     }
     enum mk_status status = store_znode_read(view, path, false, &znode);
     if (txn.kind == CREATE) {

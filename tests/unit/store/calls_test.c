@@ -17,9 +17,11 @@ static void open_tree(struct fixture *fixture, void **state)
     struct store_create calls = {.path = MK_BYTES("/zookeeper/calls"), .parent_cversion = -1};
     struct store_znode znode;
     begin(fixture); /* zxid 1 */
-    store_session_put(fixture->view, SESSION, 10000);
-    store_session_put(fixture->view, SESSION + 1, 10000);
-    enum mk_status status = store_znode_create(fixture->view, &calls, &znode);
+    enum mk_status status = store_session_put(fixture->view, SESSION, 10000);
+    assert_int_equal(status, MK_OK);
+    status = store_session_put(fixture->view, SESSION + 1, 10000);
+    assert_int_equal(status, MK_OK);
+    status = store_znode_create(fixture->view, &calls, &znode);
     assert_int_equal(status, MK_OK);
     end(fixture);
     create(fixture, "/lock", "");   /* zxid 2 */

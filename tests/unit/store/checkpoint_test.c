@@ -98,13 +98,15 @@ struct failing {
     struct store_base_ops ops;
     struct store_base *real;
     int failures;
+    bool unreadable;
 };
 
 static enum mk_status failing_get(struct store_base *base, struct mk_bytes key, bool may_block,
                                   struct mk_buf *value)
 {
     struct failing *failing = MK_CONTAINER(base, struct failing, base);
-    return failing->real->ops->get(failing->real, key, may_block, value);
+    return failing->unreadable ? MK_IO
+                               : failing->real->ops->get(failing->real, key, may_block, value);
 }
 
 static struct store_base_iter *failing_iter_new(struct store_base *base, bool may_block)
@@ -130,17 +132,24 @@ static void failing_close(struct store_base *base)
     failing->real->ops->close(failing->real);
 }
 
+static void failing_init(struct failing *failing, struct store_base *real)
+{
+    *failing = (struct failing){.real = real};
+    failing->ops = *real->ops;
+    failing->ops.get = failing_get;
+    failing->ops.iter_new = failing_iter_new;
+    failing->ops.ingest = failing_ingest;
+    failing->ops.close = failing_close;
+    failing->base.ops = &failing->ops;
+}
+
 static void a_checkpoint_that_failed_is_written_again(void **state)
 {
     static const struct store_options options = {.overlay_bytes = 1000};
     struct mk_error error;
-    struct failing failing = {.real = store_base_memory(NULL, 0), .failures = 1};
-    failing.ops = *failing.real->ops;
-    failing.ops.get = failing_get;
-    failing.ops.iter_new = failing_iter_new;
-    failing.ops.ingest = failing_ingest;
-    failing.ops.close = failing_close;
-    failing.base.ops = &failing.ops;
+    struct failing failing;
+    failing_init(&failing, store_base_memory(NULL, 0));
+    failing.failures = 1;
     struct fixture fixture = {.store = store_open(&failing.base, &options, &error)};
     fixture.view = store_committed(fixture.store);
     create(&fixture, "/a", "");
@@ -159,6 +168,57 @@ static void a_checkpoint_that_failed_is_written_again(void **state)
     assert_int_equal(store_durable(fixture.store), 2);
     store_check(fixture.store);
     store_close(fixture.store);
+}
+
+/* ---- What cannot be read is not believed to be absent ---- */
+
+/* A store that holds the session, of which nothing is in memory, over a disk that cannot be read. */
+static struct store *open_unreadable(struct failing *failing, mk_session id)
+{
+    static const struct store_options options = {.overlay_bytes = 1000};
+    struct mk_error error;
+    struct fixture before;
+    fixture_open(&before);
+    begin(&before);
+    enum mk_status status = store_session_put(before.view, id, 4000);
+    assert_int_equal(status, MK_OK);
+    end(&before);
+    checkpoint(&before);
+    store_close(before.store);
+
+    failing_init(failing, before.base);
+    struct store *store = store_open(&failing->base, &options, &error);
+    failing->unreadable = true;
+    return store;
+}
+
+static void the_end_of_a_session_that_cannot_be_read_fails(void **state)
+{
+    struct failing failing;
+    struct store *store = open_unreadable(&failing, 7);
+    struct store_view *view = store_committed(store);
+
+    store_begin(view, store_applied(store) + 1, 0);
+    enum mk_status status = store_session_remove(view, 7);
+    store_end(view);
+
+    assert_int_equal(status, MK_IO);
+    assert_int_equal(store_totals(store)->sessions, 1);
+    store_close(store);
+}
+
+static void a_session_is_not_put_where_it_cannot_be_read_whether_it_is_there(void **state)
+{
+    struct failing failing;
+    struct store *store = open_unreadable(&failing, 7);
+    struct store_view *view = store_committed(store);
+
+    store_begin(view, store_applied(store) + 1, 0);
+    enum mk_status status = store_session_put(view, 7, 5000);
+    store_end(view);
+
+    assert_int_equal(status, MK_IO);
+    store_close(store);
 }
 
 /* ---- While one is written ---- */
@@ -223,6 +283,8 @@ int main(void)
         cmocka_unit_test(only_one_checkpoint_is_written_at_a_time),
         cmocka_unit_test(a_full_store_says_so_until_a_checkpoint_is_done),
         cmocka_unit_test(a_checkpoint_that_failed_is_written_again),
+        cmocka_unit_test(the_end_of_a_session_that_cannot_be_read_fails),
+        cmocka_unit_test(a_session_is_not_put_where_it_cannot_be_read_whether_it_is_there),
         cmocka_unit_test(the_core_goes_on_while_a_thread_writes),
         cmocka_unit_test(rows_read_while_frozen_stay_in_memory_afterwards),
     };

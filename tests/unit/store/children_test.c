@@ -150,15 +150,21 @@ static bool take_session(void *context, mk_session id, int32_t timeout_ms)
     return true;
 }
 
+static void put_session(struct fixture *fixture, mk_session id, int32_t timeout_ms)
+{
+    enum mk_status status = store_session_put(fixture->view, id, timeout_ms);
+    assert_int_equal(status, MK_OK);
+}
+
 static void sessions_come_change_and_go(void **state)
 {
     struct fixture fixture;
     fixture_open(&fixture);
     begin(&fixture);
-    store_session_put(fixture.view, 0x100000000000001, 4000);
-    store_session_put(fixture.view, -5, 10000);
-    store_session_put(fixture.view, -5, 20000);
-    store_session_put(fixture.view, 7, 5000);
+    put_session(&fixture, 0x100000000000001, 4000);
+    put_session(&fixture, -5, 10000);
+    put_session(&fixture, -5, 20000);
+    put_session(&fixture, 7, 5000);
     enum mk_status removed = store_session_remove(fixture.view, 7);
     assert_int_equal(removed, MK_OK);
     removed = store_session_remove(fixture.view, 8);

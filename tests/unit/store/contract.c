@@ -403,7 +403,8 @@ static void a_store_opens_at_its_last_checkpoint(void **state)
     assert_int_equal(store_applied(store), 0);
     store_begin(view, 0x100000001, 1000);
     create_in(view, "/a", "one");
-    store_session_put(view, 77, 4000);
+    enum mk_status put = store_session_put(view, 77, 4000);
+    assert_int_equal(put, MK_OK);
     store_fact_put(view, MK_BYTES("name"), MK_BYTES("value"));
     store_end(view);
     checkpoint(store);

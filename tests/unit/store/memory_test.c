@@ -44,7 +44,8 @@ static void commit(struct store *store, mk_zxid zxid)
 {
     struct store_view *view = store_committed(store);
     store_begin(view, zxid, 0);
-    store_session_put(view, zxid, 1000);
+    enum mk_status put = store_session_put(view, zxid, 1000);
+    assert_int_equal(put, MK_OK);
     store_end(view);
     struct mk_error error;
     struct store_checkpoint *checkpoint = store_checkpoint_start(store);

@@ -214,7 +214,7 @@ static enum mk_status op_try(struct store_view *view, const struct op *op, struc
     case OP_DELETE: return store_znode_delete(view, path);
     case OP_SET_DATA: return store_znode_set_data(view, path, op_data(op), op->number, out);
     case OP_SET_ACL: return store_znode_set_acl(view, path, op_acl(op), op->number, out);
-    case OP_SESSION_PUT: store_session_put(view, op->session, op->number); return MK_OK;
+    case OP_SESSION_PUT: return store_session_put(view, op->session, op->number);
     case OP_SESSION_REMOVE: return store_session_remove(view, op->session);
     case OP_QUOTA_COUNT: return store_quota_count(view);
     case OP_FACT:
