@@ -176,7 +176,6 @@ struct sim_check {
     size_t agreed_next;              /* ... the index there of what it applies next */
     bool agreed_serving;             /* ... it has served since it began its role */
     int64_t agreed_epoch;
-    mk_zxid agreed_from;     /* ... what it had applied when it began to serve */
     struct mk_error failure; /* text empty: nothing is wrong */
     const struct server_options *options;
     mk_ms now_ms; /* monotonic */
@@ -267,10 +266,10 @@ void sim_agree_again(struct sim_check *check, struct mk_bytes entry);
 void sim_agree_installed(struct sim_check *check, mk_zxid zxid);
 /* After each call of the server: who leads, and what those who serve must have. */
 void sim_agree_role(struct sim_check *check, const struct server *server);
+bool sim_agree_leads(const struct sim_check *check); /* and serves */
 void sim_agree_hash(struct sim_check *check, struct store *store);
 /* Whoever has asked that server for the session then may find that it is another server's. */
 bool sim_life_moved(const struct sim_check *check, mk_session id, int64_t server, mk_ms asked_ms);
-bool sim_life_again(const struct sim_check *check, mk_session id);
 struct sim_life *sim_life_of(const struct sim_check *check, mk_session id); /* or NULL */
 void sim_lives_tick(struct sim_check *check);
 void sim_lives_quiet(struct sim_check *check);

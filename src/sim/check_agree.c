@@ -96,17 +96,6 @@ static void life_begins(struct sim_check *check, const struct jute_txn *txn)
                           .expirable = check->now_ms < agreement->disturbed_until_ms};
 }
 
-/* Its server had asked for it before it served as it does now, and has asked again: its client was not told
- * of the first one. */
-bool sim_life_again(const struct sim_check *check, mk_session id)
-{
-    const struct sim_life *life = sim_life_of(check, id);
-    size_t maker = (size_t)(id >> 56) - 1;
-
-    return life != NULL && maker < check->agreement->checks_count &&
-           life->made > check->agreement->checks[maker]->agreed_from;
-}
-
 /* Servers ask the leader, which may hear them in another order: that of a client that has given up, and gone
  * to another one, last. */
 #define ASKED_LATE_MS 2000
@@ -195,7 +184,10 @@ static void agree_first(struct sim_check *check, const struct jute_txn *txn, str
     agreement->list[agreement->count++] =
         (struct sim_agreed){.zxid = txn->zxid, .entry = sim_copy_of(entry), .op = op};
     if (txn->type == JUTE_CREATE_SESSION) {
-        if (sim_life_of(check, txn->client_id) != NULL && !sim_life_again(check, txn->client_id)) {
+        const struct sim_life *before = sim_life_of(check, txn->client_id);
+        /* Who begins a new role behind the same zxid asks for the same ids again; nobody has been told of
+         * those that it asked for before. */
+        if (before != NULL && before->claimed) {
             sim_check_fail(check, "session 0x%llx is made again at 0x%llx",
                            (unsigned long long)txn->client_id, (unsigned long long)txn->zxid);
         }
@@ -283,6 +275,15 @@ void sim_agree_installed(struct sim_check *check, mk_zxid zxid)
 
 /* ---- Roles ---- */
 
+bool sim_agree_leads(const struct sim_check *check)
+{
+    const struct mk_buf *leaders = &check->agreement->leaders;
+    size_t epoch = (size_t)check->agreed_epoch;
+
+    return check->agreed_serving && epoch < leaders->len &&
+           leaders->data[epoch] == check->options->server_id;
+}
+
 /* One that has lost its followers may begin late, when another one leads already: it commits nothing. */
 static void begins_to_lead(struct sim_check *check, const struct server_stats *stats)
 {
@@ -318,7 +319,6 @@ static void begins_to_serve(struct sim_check *check, const struct server *server
 
     server_stats_read(server, &stats);
     check->agreed_epoch = stats.epoch;
-    check->agreed_from = stats.zxid;
     if (stats.zxid < check->model.zxid) {
         sim_check_fail(check, "server %d serves at 0x%llx, and has served at 0x%llx before",
                        (int)check->options->server_id, (unsigned long long)stats.zxid,

@@ -354,8 +354,8 @@ static void commit_own(struct sim_check *check, const struct jute_txn *txn, stru
         commit_call(check, txn, NULL);
         break;
     case JUTE_ERROR:
-        if (check->agreement == NULL || txn->cxid != 0 || txn->error != -112 ||
-            !sim_life_again(check, txn->client_id)) { /* else its maker asks twice */
+        if (txn->cxid != 0 || txn->error != -112 ||
+            sim_life_of(check, txn->client_id) == NULL) { /* else its maker asks twice */
             commit_count(check, txn, entry);
         }
         break;

@@ -36,6 +36,13 @@ ensemble 3 1..20
 ensemble 4 21..28
 ensemble 5 31..38
 ensemble 7 41..45
+# Where somebody comes back to a leader that is late with its own log; a session's end meets a disk that cannot
+# be read; a session's id is asked for twice.
+ensemble 3 3190..3190
+ensemble 7 3139..3139
+ensemble 5 3119..3119
+ensemble 3 5091..5091
+ensemble 3 5040..5040
 new=$((RANDOM + 1000)) # a failure says which
 ensemble 3 "$new..$new"
 echo "1..$count"
