@@ -380,6 +380,7 @@ void sim_run(const struct sim_options *options, struct sim_report *report)
             continue;
         }
         event->happen(run, event->owner);
+        sim_sabotage_power(run);
         if (run->step % 1024 == 0) {
             compare_everything(run);
         }

@@ -296,6 +296,7 @@ void sim_sabotage_gate(struct sim_run *run, struct mk_buf *source);
 /* What the server is given instead of `frame`. */
 struct mk_bytes sim_sabotage_frame(struct sim_run *run, struct mk_bytes frame);
 bool sim_sabotage_truncation(struct sim_run *run); /* true: the disk has not got it */
+void sim_sabotage_power(struct sim_run *run);      /* after that, behind each step */
 void sim_sabotage_epochs(struct sim_host *host);   /* in a crash */
 void sim_sabotage_packets(struct sim_run *run, struct mk_buf *packets);
 bool sim_sabotage_load(struct sim_run *run, struct server_load *load); /* true: it is lost */

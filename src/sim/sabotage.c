@@ -239,6 +239,28 @@ bool sim_sabotage_truncation(struct sim_run *run)
     return run->options.sabotage == SIM_SABOTAGE_LOSE_TRUNCATION;
 }
 
+/* What is there again is seen if it is the end of the longest log: power fails for all when whoever has it serves,
+ * before anything is behind the cut. */
+void sim_sabotage_power(struct sim_run *run)
+{
+    bool fails = false;
+
+    if (run->options.sabotage != SIM_SABOTAGE_LOSE_TRUNCATION) {
+        return;
+    }
+    for (int i = 0; i < run->hosts_count; i++) {
+        const struct sim_machine *machine = &run->hosts[i].machine;
+        fails = fails ||
+                (machine->server != NULL && machine->uncut.len > 0 &&
+                 machine->entries_last == machine->uncut_behind && server_serving(machine->server));
+    }
+    for (int i = 0; fails && sim_run_ok(run) && i < run->hosts_count; i++) {
+        if (run->hosts[i].machine.server != NULL) {
+            sim_host_crash(&run->hosts[i], "power failed for all");
+        }
+    }
+}
+
 void sim_sabotage_epochs(struct sim_host *host)
 {
     if (host->run->options.sabotage == SIM_SABOTAGE_FORGET_EPOCHS) {

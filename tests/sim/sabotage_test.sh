@@ -10,7 +10,7 @@ count=0
 found_by() {
     count=$((count + 1))
     local name="the checker finds $1${3:+ among $3 servers}" seed
-    for seed in $(seq 20); do
+    for seed in $(seq 40); do
         if "$MOONKEEPER_SIM" --seed "$seed" --steps 10000 --sabotage "$1" --servers "${3:-1}" \
             --recipes "$SOURCE_DIR/recipes" >"$1.out" 2>&1; then
             continue
