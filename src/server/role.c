@@ -632,7 +632,7 @@ static struct zab_options zab_options_of(struct server *server)
                    .members_count = 1,
                    .hierarchical = ensemble->hierarchical,
                    .text = ensemble->text},
-        .reconfig = options->reconfig,
+        .reconfig = options->reconfig && !server_alone(server), /* alone: nothing to change */
         .tick_ms = options->tick_ms,
         .init_limit = ensemble->init_limit,
         .sync_limit = ensemble->sync_limit,
