@@ -163,16 +163,30 @@ bool moonkeeper_tls_check(const struct moonkeeper_tls *tls, char *why, size_t wh
 
 /* ---- One connection ---- */
 
+static bool is_address(const char *host)
+{
+    uint8_t address[sizeof(struct in6_addr)];
+
+    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+}
+
 static void host_expect(SSL *ssl, const char *host)
 {
     X509_VERIFY_PARAM *wanted = SSL_get0_param(ssl);
-    uint8_t address[sizeof(struct in6_addr)];
-    bool numbers =
-        inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-
-    int set = numbers ? X509_VERIFY_PARAM_set1_ip_asc(wanted, host)
-                      : X509_VERIFY_PARAM_set1_host(wanted, host, 0);
+    int set = is_address(host) ? X509_VERIFY_PARAM_set1_ip_asc(wanted, host)
+                               : X509_VERIFY_PARAM_set1_host(wanted, host, 0);
     MK_ASSERT(set == 1); /* Otherwise any certificate would do. */
+}
+
+/* Which certificate to show. An address is no host name (RFC 6066, section 3), nor is what is too long. */
+static void host_name_tell(SSL *ssl, const char *host)
+{
+    char name[TLSEXT_MAXLEN_host_name + 1]; /* OpenSSL's macro takes it as if it wrote there */
+
+    if (!is_address(host) && strlen(host) < sizeof(name)) {
+        memcpy(name, host, strlen(host) + 1);
+        (void)SSL_set_tlsext_host_name(ssl, name);
+    }
 }
 
 struct client_secure *client_secure_new(struct client_tls *tls, int fd, const char *host)
@@ -186,7 +200,7 @@ struct client_secure *client_secure_new(struct client_tls *tls, int fd, const ch
     BIO_set_data(bio, secure);
     BIO_set_init(bio, 1);
     SSL_set_bio(secure->ssl, bio, bio);
-    (void)SSL_set_tlsext_host_name(secure->ssl, host);
+    host_name_tell(secure->ssl, host);
     if (!tls->any_host) {
         host_expect(secure->ssl, host);
     }

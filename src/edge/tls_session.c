@@ -114,19 +114,27 @@ static bool is_address(const char *host)
     return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
 }
 
+/* Which certificate to show. An address is no host name (RFC 6066, section 3), nor is what is too long. */
+static void host_name_tell(SSL *ssl, const char *host)
+{
+    char name[TLSEXT_MAXLEN_host_name + 1]; /* OpenSSL's macro takes it as if it wrote there */
+
+    if (!is_address(host) && strlen(host) < sizeof(name)) {
+        memcpy(name, host, strlen(host) + 1);
+        (void)SSL_set_tlsext_host_name(ssl, name);
+    }
+}
+
 struct tls_session *tls_dial(struct tls *tls, const char *host, struct mk_buf *records)
 {
     struct tls_session *session = session_new(tls, records);
-    bool address = is_address(host);
 
-    if (!address) {
-        (void)SSL_set_tlsext_host_name(session->ssl, host);
-    }
+    host_name_tell(session->ssl, host);
     if (tls->options->host_verified) {
         X509_VERIFY_PARAM *wanted = SSL_get0_param(session->ssl);
         X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        int set = address ? X509_VERIFY_PARAM_set1_ip_asc(wanted, host)
-                          : X509_VERIFY_PARAM_set1_host(wanted, host, 0);
+        int set = is_address(host) ? X509_VERIFY_PARAM_set1_ip_asc(wanted, host)
+                                   : X509_VERIFY_PARAM_set1_host(wanted, host, 0);
         MK_ASSERT(set == 1); /* Otherwise any certificate would do. */
     }
     SSL_set_verify(session->ssl, SSL_VERIFY_PEER, on_verified);

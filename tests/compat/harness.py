@@ -42,13 +42,17 @@ class Skip(Exception):
     """The case cannot be tried here."""
 
 
+given = set()
+
+
 def free_port():
-    """For a server that cannot choose one itself. Below those that the system gives to outgoing
-    connections, of which other tests make thousands meanwhile."""
-    for port in random.sample(range(15000, 32000), 500):
+    """For a server that cannot choose one itself, never the same twice. Below those that the system
+    gives to outgoing connections, of which other tests make thousands meanwhile."""
+    for port in random.sample(sorted(set(range(15000, 32000)) - given), 500):
         try:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
+                given.add(port)
                 return port
         except OSError:
             pass
