@@ -46,6 +46,7 @@ static void set_up(struct alone *alone, bool local_sessions)
     alone->global = ben.session;
     memcpy(alone->password, ben.password, sizeof(alone->password));
     call(&ben, request_create("/a", "1", 0), 0);
+    client_disconnect(&ben);
     if (local_sessions) {
         options_set(cluster, true);
         alone->left = cluster_leader(cluster);
